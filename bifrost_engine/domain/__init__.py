@@ -1,0 +1,71 @@
+"""Frozen values that every part shares: contracts, quotes, orders, fills, positions, events, effects.
+
+Nothing here reads a clock, opens a file or imports another part of Bifrost
+(errors apart). Plugins receive and return only these values.
+"""
+
+from bifrost_engine.domain.audit import AuditAck, AuditBatch, AuditRow
+from bifrost_engine.domain.broker import (
+    BrokerCaps,
+    BrokerEvent,
+    BrokerEventKind,
+    BrokerOrder,
+    BrokerPosition,
+    BrokerState,
+    BrokerStateRequest,
+    CancelRequest,
+    Execution,
+    OrderRequest,
+    PlaceAck,
+    ReplaceRequest,
+)
+from bifrost_engine.domain.contract import Contract, Right, SecType, parse_contract_key
+from bifrost_engine.domain.control import Command, ControlState
+from bifrost_engine.domain.decision import Beat, Decision, Hold, Intent
+from bifrost_engine.domain.money import to_decimal
+from bifrost_engine.domain.order import (
+    OrderState,
+    OrderType,
+    Origin,
+    Purpose,
+    Side,
+    TimeInForce,
+)
+from bifrost_engine.domain.quote import Quote, quote_fault
+
+__all__ = [
+    "AuditAck",
+    "AuditBatch",
+    "AuditRow",
+    "Beat",
+    "BrokerCaps",
+    "BrokerEvent",
+    "BrokerEventKind",
+    "BrokerOrder",
+    "BrokerPosition",
+    "BrokerState",
+    "BrokerStateRequest",
+    "CancelRequest",
+    "Command",
+    "Contract",
+    "ControlState",
+    "Decision",
+    "Execution",
+    "Hold",
+    "Intent",
+    "OrderRequest",
+    "OrderState",
+    "OrderType",
+    "Origin",
+    "PlaceAck",
+    "Purpose",
+    "Quote",
+    "ReplaceRequest",
+    "Right",
+    "SecType",
+    "Side",
+    "TimeInForce",
+    "parse_contract_key",
+    "quote_fault",
+    "to_decimal",
+]

@@ -1,0 +1,74 @@
+"""What a strategy answers to a tick or a beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from attrs import Factory, frozen
+
+from bifrost_engine.domain.order import OrderType, Purpose, Side
+
+
+@frozen(kw_only=True)
+class Beat:
+    """A heartbeat of the host's clock, on a whole multiple of its interval."""
+
+    ts_ns: int
+
+
+@frozen(kw_only=True)
+class Intent:
+    """What a strategy wants done; the gates may shrink or veto it.
+
+    quantity  shares or contracts, above 0
+    force     the caller's strongest need: bypasses the gates that say so
+    net_delta share equivalents before the order, for the gates that judge a reduction
+    reason    a short word for records, such as ``D2 HEDGE_NEEDED``
+    """
+
+    contract_key: str
+    side: Side
+    quantity: Decimal
+    purpose: Purpose = Purpose.HEDGE
+    order_type: OrderType = OrderType.MARKET
+    limit_offset_ticks: int = 0
+    force: bool = False
+    net_delta: float | None = None
+    reason: str = ""
+
+
+@frozen(kw_only=True)
+class Hold:
+    """Inputs within which a decision stays as it is, so that a tick needs no call.
+
+    A good quote of ``contract_key`` inside low ≤ bid ≤ ask ≤ high, with a spread of at
+    most ``max_spread`` (quote currency) and before ``until_ns``, changes nothing.
+    A range that is too narrow costs time; one that is too wide is a defect.
+    """
+
+    contract_key: str
+    low: float
+    high: float
+    max_spread: float
+    until_ns: int
+
+
+@frozen(kw_only=True)
+class Decision:
+    """A strategy's answer: an intent, or nothing with the reasons for nothing.
+
+    reasons   why there is no intent, each ``CODE WORD facts``; equal runs are folded by ``key``
+    key       what makes two decisions equal (dimensions and states), any hashable
+    inputs    the values behind the decision, for the audit trail; only read when it is kept
+    legs      contract keys that the strategy manages, None where it has no such notion
+    hold      see ``Hold``; None: call me at each tick
+    """
+
+    intent: Intent | None = None
+    reasons: tuple[str, ...] = ()
+    key: tuple[Any, ...] = ()
+    inputs: Mapping[str, Any] = Factory(dict)
+    legs: tuple[str, ...] | None = None
+    hold: Hold | None = None

@@ -1,0 +1,293 @@
+"""What a plugin may implement: the public contract.
+
+A plugin is made by a factory named in an entry point:
+
+    [project.entry-points."bifrost.sinks"]
+    mysink = "my_package.plugin:MySink"
+
+The factory takes ``(config, context)``. It has a ``Config`` attrs class, which says
+what its section of the configuration accepts, and ``hook_version``, the version of
+this contract that it was built for. Methods marked with ``hookimpl`` implement the
+hooks below; an implementation may take fewer arguments than the hook, never others.
+
+Each hook tells who calls it, from where, how often, whether it may block, and what
+happens when it raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pluggy
+from attrs import frozen
+
+from bifrost_engine.domain import (
+    AuditAck,
+    AuditBatch,
+    Beat,
+    BrokerCaps,
+    BrokerEvent,
+    BrokerState,
+    BrokerStateRequest,
+    CancelRequest,
+    Contract,
+    ControlState,
+    Decision,
+    OrderRequest,
+    PlaceAck,
+    Quote,
+    ReplaceRequest,
+)
+
+if TYPE_CHECKING:
+    from bifrost_engine.domain.view import OrderUpdate, StrategyView
+
+HOOK_VERSION = "1.0"
+"""Version of this contract: a plugin must be built for the same major number."""
+
+PROJECT = "bifrost"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+GROUPS = {
+    "brokers": "bifrost.brokers",
+    "sinks": "bifrost.sinks",
+    "feeds": "bifrost.feeds",
+    "strategies": "bifrost.strategies",
+    "commands": "bifrost.commands",
+}
+"""Kind of plugin → entry-point group."""
+
+
+class Clock(Protocol):
+    """The host's clock: the wall's in live trading, the feed's with ``sim`` and ``replay``."""
+
+    def now_ns(self) -> int:
+        """Return the time, nanoseconds since the epoch, UTC; it never goes back."""
+
+    def call_at(self, at_ns: int, callback: Callable[[], None]) -> None:
+        """Call ``callback`` on the event loop once the clock has reached ``at_ns``.
+
+        Calls for one time keep the order in which they were asked for.
+        """
+
+
+@frozen(kw_only=True)
+class PluginContext:
+    """What a plugin gets from its host.
+
+    name       the plugin's name, as in its entry point
+    log        a structlog logger bound to it
+    clock      the host's clock
+    state_dir  the instance's folder; the plugin may keep files of its own there
+    emit       reports an event: thread-safe, never blocks, never raises, keeps order
+    seed       for all that is random in a rehearsal
+    """
+
+    name: str
+    log: Any
+    clock: Clock
+    state_dir: Path
+    emit: Callable[[Quote | BrokerEvent], None]
+    seed: int = 0
+
+
+# --- ticks and beats ---------------------------------------------------------------------
+
+
+@hookspec
+def on_tick(quote: Quote, view: StrategyView) -> Decision | None:
+    """Take a quote. Called on the event loop for each accepted quote, observers first.
+
+    A strategy decides on its read-only ``view``; an observer (a paper broker's matching
+    is one) takes ``quote`` alone. Must not block. A strategy that raises goes to SAFE;
+    an observer that raises is logged, counted, and after 100 failures in a row left out;
+    a broker's observer that raises counts as a lost connection.
+    """
+
+
+@hookspec
+def on_heartbeat(beat: Beat, view: StrategyView) -> Decision | None:
+    """Take a beat, on each whole multiple of ``daemon.heartbeat_interval``.
+
+    Called as ``on_tick``. A strategy ages its quotes and moves its timers; what it
+    returns is recorded, but an intent in it is not acted on.
+    """
+
+
+@hookspec
+def on_order(update: OrderUpdate, view: StrategyView) -> None:
+    """Hear that an order of this strategy changed. Called on the event loop, for strategies only.
+
+    ``update`` carries the order after the change and the names of what happened. Must not
+    block. A strategy that raises goes to SAFE.
+    """
+
+
+# --- life cycle --------------------------------------------------------------------------
+
+
+@hookspec
+def connect() -> Awaitable[None]:
+    """Start the plugin's own retry loop; called again (``retry_ib``) try at once.
+
+    Awaited on the event loop; returns once the loop runs, not once it is connected:
+    the plugin emits LINK_UP and LINK_DOWN. If it raises, the plugin counts as
+    disconnected and is asked again after ``daemon.ib_retry_interval``.
+    """
+
+
+@hookspec
+def disconnect() -> Awaitable[None]:
+    """Leave, within 2 s; nothing may be sent afterwards. What it raises is logged."""
+
+
+# --- feeds -------------------------------------------------------------------------------
+
+
+@hookspec
+def subscribe(contracts: Sequence[Contract]) -> Awaitable[None]:
+    """Take the full list of wanted contracts, at each change of it.
+
+    Awaited on the event loop. Quotes come by ``context.emit``. If it raises, the feed
+    counts as disconnected.
+    """
+
+
+@hookspec(firstresult=True)
+def read_quotes(contracts: Sequence[Contract]) -> Iterator[Quote]:
+    """Yield the quotes of a recorded or simulated market, in order of time.
+
+    A feed with this hook drives the host's clock; it emits nothing. Called once per
+    run. The iterator is read on the event loop: it must not wait for anything but
+    a file. If it raises, the run ends with the error.
+    """
+
+
+# --- brokers -----------------------------------------------------------------------------
+
+
+@hookspec(firstresult=True)
+def place_order(req: OrderRequest) -> Awaitable[PlaceAck]:
+    """Hand an order to the transport; don't wait for an acceptance.
+
+    Awaited on the event loop, after the order's record is on disk; deadline 5 s. Raise
+    ``NotSent`` only when provably nothing was written; any other exception, an overrun
+    included, means that the outcome is unknown and the order blocks until it is
+    resolved. Transmit the client order id, never retry, never split, and raise
+    ``DuplicateRequest`` for an id seen before in this session.
+    """
+
+
+@hookspec(firstresult=True)
+def cancel_order(req: CancelRequest) -> Awaitable[None]:
+    """Ask the broker to cancel. May be called several times for one order.
+
+    An order that the broker doesn't know is reported as ORDER_DOUBT with code NOT_FOUND.
+    What it raises is logged; the cancel stays wanted and is asked for again.
+    """
+
+
+@hookspec(firstresult=True)
+def replace_order(req: ReplaceRequest) -> Awaitable[None]:
+    """Ask the broker to change an order's terms; see ``BrokerCaps.replace``.
+
+    ``NotSent`` and ``NotSupported`` count as a refusal of the change.
+    """
+
+
+@hookspec(firstresult=True)
+def fetch_broker_state(req: BrokerStateRequest) -> Awaitable[BrokerState]:
+    """Return positions, open and completed orders and executions of the account.
+
+    Awaited on the event loop at each connect, refresh and reconciliation. A part that
+    couldn't be read in full is named in ``incomplete``, never returned as an empty list.
+    If it raises, the pass is tried again.
+    """
+
+
+@hookspec(firstresult=True)
+def broker_caps(account: str) -> BrokerCaps:
+    """Return what the broker can do. Called once, before the first order."""
+
+
+# --- sinks -------------------------------------------------------------------------------
+
+
+@hookspec
+def write_snapshot(snapshot: Mapping[str, Any], append_history: bool = False) -> None:
+    """Write the newest state of a strategy; with ``append_history`` keep it as a row too.
+
+    Called from the sink's own thread, at beats and hedge operations; may block. Only the
+    newest one waits in the queue, history aside. If it raises, it is tried again with
+    back-off, or replaced by a newer one.
+    """
+
+
+@hookspec
+def write_operation(operation: Mapping[str, Any]) -> None:
+    """Write one operation, in journal order, with its ``journal_id`` and ``jseq``.
+
+    Called from the sink's own thread; may block. If it raises, the same operation comes
+    again: at least once, so key by (journal_id, jseq). Not called for a sink with
+    ``write_audit``.
+    """
+
+
+@hookspec(firstresult=True)
+def write_audit(batch: AuditBatch) -> AuditAck:
+    """Write consecutive journal records and the cursor in one transaction.
+
+    Called from the sink's own thread; may block. If the sink's cursor isn't
+    ``first_jseq - 1``, write nothing and return the cursor: the drain continues there.
+    An empty batch only asks for it. Raise ``SinkUnavailable`` to be called again with
+    back-off, ``SinkRejected(jseq)`` for a row that can't be stored.
+    """
+
+
+@hookspec
+def write_heartbeat(heartbeat: Mapping[str, Any]) -> None:
+    """Write that the daemon lives: ``last_ts_ns``, ``daemon_state``, ``hedge_running``, ….
+
+    Called from the sink's own thread each beat of wall time; may block; newest only.
+    """
+
+
+@hookspec
+def write_accounts(accounts: Sequence[Mapping[str, Any]]) -> None:
+    """Write account summaries and positions after a complete snapshot of the broker.
+
+    Called from the sink's own thread; may block; newest only. An account that isn't in
+    the list stays as it is.
+    """
+
+
+@hookspec
+def write_prices(prices: Sequence[Mapping[str, Any]]) -> None:
+    """Write the latest price of each contract of interest.
+
+    Called from the sink's own thread at beats; may block; newest only.
+    """
+
+
+# --- control -----------------------------------------------------------------------------
+
+
+@hookspec
+def poll_control() -> ControlState:
+    """Return at most one command, consumed by this call, and the flags as last written.
+
+    Called from the sink's own thread each second; may block. If it raises, the last
+    flags hold and the source is asked again a second later.
+    """
+
+
+@hookspec(firstresult=True)
+def load_settings() -> Mapping[str, Any] | None:
+    """Return settings that the operator saved in the sink, as ``{section: {key: value}}``.
+
+    Called once, before connecting, from the main thread. If it raises, the file's
+    settings are used and the failure is logged.
+    """
