@@ -1,0 +1,1 @@
+"""Replay and backtest: recorded markets in event time."""
