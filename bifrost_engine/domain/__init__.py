@@ -22,6 +22,7 @@ from bifrost_engine.domain.broker import (
 from bifrost_engine.domain.contract import Contract, Right, SecType, parse_contract_key
 from bifrost_engine.domain.control import Command, ControlState
 from bifrost_engine.domain.decision import Beat, Decision, Hold, Intent
+from bifrost_engine.domain.fill import Fill, FillKind, FillSource
 from bifrost_engine.domain.money import to_decimal
 from bifrost_engine.domain.order import (
     OrderState,
@@ -51,6 +52,9 @@ __all__ = [
     "ControlState",
     "Decision",
     "Execution",
+    "Fill",
+    "FillKind",
+    "FillSource",
     "Hold",
     "Intent",
     "OrderRequest",

@@ -7,11 +7,22 @@ broker APIs use become None, never a number.
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import (
+    ROUND_CEILING,
+    ROUND_FLOOR,
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    InvalidOperation,
+    Overflow,
+)
 from math import isfinite
 from sys import float_info
 
 PLACES = Decimal("1e-10")
+EXACT = Context(prec=40, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
+"""Context of all book-keeping: wide enough that only the rounding to 10 places ever rounds."""
 
 
 def to_decimal(value: float | int | str | Decimal | None) -> Decimal | None:
@@ -28,7 +39,12 @@ def to_decimal(value: float | int | str | Decimal | None) -> Decimal | None:
 
 def round_amount(amount: Decimal) -> Decimal:
     """Round a product of price, quantity and multiplier to 10 places, half to even."""
-    return amount.quantize(PLACES, ROUND_HALF_EVEN)
+    return EXACT.quantize(amount, PLACES)
+
+
+def traded_value(quantity: Decimal, price: Decimal, multiplier: Decimal) -> Decimal:
+    """Return quantity × price × multiplier, rounded once to 10 places, half to even."""
+    return EXACT.quantize(EXACT.multiply(EXACT.multiply(quantity, price), multiplier), PLACES)
 
 
 def round_to_tick(price: float, tick_size: Decimal, *, up: bool) -> Decimal:
