@@ -6,6 +6,7 @@ Amounts may be given as text or whole numbers; they become Decimals here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,16 @@ from bifrost_engine.domain.rows import (
     SNAPSHOT_DETAIL,
     SNAPSHOT_FIELDS,
 )
+from bifrost_engine.domain.session import Session
 from bifrost_engine.domain.view import LastHedge
 from bifrost_engine.hookspecs import PluginContext
 
 STOCK = Contract.stock("SPY")
 START_NS = 1_381_154_400_000_000_000
 """2013-10-07 10:00 in New York, a Monday on which its exchange was open."""
+HOUR_NS = 3_600_000_000_000
+SESSION = Session(date(2013, 10, 7), START_NS - HOUR_NS // 2, START_NS + 6 * HOUR_NS)
+"""That Monday's regular hours, 9:30 to 16:00."""
 
 Amount = Decimal | int | str
 
@@ -177,15 +182,18 @@ def make_operation(jseq: int = 1, **fields: Any) -> dict[str, Any]:
 class StaticView:
     """A strategy's view that says what it was made with; implements ``StrategyView``.
 
-    quotes     the last good quotes by contract key
-    positions  this strategy's book, signed quantity by contract key
-    outside    what the account holds outside all strategies
+    quotes           the last good quotes by contract key
+    previous_quotes  those before them
+    positions        this strategy's book, signed quantity by contract key
+    outside          what the account holds outside all strategies
+    version          what ``positions_version`` answers
     """
 
     now_ns: int = START_NS
     strategy_id: str = "main"
     symbol: str = "SPY"
     quotes: Mapping[str, Quote] = Factory(dict)
+    previous_quotes: Mapping[str, Quote] = Factory(dict)
     positions: Mapping[str, Decimal] = Factory(dict)
     outside: Mapping[str, Decimal] = Factory(dict)
     hedge_state: str = "EXEC_IDLE"
@@ -195,15 +203,46 @@ class StaticView:
     suspended: bool = False
     killed: bool = False
     stopping: bool = False
+    started_ns: int = START_NS
+    legs_changed: bool = False
+    sole_strategy: bool = True
+    limit_exhausted: bool = False
     resumes: int = 0
     day_hedges: int = 0
     day_pnl: float | None = 0.0
     last_hedge: LastHedge | None = None
     legs: tuple[str, ...] = ()
+    version: int = 0
 
     def quote(self, contract_key: str) -> Quote | None:
         """Return the quote it was made with, or None."""
         return self.quotes.get(contract_key)
+
+    def previous_quote(self, contract_key: str) -> Quote | None:
+        """Return the quote before it, or None."""
+        return self.previous_quotes.get(contract_key)
+
+    def session(self) -> Session | None:
+        """Return the one session that it knows, while it is open."""
+        return SESSION if SESSION.open_ns <= self.now_ns < SESSION.close_ns else None
+
+    def next_boundary_ns(self) -> int:
+        """Return the close of that session, or 17½ hours later the open of the next day's."""
+        opening_ns = SESSION.close_ns + 17 * HOUR_NS + HOUR_NS // 2
+        return SESSION.close_ns if self.session() else opening_ns
+
+    def trading_day(self) -> date:
+        """Return that session's day."""
+        return SESSION.day
+
+    def expiry_close_ns(self, contract_key: str) -> int:
+        """Return 16:00 on the option's expiry date, as if summer time never ended."""
+        expiry = self.contract(contract_key).expiry or SESSION.day
+        return SESSION.close_ns + (expiry - SESSION.day).days * 24 * HOUR_NS
+
+    def positions_version(self) -> int:
+        """Return the version it was made with."""
+        return self.version
 
     def contract(self, contract_key: str) -> Contract:
         """Return the contract that the key names, with its type's usual multiplier."""
