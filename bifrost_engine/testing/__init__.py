@@ -21,6 +21,7 @@ from bifrost_engine.testing.broker import BrokerConformance  # noqa: E402
 from bifrost_engine.testing.build import (  # noqa: E402
     RecordingContext,
     StaticView,
+    make_config,
     make_context,
     make_execution,
     make_fill,
@@ -41,6 +42,7 @@ __all__ = [
     "SinkConformance",
     "StaticView",
     "StrategyConformance",
+    "make_config",
     "make_context",
     "make_execution",
     "make_fill",

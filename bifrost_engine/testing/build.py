@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from attrs import Factory, field, frozen
 
 from bifrost_engine.clock import EventClock
+from bifrost_engine.config.structure import structure_section
 from bifrost_engine.domain import (
     BrokerEvent,
     BrokerEventKind,
@@ -46,6 +47,7 @@ SESSION = Session(date(2013, 10, 7), START_NS - HOUR_NS // 2, START_NS + 6 * HOU
 """That Monday's regular hours, 9:30 to 16:00."""
 
 Amount = Decimal | int | str
+T = TypeVar("T")
 
 
 @frozen(kw_only=True)
@@ -82,6 +84,14 @@ def make_context(
         state_dir=state_dir,
         seed=seed,
     )
+
+
+def make_config(config: type[T], **section: Any) -> T:
+    """Return a plugin's section as its ``Config`` class, checked as the daemon does.
+
+    Raises ConfigError with every problem.
+    """
+    return structure_section(config, section)
 
 
 def make_quote(

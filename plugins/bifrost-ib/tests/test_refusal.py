@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+from bifrost_ib.broker import IBBroker
+from bifrost_ib.config import Config
+from bifrost_ib.feed import IBFeed
+
+from bifrost_engine import plugins
+from bifrost_engine.errors import PluginError
+from bifrost_engine.testing import make_context
+
+
+@pytest.mark.parametrize("factory", [IBBroker, IBFeed])
+def test_it_refuses_to_start_and_says_what_to_do_now(factory, tmp_path):
+    with pytest.raises(PluginError, match=r"next release .* bifrost run --broker paper$"):
+        factory(factory.Config(), make_context(tmp_path))
+
+
+@pytest.mark.parametrize(("kind", "factory"), [("brokers", IBBroker), ("feeds", IBFeed)])
+def test_it_is_found_by_its_name_and_fits_the_engine(kind, factory):
+    assert plugins.load(kind, "ib") is factory
+    assert plugins.inspect(plugins.find(kind, "ib")).error is None
+    assert factory.Config is Config
+
+
+def test_no_library_for_the_gateway_is_imported():
+    assert not {"ib_insync", "ib_async", "ibapi"} & set(sys.modules)
