@@ -1,0 +1,47 @@
+# A new machine needs Python 3.11 or later, make and git; all else is fetched into .venv.
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+MANIFESTS := pyproject.toml $(wildcard plugins/*/pyproject.toml)
+ENVS = lint,types,py$(shell $(BIN)/python -c 'import sys; print("%d%d" % sys.version_info[:2])')
+DOCS := $(if $(wildcard docs/conf.py),docs)
+comma := ,
+
+.PHONY: run test lint types docs bench dev clean
+
+run: $(BIN)/.run  ## rehearse: a simulated market, the paper broker, a private database
+	$(BIN)/bifrost run --config examples/paper.yaml --broker paper
+
+test: $(BIN)/.tox  ## all gates: lint, types, tests on built wheels, docs
+	$(BIN)/tox run -e $(ENVS)$(if $(DOCS),$(comma)docs)
+
+lint types docs: $(BIN)/.tox  ## one gate
+	$(BIN)/tox run -e $@
+
+bench: $(BIN)/.dev  ## the figures that the documentation names
+	for figure in benchmarks/[a-z]*.py; do $(BIN)/python $$figure || exit 1; done
+
+dev: $(BIN)/.dev  ## everything editable, with the tools
+
+clean:  ## what was built; .venv stays
+	rm -rf .tox build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Bifrost needs Python 3.11 or later; none was found."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+# The stamps are newer than the manifests that they were made from.
+$(BIN)/.run: $(MANIFESTS) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e . -e "plugins/bifrost-pg[embedded]" -e plugins/bifrost-paper
+	@touch $@
+
+$(BIN)/.tox: | $(BIN)/python
+	$(BIN)/python -m pip install --quiet "tox>=4.11"
+	@touch $@
+
+$(BIN)/.dev: $(BIN)/.run $(BIN)/.tox
+	$(BIN)/python -m pip install --quiet $(foreach manifest,$(MANIFESTS),-e $(dir $(manifest))) \
+		hypothesis import-linter mypy pre-commit pytest pytest-xdist ruff "sqlite-utils>=4" types-PyYAML
+	@touch $@

@@ -1,0 +1,62 @@
+"""Build a wheel of each distribution of this repository and install them all, with their dependencies.
+
+What is tested is then what users get: a module or a file that is missing from a wheel is
+missing in the tests too. Run by tox with the environment's own Python; the distributions
+are found, never listed. ``--lowest`` takes the oldest direct dependencies that are allowed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+EXTRAS = {"bifrost_engine": "parquet", "bifrost_pg": "embedded"}
+"""Extras that the tests use, by the wheel's name."""
+
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
+UV = (sys.executable, "-m", "uv", "pip")
+
+
+def sources() -> list[Path]:
+    """Return the folders of the engine and the plugins."""
+    return [ROOT, *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
+
+
+def requirement(wheel: Path) -> str:
+    """Return the wheel as pip takes it, with the extras that the tests use."""
+    extra = EXTRAS.get(wheel.name.partition("-")[0])
+    return f"{wheel}[{extra}]" if extra else str(wheel)
+
+
+def run(*command: str | Path) -> None:
+    """Run a command; it prints what is wrong, and its failure ends this program with its status."""
+    status = subprocess.run([str(part) for part in command], check=False).returncode
+    if status:
+        raise SystemExit(status)
+
+
+def main() -> None:
+    """Build, install over what is there, fetch the dependencies, check that all agree."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("wheels", type=Path, help="folder for the wheels; what is in it goes")
+    parser.add_argument("--lowest", action="store_true", help="oldest direct dependencies")
+    options = parser.parse_args()
+    for old in options.wheels.glob("*.whl"):
+        old.unlink()
+    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", options.wheels, *sources())
+    wheels = sorted(options.wheels.glob("*.whl"))
+    # First without dependencies: the same version number must not keep yesterday's wheel.
+    run(*PIP, "install", "--force-reinstall", "--no-deps", *wheels)
+    wanted = [requirement(wheel) for wheel in wheels]
+    if options.lowest:
+        run(*UV, "install", "--python", sys.executable, "--resolution", "lowest-direct", *wanted)
+    else:
+        run(*PIP, "install", *wanted)
+    run(*PIP, "check")
+
+
+if __name__ == "__main__":
+    main()
