@@ -1,0 +1,1 @@
+"""PostgreSQL for Bifrost: the sink, the control source, the schema and its upkeep."""

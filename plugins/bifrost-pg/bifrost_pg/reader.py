@@ -1,0 +1,134 @@
+"""What other processes read and ask: state, operations, a command's fate.
+
+A ``Reader`` has a connection of its own, takes no lock and changes no schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+from bifrost_pg.connection import Link, address
+from bifrost_pg.control import send_command
+
+Record = dict[str, Any]
+MOST_ROWS = 1000
+
+
+def _records(conn: Connection[Any], query: str, values: Sequence[Any] = ()) -> list[Record]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query, values).fetchall()
+
+
+def read_status(conn: Connection[Any]) -> Record:
+    """Return the newest state, as of one moment.
+
+    strategies  rows of ``status_current`` by id; heartbeat, run_status  their row or None;
+    accounts    rows with their ``positions``; prices  rows by contract; now  the server's time
+    """
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        heartbeat = _records(conn, "SELECT * FROM daemon_heartbeat WHERE id = 1")
+        flags = _records(conn, "SELECT * FROM daemon_run_status WHERE id = 1")
+        return {
+            "now": _records(conn, "SELECT clock_timestamp() AS now")[0]["now"],
+            "strategies": _records(conn, "SELECT * FROM status_current ORDER BY id"),
+            "heartbeat": heartbeat[0] if heartbeat else None,
+            "run_status": flags[0] if flags else None,
+            "accounts": _accounts(conn),
+            "prices": _records(conn, "SELECT * FROM instrument_prices ORDER BY contract_key"),
+        }
+
+
+def _accounts(conn: Connection[Any]) -> list[Record]:
+    positions = _records(conn, "SELECT * FROM account_positions ORDER BY account_id, contract_key")
+    accounts = _records(conn, "SELECT * FROM accounts ORDER BY account_id")
+    return [
+        account | {"positions": [row for row in positions if row["account_id"] == account["account_id"]]}
+        for account in accounts
+    ]
+
+
+def read_operations(
+    conn: Connection[Any],
+    since: float | None = None,
+    until: float | None = None,
+    type: str | None = None,
+    limit: int = 100,
+) -> list[Record]:
+    """Return operations, newest first.
+
+    since, until  epoch seconds, both included; None: no bound
+    limit         rows at most, up to 1000
+    """
+    bounds = {"ts >= %s": since, "ts <= %s": until, "type = %s": type}
+    given = {clause: value for clause, value in bounds.items() if value is not None}
+    where = f"WHERE {' AND '.join(given)}" if given else ""
+    rows = min(max(limit, 0), MOST_ROWS)
+    return _records(
+        conn, f"SELECT * FROM operations {where} ORDER BY id DESC LIMIT %s", (*given.values(), rows)
+    )
+
+
+def read_command(conn: Connection[Any], command_id: int) -> Record | None:
+    """Return a row of ``daemon_control``, None if there is none of that id."""
+    found = _records(conn, "SELECT * FROM daemon_control WHERE id = %s", (command_id,))
+    return found[0] if found else None
+
+
+class Reader:
+    """Reads the database and sends commands; every call may raise SinkUnavailable."""
+
+    def __init__(self, link: Link, release: Callable[[], None]) -> None:
+        self._link = link
+        self._release = release
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def address(self) -> str:
+        """A URI for psql, without the password."""
+        return self._link.run(address)
+
+    def status(self) -> Record:
+        """Return the newest state; see ``read_status``."""
+        return self._link.run(read_status)
+
+    def operations(
+        self,
+        since: float | None = None,
+        until: float | None = None,
+        type: str | None = None,
+        limit: int = 100,
+    ) -> list[Record]:
+        """Return operations, newest first; see ``read_operations``."""
+        return self._link.run(lambda conn: read_operations(conn, since, until, type, limit))
+
+    def send_command(
+        self,
+        name: str,
+        strategy_id: str | None = None,
+        requested_by: str = "",
+        flags: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Write a command with its flags and return its id; see ``control.send_command``."""
+        return self._link.run(lambda conn: send_command(conn, name, strategy_id, requested_by, flags))
+
+    def command_outcome(self, command_id: int) -> Record | None:
+        """Return the command's row (``consumed_at``, ``outcome``), None if there is none."""
+        return self._link.run(lambda conn: read_command(conn, command_id))
+
+    def close(self) -> None:
+        """Close the connection and leave the embedded server, if it is one."""
+        self._link.close()
+        self._release()
