@@ -1,0 +1,204 @@
+"""What the broker knows of one account, in memory, with its record behind it.
+
+Each step changes orders, executions and the account here; ``flush`` then writes them in
+one transaction, before anything is reported. Without a record (``record: memory``) the
+same holds but for the disk.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from decimal import Decimal
+
+from bifrost_engine.domain import (
+    BrokerState,
+    BrokerStateRequest,
+    Contract,
+    Execution,
+    OrderRequest,
+    Side,
+    parse_contract_key,
+)
+from bifrost_paper.account import ZERO, Account, Holding, Mark, order_commission
+from bifrost_paper.config import PaperConfig
+from bifrost_paper.orders import PaperOrder, Status
+from bifrost_paper.record import Changes, Record, Saved
+
+DAY_NS = 86_400_000_000_000
+
+
+class Ledger:
+    """Orders by client order id, executions, positions and cash of one account.
+
+    orders    those that work, and those that ended within ``history_days``
+    sessions  how often the account was connected to
+    """
+
+    def __init__(self, config: PaperConfig, record: Record | None, now_ns: int) -> None:
+        self._config = config
+        self.record = record
+        self._history_ns = config.history_days * DAY_NS
+        saved = record.load(now_ns - self._history_ns) if record else None
+        self._restore(saved or opening(config))
+        self.changes = Changes()
+        if record and saved is None:
+            record.create(self._numbers(), self.account.holdings.values())
+
+    def _restore(self, saved: Saved) -> None:
+        numbers = saved.numbers
+        self.account = Account(Decimal(numbers["cash"]), saved.holdings)
+        self.sessions = int(numbers["sessions"])
+        self._next_order = int(numbers["next_order"])
+        self._next_execution = int(numbers["next_execution"])
+        self.orders = {order.request.client_order_id: order for order in saved.orders}
+        ended = [order for order in saved.orders if order.status.is_done]
+        self._ended = deque(sorted(ended, key=lambda order: order.closed_ns or 0))
+        self._executions = deque(saved.executions)
+        self._known = saved.known
+
+    def _numbers(self) -> dict[str, str]:
+        return {
+            "cash": str(self.account.cash),
+            "sessions": str(self.sessions),
+            "next_order": str(self._next_order),
+            "next_execution": str(self._next_execution),
+        }
+
+    def flush(self) -> None:
+        """Write what changed since the last call. Raises sqlite3.Error; nothing is lost then."""
+        if self.record is not None:
+            self.record.save(self._numbers(), self.changes, self.account.holdings)
+        self.changes = Changes()
+
+    def reopen(self, record: Record) -> None:
+        """Go on with the same account after ``close``."""
+        self.record = record
+
+    def close(self) -> None:
+        """Close the record."""
+        if self.record is not None:
+            self.record.close()
+
+    def withdraw(self, order: PaperOrder) -> None:
+        """Forget an order that could not be written down."""
+        request = order.request
+        self._known.discard(request.client_order_id)
+        del self.orders[request.client_order_id]
+        del self.changes.orders[order.number]
+
+    def knows(self, client_order_id: str) -> bool:
+        """Return whether the id was ever taken."""
+        return client_order_id in self._known
+
+    def open(self, request: OrderRequest, now_ns: int) -> PaperOrder:
+        """Take a new order and give it a number."""
+        order = PaperOrder(
+            number=self._next_order,
+            request=request,
+            placed_ns=now_ns,
+            quantity=request.quantity,
+            limit_price=request.limit_price,
+        )
+        self._next_order += 1
+        self._known.add(request.client_order_id)
+        return order
+
+    def keep(self, order: PaperOrder) -> None:
+        """Hold an order, new or changed."""
+        self.orders[order.request.client_order_id] = order
+        self.changes.orders[order.number] = order
+
+    def end(self, order: PaperOrder, status: Status, now_ns: int, text: str = "") -> None:
+        """Close an order."""
+        order.status, order.closed_ns, order.text = status, now_ns, text
+        self._ended.append(order)
+        self.keep(order)
+
+    def execute(self, order: PaperOrder, quantity: Decimal, price: Decimal, now_ns: int) -> Execution:
+        """Book an execution of an order, with its share of the order's commission."""
+        request = order.request
+        order.filled += quantity
+        order.value += quantity * price * request.contract.multiplier
+        total = order_commission(self._config, request.contract, order.filled, order.value)
+        commission, order.commission = total - order.commission, total
+        execution = Execution(
+            base_id=f"{self._config.account}-{self._next_execution}",
+            contract=request.contract,
+            side=request.side,
+            quantity=quantity,
+            price=price,
+            ts_ns=now_ns,
+            commission=commission,
+            commission_currency=request.contract.currency,
+            client_order_id=request.client_order_id,
+            perm_id=order.perm_id,
+        )
+        self._next_execution += 1
+        self.book(request.contract, request.side, quantity, price, commission)
+        self._executions.append(execution)
+        self.changes.executions.append(execution)
+        self.keep(order)
+        return execution
+
+    def book(
+        self, contract: Contract, side: Side, quantity: Decimal, price: Decimal, commission: Decimal = ZERO
+    ) -> None:
+        """Change a position and cash."""
+        self.account.book(contract, side, quantity, price, commission)
+        self.changes.holdings[contract.key] = contract
+
+    def bust(self, base_id: str) -> bool:
+        """Take an execution back with its position, cash and commission; False if there is none."""
+        for execution in self._executions:
+            if execution.base_id == base_id:
+                break
+        else:
+            return False
+        self._executions.remove(execution)
+        commission = execution.commission or ZERO
+        side, quantity, price = execution.side.opposite, execution.quantity, execution.price
+        self.book(execution.contract, side, quantity, price, -commission)
+        self.changes.busted.append(base_id)
+        return True
+
+    def state(self, request: BrokerStateRequest, now_ns: int, mark: Mark) -> BrokerState:
+        """Return the account as the broker tells it."""
+        self._forget_before(now_ns - self._history_ns)
+        wanted = _wanted(request.client_order_ids)
+        orders = [order for order in self.orders.values() if wanted(order.request.client_order_id)]
+        return BrokerState(
+            account=self._config.account,
+            as_of_start_ns=now_ns,
+            as_of_end_ns=now_ns,
+            positions=tuple(holding.shown() for holding in self.account.holdings.values()),
+            open_orders=tuple(order.shown() for order in orders if not order.status.is_done),
+            completed_orders=tuple(order.shown() for order in orders if order.status.is_done),
+            executions=tuple(e for e in self._executions if wanted(e.client_order_id)),
+            session_id=f"{self._config.account}-{self.sessions}",
+            summary=self.account.summary(mark, self._config.leverage),
+        )
+
+    def _forget_before(self, ts_ns: int) -> None:
+        while self._ended and (self._ended[0].closed_ns or 0) < ts_ns:
+            del self.orders[self._ended.popleft().request.client_order_id]
+        while self._executions and self._executions[0].ts_ns < ts_ns:
+            self._executions.popleft()
+
+
+def _wanted(client_order_ids: tuple[str, ...] | None) -> Callable[[str | None], bool]:
+    if client_order_ids is None:
+        return lambda _: True
+    return frozenset(client_order_ids).__contains__
+
+
+def opening(config: PaperConfig) -> Saved:
+    """Return what a new account holds."""
+    holdings = {}
+    for key, position in config.openings.items():
+        contract = parse_contract_key(key, position.multiplier)
+        cost = None if position.average_cost is None else position.quantity * position.average_cost
+        if position.quantity:
+            holdings[key] = Holding(contract=contract, quantity=position.quantity, cost=cost)
+    numbers = {"cash": str(config.cash), "sessions": "0", "next_order": "1", "next_execution": "1"}
+    return Saved(numbers=numbers, holdings=holdings, orders=[], executions=[], known=set())
