@@ -1,0 +1,160 @@
+"""Reading a journal beside its writer: sinks' threads, and the command line at any time.
+
+A reader opens the file read-only and reads in short pages, so that it never holds
+the writer up. One reader belongs to one thread at a time.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+
+from bifrost_engine.domain.audit import AuditBatch
+from bifrost_engine.domain.record import Record
+from bifrost_engine.errors import JournalError
+from bifrost_engine.journal.chain import (
+    Row,
+    genesis,
+    reading_failed,
+    to_audit_row,
+    to_record,
+    verified,
+)
+
+PAGE = 1000
+_COLUMNS = ", ".join(Row._fields)
+
+
+def rows_after(connection: sqlite3.Connection, after: int, page_size: int = PAGE) -> Iterator[Row]:
+    """Yield rows above ``after``, oldest first, a page per statement; sqlite's errors pass through."""
+    statement = f"SELECT {_COLUMNS} FROM journal WHERE jseq > ? ORDER BY jseq LIMIT ?"
+    while True:
+        try:
+            page = [Row._make(values) for values in connection.execute(statement, (after, page_size))]
+        except sqlite3.Error:
+            if page_size == 1:
+                raise
+            # Near a damaged row the page is lost as a whole; the good rows before it can be had singly.
+            page_size = 1
+            continue
+        yield from page
+        if len(page) < page_size:
+            return
+        after = page[-1].jseq
+
+
+def hash_at(connection: sqlite3.Connection, jseq: int, journal_id: str) -> bytes | None:
+    """Return the stored hash of row ``jseq``, what stands before the first for 0, None if there's no row."""
+    if jseq == 0:
+        return genesis(journal_id)
+    row = connection.execute("SELECT hash FROM journal WHERE jseq = ?", (jseq,)).fetchone()
+    return None if row is None else row[0]
+
+
+def verified_after(connection: sqlite3.Connection, after: int, journal_id: str) -> Iterator[Row]:
+    """Yield the rows above ``after``, checking the chain from there on.
+
+    Raises JournalCorrupt with the last number that verifies.
+    """
+    try:
+        before = hash_at(connection, after, journal_id)
+    except sqlite3.Error as error:
+        raise reading_failed(error, max(after - 1, 0)) from error
+    if before is None:
+        raise JournalError(f"journal {journal_id} has no record {after} to go on from")
+    return verified(rows_after(connection, after), after, before)
+
+
+class JournalReader:
+    """A read-only view of a journal file, also while its daemon runs.
+
+    path  the ``journal-<account>.db`` file
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file.
+
+        Raises JournalError if it isn't there or can't be read, JournalCorrupt if it isn't a journal.
+        """
+        self.path = path
+        try:
+            self._connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro",
+                uri=True,
+                isolation_level=None,
+                timeout=5.0,
+                check_same_thread=False,
+            )
+            self.meta: dict[str, str] = dict(self._connection.execute("SELECT k, v FROM journal_meta"))
+        except sqlite3.Error as error:
+            raise JournalError(f"{path}: no journal that can be read: {error}") from error
+
+    def __enter__(self) -> JournalReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        self._connection.close()
+
+    @property
+    def journal_id(self) -> str:
+        """Name of the journal in sinks."""
+        return self.meta["journal_id"]
+
+    @property
+    def last_jseq(self) -> int:
+        """Number of the newest record on disk, 0 if there is none."""
+        try:
+            (last,) = self._connection.execute("SELECT coalesce(max(jseq), 0) FROM journal").fetchone()
+        except sqlite3.Error as error:
+            raise reading_failed(error, 0) from error
+        return int(last)
+
+    def records(self, after: int = 0, kinds: Collection[str] | None = None) -> Iterator[Record]:
+        """Yield records above ``after``, oldest first, of ``kinds`` or all; all are verified on the way.
+
+        Raises JournalCorrupt with the last number that verifies.
+        """
+        for row in verified_after(self._connection, after, self.journal_id):
+            if kinds is None or row.kind in kinds:
+                yield to_record(row)
+
+    def batch(self, after_jseq: int, limit: int = 500) -> AuditBatch:
+        """Return the next records above a sink's cursor, verified; at most ``limit``.
+
+        With nothing new the batch is empty and asks for the cursor. A cursor beyond the
+        journal's end (a sink ahead of a journal restored from a backup) gives an empty
+        batch without a hash.
+
+        Raises JournalCorrupt with the last number that verifies.
+        """
+        try:
+            before = hash_at(self._connection, after_jseq, self.journal_id)
+        except sqlite3.Error as error:
+            raise reading_failed(error, max(after_jseq - 1, 0)) from error
+        if before is None:
+            return self._empty(after_jseq, "")
+        found = islice(rows_after(self._connection, after_jseq, limit), limit)
+        rows = list(verified(found, after_jseq, before))
+        if not rows:
+            return self._empty(after_jseq, before.hex())
+        return AuditBatch(
+            journal_id=self.journal_id,
+            first_jseq=rows[0].jseq,
+            last_jseq=rows[-1].jseq,
+            last_hash=rows[-1].hash.hex(),
+            rows=tuple(map(to_audit_row, rows)),
+        )
+
+    def _empty(self, after: int, last_hash: str) -> AuditBatch:
+        return AuditBatch(
+            journal_id=self.journal_id, first_jseq=after + 1, last_jseq=after, last_hash=last_hash
+        )

@@ -1,0 +1,307 @@
+"""The journal on disk: what the engine did, durable before any of it has an effect.
+
+One sqlite file per account in the instance's folder, one process that writes it,
+one connection. Records wait in a buffer until ``commit`` writes them in one
+transaction that is on disk when it returns. A failed commit loses nothing: the
+buffer stays, and the next commit writes it. Nothing is ever changed or cut off here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from uuid import UUID
+
+from bifrost_engine.domain.record import Record
+from bifrost_engine.errors import InvariantViolated, JournalCorrupt, JournalError, JournalUnwritable
+from bifrost_engine.journal.canonical import rfc3339
+from bifrost_engine.journal.chain import Row, corrupt, genesis, is_damage, link, to_record
+from bifrost_engine.journal.lock import FileLock
+from bifrost_engine.journal.reader import verified_after
+
+SCHEMA = "1"
+
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA wal_autocheckpoint=1000",
+)
+
+_TABLES = (
+    "CREATE TABLE journal_meta (k TEXT PRIMARY KEY, v TEXT NOT NULL)",
+    """CREATE TABLE journal (
+  jseq INTEGER PRIMARY KEY,
+  ts TEXT NOT NULL, kind TEXT NOT NULL, run_id TEXT, strategy_id TEXT, coid TEXT,
+  payload TEXT NOT NULL, prev_hash BLOB NOT NULL, hash BLOB NOT NULL
+)""",
+    "CREATE INDEX journal_coid ON journal(coid) WHERE coid IS NOT NULL",
+)
+
+_INSERT = f"INSERT INTO journal ({', '.join(Row._fields)}) VALUES ({', '.join('?' * len(Row._fields))})"
+
+
+def journal_path(folder: Path, account: str) -> Path:
+    """Return the file of ``account``'s journal; what doesn't belong in a file name becomes "_"."""
+    return folder / f"journal-{re.sub(r'[^A-Za-z0-9-]', '_', account)}.db"
+
+
+def new_journal_id() -> str:
+    """Return a UUID of version 7: texts of later ones sort after earlier ones."""
+    stamp = (time.time_ns() // 1_000_000) << 80
+    version, variant = 0x7 << 76, 0x2 << 62
+    noise = secrets.randbits(80) & ~(0xF << 76) & ~(0x3 << 62)
+    return str(UUID(int=stamp | version | variant | noise))
+
+
+class Journal:
+    """The writer's side of a journal; see ``open``.
+
+    ``append`` may be called while ``commit`` runs in another thread; two commits at
+    once may not.
+
+    path       the file
+    last_jseq  number of the newest record that is on disk, 0 if there is none
+    last_hash  its hash
+    """
+
+    def __init__(self, path: Path, lock: FileLock, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._lock = lock
+        self._connection: sqlite3.Connection | None = connection
+        self._meta: dict[str, str] = dict(connection.execute("SELECT k, v FROM journal_meta"))
+        self.last_jseq, self.last_hash = _newest(connection, self.journal_id)
+        self._tip = (self.last_jseq, self.last_hash)
+        self._buffer: list[Row] = []
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        account: str,
+        *,
+        new_engine_id: Callable[[], str] | str,
+        new_journal_id: Callable[[], str] | str = new_journal_id,
+        instance: str = "default",
+    ) -> Journal:
+        """Open the journal of ``account`` in ``folder``, or begin one, and lock it.
+
+        new_engine_id   4 characters that start the order ids of a new journal
+        new_journal_id  name of a new journal in sinks
+        instance        told to a second daemon that finds the lock taken
+
+        The file's structure is checked here, the chain by reading ``records``.
+
+        Raises LockHeld, JournalCorrupt, JournalUnwritable, and JournalError for a file of
+        another account or a newer Bifrost.
+        """
+        path = journal_path(folder, account)
+        with _opening(path), contextlib.ExitStack() as undo:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path.with_name(path.name + ".lock"), instance)
+            undo.callback(lock.release)
+            connection = _connect(path)
+            undo.callback(connection.close)
+            _check(connection, path)
+            _begin(connection, account, _value(new_journal_id), _value(new_engine_id))
+            journal = cls(path, lock, connection)
+            journal._recognise(account)
+            undo.pop_all()
+        return journal
+
+    @property
+    def journal_id(self) -> str:
+        """Name of this journal in sinks."""
+        return self._meta["journal_id"]
+
+    @property
+    def engine_id(self) -> str:
+        """The part of order ids that is this journal's."""
+        return self._meta["engine_id"]
+
+    @property
+    def buffered(self) -> int:
+        """How many records wait for a commit."""
+        return len(self._buffer)
+
+    def records(self, after: int = 0) -> Iterator[Record]:
+        """Yield the records on disk above ``after``, oldest first, checking the chain.
+
+        Raises JournalCorrupt with the last number that verifies.
+        """
+        if self._connection is None:
+            raise JournalError(f"{self.path}: closed")
+        return map(to_record, verified_after(self._connection, after, self.journal_id))
+
+    def append(self, records: Sequence[Record], run_id: str | None) -> None:
+        """Take ``records`` for the next commit, all or none.
+
+        Raises InvariantViolated if their numbers don't go on where the last ended,
+        TypeError for a payload that JSON can't hold.
+        """
+        jseq, prev_hash = self._tip
+        rows = []
+        for record in records:
+            if record.jseq != jseq + 1:
+                raise InvariantViolated(f"journal: record {record.jseq} ({record.kind}) came after {jseq}")
+            row = link(record, run_id, prev_hash)
+            rows.append(row)
+            jseq, prev_hash = row.jseq, row.hash
+        self._buffer += rows
+        self._tip = (jseq, prev_hash)
+
+    def commit(self) -> None:
+        """Write all that waits in one transaction; it is on disk when this returns.
+
+        Raises JournalUnwritable and keeps what waits: call again later. Raises
+        JournalCorrupt if the file, opened again after a failure, isn't the one it was.
+        """
+        if not self._buffer:
+            return
+        if not self._lock.held:
+            raise JournalError(f"{self.path}: closed; {self.buffered} records can't be written any more")
+        try:
+            connection = self._connection or self._reconnected()
+            rows = self._buffer[:]
+            _write(connection, rows)
+        except (sqlite3.Error, OSError) as error:
+            self._disconnect()
+            raise JournalUnwritable(f"{self.path}: {self.buffered} records wait: {error}") from error
+        self._written(len(rows))
+
+    def free_space(self) -> int:
+        """Return the free bytes of the journal's disk."""
+        return shutil.disk_usage(self.path.parent).free
+
+    def close(self) -> None:
+        """Close the file and give the lock up; what wasn't committed is gone."""
+        self._disconnect()
+        self._lock.release()
+
+    def _recognise(self, account: str) -> None:
+        if self._meta["account"] != account:
+            raise JournalError(f"{self.path}: holds account {self._meta['account']}, expected {account}")
+        if self._meta["schema"] != SCHEMA:
+            raise JournalError(
+                f"{self.path}: has schema {self._meta['schema']}, this Bifrost knows {SCHEMA}; upgrade it"
+            )
+
+    def _written(self, count: int) -> None:
+        if count:
+            newest = self._buffer[count - 1]
+            self.last_jseq, self.last_hash = newest.jseq, newest.hash
+            del self._buffer[:count]
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            # A connection that failed is given up; the file, not its close, says what was written.
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+    def _reconnected(self) -> sqlite3.Connection:
+        """Open the file anew after a failure, and drop from the buffer what is in it after all."""
+        connection = _connect(self.path)
+        try:
+            # A failed sync may have left rows in the cache only: a checkpoint writes them anew.
+            (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise sqlite3.OperationalError("a reader is in the way of a check after a failure")
+            jseq, last_hash = _newest(connection, self.journal_id)
+            known = {self.last_jseq: self.last_hash} | {row.jseq: row.hash for row in self._buffer}
+            if known.get(jseq) != last_hash:
+                raise corrupt(min(jseq, self.last_jseq), f"the file ends at {jseq} with foreign rows")
+        except BaseException:
+            connection.close()
+            raise
+        self._written(jseq - self.last_jseq)
+        self._connection = connection
+        return connection
+
+
+@contextlib.contextmanager
+def _opening(path: Path) -> Iterator[None]:
+    """Turn what sqlite and the system say about opening ``path`` into the journal's errors."""
+    try:
+        yield
+    except KeyError as error:
+        raise corrupt(0, f"{path}: its own description lacks {error}") from error
+    except (sqlite3.Error, OSError) as error:
+        if isinstance(error, sqlite3.Error) and is_damage(error):
+            raise corrupt(0, f"{path}: {error}") from error
+        raise JournalUnwritable(f"{path}: can't be opened: {error}") from error
+
+
+def _value(given: Callable[[], str] | str) -> str:
+    return given if isinstance(given, str) else given()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # sqlite would make the file readable by everybody; its side files follow it.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(pragma).fetchall()
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    problems = [text for (text,) in connection.execute("PRAGMA quick_check(1)")]
+    if problems != ["ok"]:
+        raise corrupt(_last_good(connection), f"{path}: {problems[0]}")
+
+
+def _last_good(connection: sqlite3.Connection) -> int:
+    """Return the last number of a damaged file that verifies."""
+    last = 0
+    try:
+        meta = dict(connection.execute("SELECT k, v FROM journal_meta"))
+        for row in verified_after(connection, 0, meta["journal_id"]):
+            last = row.jseq
+    except (JournalCorrupt, sqlite3.Error, KeyError):
+        return last
+    return last
+
+
+def _begin(connection: sqlite3.Connection, account: str, journal_id: str, engine_id: str) -> None:
+    """Make the tables of a new journal, all or none."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'journal_meta'").fetchone():
+        return
+    meta = {
+        "journal_id": journal_id,
+        "engine_id": engine_id,
+        "account": account,
+        "schema": SCHEMA,
+        "created": rfc3339(time.time_ns()),
+    }
+    connection.execute("BEGIN IMMEDIATE")
+    for table in _TABLES:
+        connection.execute(table)
+    connection.executemany("INSERT INTO journal_meta VALUES (?, ?)", meta.items())
+    connection.execute("COMMIT")
+
+
+def _newest(connection: sqlite3.Connection, journal_id: str) -> tuple[int, bytes]:
+    newest = connection.execute("SELECT jseq, hash FROM journal ORDER BY jseq DESC LIMIT 1").fetchone()
+    return (0, genesis(journal_id)) if newest is None else (newest[0], newest[1])
+
+
+def _write(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    if not rows:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany(_INSERT, rows)
+    connection.execute("COMMIT")
