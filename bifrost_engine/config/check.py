@@ -75,7 +75,12 @@ def _structure(
             result = checker.read(kind, values.pop(attribute.name), (attribute.name,), attribute.metadata)
             if result is not INVALID:
                 known[attribute.name] = result
-    strategies = _strategies(checker, values.pop("strategies", []), need_strategy)
+    strategies = _strategies(checker, values.pop("strategies", []))
+    if need_strategy and not strategies and not checker.is_bad(("strategies",)):
+        at: KeyPath = ("symbol",) if layout.single else ("strategies",)
+        checker.refuse(
+            at, "the ticker of the underlying, such as NVDA" if layout.single else "an entry", "missing"
+        )
     sinks, status = _status(checker, values.pop("status", None), plugin_names)
     sections = {}
     for key in values:
@@ -96,12 +101,10 @@ def _raw(checker: Checker, path: KeyPath, value: Any) -> Section:
     return Section(value or {}, path, sources)
 
 
-def _strategies(checker: Checker, value: Any, needed: bool) -> tuple[StrategyConfig, ...]:
+def _strategies(checker: Checker, value: Any) -> tuple[StrategyConfig, ...]:
     if not isinstance(value, list):
         checker.refuse(("strategies",), "a list of strategies", found(value))
         return ()
-    if not value and needed:
-        checker.refuse(("symbol",), "the ticker of the underlying, such as NVDA", "missing")
     result = []
     for index, entry in enumerate(value):
         path: KeyPath = ("strategies", index)
@@ -137,7 +140,7 @@ def _status(
         checker.refuse(path, "a section of keys", found(value))
     section = dict(value) if isinstance(value, dict) else {}
     sink = section.pop("sink", None)
-    metadata = {"one_or_many": True, "form": "names of sinks"}
+    metadata = {"one_or_many": True, "form": "the name of a sink"}
     none = sink is None or sink == "none"
     sinks = () if none else checker.read(tuple[str, ...], sink, (*path, "sink"), metadata)
     names = {*SINK_SECTIONS, *plugin_names}

@@ -84,7 +84,10 @@ _NO_KEY = _Node(None, 0)
 
 @define
 class _Builder:
+    """Takes events; ``lines`` says whether a line is part of a problem's source."""
+
     name: str
+    lines: bool = True
     problems: list[Problem] = field(factory=list)
     frames: list[_Frame] = field(factory=list)
     anchors: dict[str, _Node | None] = field(factory=dict)
@@ -173,7 +176,7 @@ class _Builder:
         depth = 1 + max((child.depth for child in children), default=0)
         if size > MAX_NODES:
             raise _Unreadable(frame.line, f"expected at most {MAX_NODES} values, was more, aliases followed")
-        if depth > MAX_DEPTH + 1:
+        if depth + len(self.frames) > MAX_DEPTH + 1:
             raise _Unreadable(
                 frame.line, f"expected at most {MAX_DEPTH} levels, was deeper, aliases followed"
             )
@@ -201,7 +204,8 @@ class _Builder:
         )
 
     def _problem(self, line: int, message: str, *path: str | int) -> None:
-        self.problems.append(Problem(f"{self.name}:{line}", dotted(path), message))
+        source = f"{self.name}:{line}" if self.lines else self.name
+        self.problems.append(Problem(source, dotted(path), message))
 
 
 def _what(value: Any) -> str:
@@ -231,7 +235,7 @@ def parse(text: str, name: str) -> tuple[Document, list[Problem]]:
 
 def parse_value(text: str, name: str) -> tuple[Any, list[Problem]]:
     """Return the value of a snippet such as ``25``, ``NVDA`` or ``[2026-02-25]``; else as ``parse``."""
-    builder = _Builder(name)
+    builder = _Builder(name, lines=False)
     _read(text, builder)
     return (None if builder.root is None else _plain(builder.root, (), name, {})), builder.problems
 

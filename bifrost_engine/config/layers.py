@@ -98,7 +98,7 @@ class Layers:
             layout.problems.append(Problem(override.source, override.path, message))
 
     def _default_sinks(self, document: Document) -> None:
-        if document.has(("status", "sink")):
+        if _is_set(document, ("status", "sink")):
             return
         variable = next((v for v in POSTGRES_VARIABLES if self.environ.get(v)), None)
         if document.has(("status", "postgres")):

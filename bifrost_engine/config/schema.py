@@ -7,8 +7,6 @@ from these. Nothing here reads a file or knows YAML. Percentages (``_pct``) are 
 fractions; amounts of money are Decimal, in the quote currency.
 """
 
-# ruff: noqa: RUF009 - `setting` and `part` make attrs fields, not shared defaults.
-
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -123,20 +123,25 @@ class Document:
 
     def put(self, path: KeyPath, value: Any, source: str) -> bool:
         """Set the value at ``path``; return False, changing nothing, where no section can hold it."""
+        parent = self._section_for(path)
+        if parent is None:
+            return False
+        self._forget(path)
+        parent[str(path[-1])] = value
+        self.sources.update((path + below, source) for below in _paths(value))
+        return True
+
+    def _section_for(self, path: KeyPath) -> dict[str, Any] | None:
+        """Return the section that holds or will hold ``path``, made where there is none."""
         node: Any = self.values
         for key in path[:-1]:
-            if isinstance(node, dict) and node.get(key) is None:
-                node[key] = {}
+            if isinstance(node, dict) and node.get(str(key)) is None:
+                node[str(key)] = {}
             try:
                 node = node[key]
             except (KeyError, IndexError, TypeError):
-                return False
-        if not isinstance(node, dict) or not isinstance(path[-1], str):
-            return False
-        self._forget(path)
-        node[path[-1]] = value
-        self.sources.update((path + below, source) for below in _paths(value))
-        return True
+                return None
+        return node if isinstance(node, dict) else None
 
     def take(self, path: KeyPath) -> tuple[Any, dict[KeyPath, str]]:
         """Remove and return the value at ``path`` and its sources, by the path below it."""
@@ -154,16 +159,19 @@ class Document:
     def _graft(
         self, new: KeyPath, value: Any, sources: Mapping[KeyPath, str], below: KeyPath
     ) -> list[KeyPath]:
-        there = self.has(new)
-        if there and isinstance(value, dict) and isinstance(self.get(new), dict):
-            doubles: list[KeyPath] = []
-            for key, child in value.items():
-                doubles += self._graft((*new, key), child, sources, (*below, key))
-            return doubles
-        if there or not self.put(new, value, ""):
+        parent = self._section_for(new)
+        there = None if parent is None else parent.get(str(new[-1]))
+        if isinstance(there, dict) and isinstance(value, dict):
+            return [
+                double
+                for key, child in value.items()
+                for double in self._graft((*new, key), child, sources, (*below, key))
+            ]
+        if parent is None or (there is not None and value is not None):
             return [new]
-        for path in _paths(value):
-            self.sources[new + path] = nearest_source(sources, below + path)
+        if there is None:
+            parent[str(new[-1])] = value
+            self.sources.update((new + path, nearest_source(sources, below + path)) for path in _paths(value))
         return []
 
     def _forget(self, path: KeyPath) -> dict[KeyPath, str]:

@@ -3,8 +3,6 @@
 Part of the schema (``bifrost_engine.config.schema``), which has all of it.
 """
 
-# ruff: noqa: RUF009 - `setting` and `part` make attrs fields, not shared defaults.
-
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -270,7 +268,7 @@ class StrategyConfig:
     symbol: str = setting(
         "Ticker of the underlying",
         "",
-        pattern=r"[A-Za-z0-9][A-Za-z0-9 ./_-]{0,31}",
+        pattern=r"([A-Za-z0-9][A-Za-z0-9 ./_-]{0,31})?",
         form="a ticker such as NVDA",
     )
     enabled: bool = setting("false: the strategy watches, and proposes nothing", True)

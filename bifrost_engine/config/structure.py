@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from enum import Enum
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -125,13 +125,13 @@ def _expected_one(kind: Any, metadata: Mapping[str, Any]) -> str:
     if attrs.has(kind) or (get_origin(kind) or kind) in (dict, Mapping):
         return "a section of keys"
     if (get_origin(kind) or kind) in _ITEM_LISTS:
-        items = f"a list of {expected(_item_kind(kind), metadata)}"
-        return f"{items}, or one" if metadata.get("one_or_many") else items
+        items = f"a list, each {expected(_item_kind(kind), metadata)}"
+        return f"{items}, or one alone" if metadata.get("one_or_many") else items
     if kind in (NoneType, bool):
         return _SCALARS[kind][1]
     if metadata.get("choices"):
         return _one_of(metadata["choices"])
-    text = str(metadata.get("form", _SCALARS[kind][1]))
+    text = str(metadata.get("form", _SCALARS[kind][1] if kind in _SCALARS else kind))
     if {"ge", "le"} <= metadata.keys():
         return f"{text} from {metadata['ge']} to {metadata['le']}"
     limits = [words.format(metadata[name]) for name, (_, words) in _LIMITS.items() if name in metadata]
@@ -222,7 +222,10 @@ class Checker:
         try:
             return cls(**ready)
         except (ValueError, TypeError) as error:
-            return self.refuse(path, "valid settings", f"refused: {error}")  # type: ignore[no-any-return]
+            secret = [a.alias or a.name for a in settable(cls) if a.metadata.get("secret")]
+            hidden = [str(ready[name]) for name in secret if ready.get(name)]
+            reason = reduce(lambda text, one: text.replace(one, MASK), hidden, str(error))
+            return self.refuse(path, "valid settings", f"refused: {reason}")  # type: ignore[no-any-return]
 
     def read(self, kind: Any, value: Any, path: KeyPath, metadata: Mapping[str, Any]) -> Any:
         """Return ``value`` as ``kind``, or INVALID after noting why not."""
@@ -240,19 +243,18 @@ class Checker:
             result = _scalar(one, value, metadata)
             if result is not INVALID:
                 return result
-        secret = metadata.get("secret") or any(is_secret(key) for key in path[-1:])
+        secret = metadata.get("secret") or any(map(is_secret, path))
         return self.refuse(path, expected(kind, metadata), MASK if secret else found(value))
 
     def _items(self, kind: Any, value: Any, path: KeyPath, metadata: Mapping[str, Any]) -> Any:
-        if not isinstance(value, list | tuple):
-            result = self.read(_item_kind(kind), value, path, metadata)
-            return INVALID if result is INVALID else _ITEM_LISTS[get_origin(kind) or kind]([result])
-        items = [self.read(_item_kind(kind), item, (*path, i), metadata) for i, item in enumerate(value)]
-        return (
-            INVALID
-            if any(item is INVALID for item in items)
-            else _ITEM_LISTS[get_origin(kind) or kind](items)
-        )
+        one = _item_kind(kind)
+        if isinstance(value, list | tuple):
+            items = [self.read(one, item, (*path, i), metadata) for i, item in enumerate(value)]
+        else:
+            items = [self.read(one, value, path, metadata)]
+        if any(item is INVALID for item in items):
+            return INVALID
+        return _ITEM_LISTS[get_origin(kind) or kind](items)
 
     def _mapping(
         self, kind: Any, value: Mapping[str, Any], path: KeyPath, metadata: Mapping[str, Any]

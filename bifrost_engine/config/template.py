@@ -46,7 +46,9 @@ class Setting:
 _REST = (
     Setting(path="strategies", help="Strategy instances, each with an id of its own"),
     Setting(path="status", help="Where state and operations are written; a section for each sink"),
-    Setting(path="status.sink", help="Sinks, none for []", allowed="a list of names of sinks"),
+    Setting(
+        path="status.sink", help="Sinks, none for []", allowed="a list, each the name of a sink, or one alone"
+    ),
 )
 
 
