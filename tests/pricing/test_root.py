@@ -33,3 +33,14 @@ def test_a_curve_on_which_newton_runs_away_stays_in_the_bracket():
         return -cos(x) - 0.999, sin(x)
 
     assert cos(root(flat, 0.0, 3.2 - 0.06, 0.01)) == pytest.approx(-0.999, abs=1e-12)
+
+
+def test_a_step_out_of_the_bracket_is_not_taken():
+    asked = []
+
+    def line(x):
+        asked.append(x)
+        return x - 9.5, 0.125  # from 9 the slope promises 0.5 / 0.125 = 4 more, which is 13
+
+    assert root(line, 0.0, 10.0, 9.0) == pytest.approx(9.5, rel=1e-12)
+    assert max(asked) <= 10.0
