@@ -1,7 +1,8 @@
 """One text for one value: the JSON that is hashed and stored.
 
 UTF-8, keys sorted, no spaces. Decimals are strings in plain notation without
-exponent or trailing zeros, enums are their values, tuples are lists. There are
+exponent or trailing zeros, enums are their values, tuples are lists, attrs values
+are their attributes by name. There are
 no floats: a float is stored as its shortest text and comes back as a string;
 NaN and the infinities (of floats and Decimals) become null. Times are RFC 3339
 in UTC with nine decimals, so that each nanosecond comes back as it was.
@@ -10,13 +11,15 @@ in UTC with nine decimals, so that each nanosecond comes back as it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
 from json.encoder import encode_basestring
 from math import isfinite
 from typing import Any
+
+from attrs import fields, has
 
 from bifrost_engine.domain.contract import plain
 
@@ -29,8 +32,7 @@ def canonical(value: Any) -> str:
 
     Raises TypeError for a value or key that has no place in a payload.
     """
-    write = _WRITERS.get(type(value))
-    return write(value) if write is not None else _of_subclass(value)
+    return (_WRITERS.get(type(value)) or _writer_of(value))(value)
 
 
 def quoted(text: str) -> str:
@@ -80,13 +82,23 @@ def _decimal(value: Decimal) -> str:
 
 
 def _list(value: list[Any] | tuple[Any, ...]) -> str:
-    return f"[{','.join(map(canonical, value))}]"
+    return f"[{','.join([(_WRITERS.get(type(item)) or _writer_of(item))(item) for item in value])}]"
 
 
 def _mapping(value: Mapping[str, Any]) -> str:
-    if not all(isinstance(key, str) for key in value):
-        raise TypeError(f"a payload's keys are strings, found {list(value)!r}")
-    return "{" + ",".join([f"{quoted(key)}:{canonical(value[key])}" for key in sorted(value)]) + "}"
+    # The hot loop of every commit, so the lookup of ``canonical`` is written out in it.
+    parts = []
+    for key in sorted(value):
+        item = value[key]
+        parts.append(_key(key) + (_WRITERS.get(type(item)) or _writer_of(item))(item))
+    return "{" + ",".join(parts) + "}"
+
+
+@lru_cache(maxsize=4096)
+def _key(key: str) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"a payload's keys are strings, found {key!r}")
+    return f"{quoted(key)}:"
 
 
 _WRITERS: dict[type, Callable[[Any], str]] = {
@@ -110,11 +122,18 @@ _SUBCLASSES: tuple[tuple[type, Callable[[Any], str]], ...] = (
     (list, _list),
     (tuple, _list),
     (Mapping, _mapping),
+    (date, lambda value: quoted(value.isoformat())),
 )
 
 
-def _of_subclass(value: Any) -> str:
+def _writer_of(value: Any) -> Callable[[Any], str]:
+    """Find the writer of a type that is met for the first time, and keep it."""
     for kind, write in _SUBCLASSES:
         if isinstance(value, kind):
-            return write(value)
+            _WRITERS[type(value)] = write
+            return write
+    if has(type(value)):
+        names = tuple(attribute.name for attribute in fields(type(value)))
+        _WRITERS[type(value)] = lambda item: _mapping({name: getattr(item, name) for name in names})
+        return _WRITERS[type(value)]
     raise TypeError(f"a payload can't hold {type(value).__name__}: {value!r}")

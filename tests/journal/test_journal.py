@@ -27,6 +27,7 @@ from bifrost_engine.errors import (
     LockHeld,
 )
 from bifrost_engine.journal import Journal, JournalReader, MemoryJournal, journal_path, new_journal_id
+from bifrost_engine.journal.chain import Row, link, to_record
 from bifrost_engine.journal.reader import verified_after
 
 START_NS = 1_700_000_000_000_000_000
@@ -298,6 +299,30 @@ def test_a_missing_row_is_found(tmp_path: Path) -> None:
         list(journal.records())
     assert caught.value.jseq == 4
     journal.close()
+
+
+def forge(folder: Path, row: Row) -> None:
+    new = link(to_record(row), row.run_id, row.prev_hash)
+    damage(folder, "UPDATE journal SET jseq = ?, payload = ?, hash = ? WHERE prev_hash = ?",
+           new.jseq, new.payload, new.hash, new.prev_hash)  # fmt: skip
+
+
+def test_a_forged_row_with_a_hash_of_its_own_is_found_by_the_next(journal: Journal) -> None:
+    write(journal, *records(1, 9))
+    rows = list(verified_after(journal._connection, 0, journal.journal_id))  # type: ignore[arg-type]
+    forge(journal.path.parent, rows[4]._replace(payload='{"n":6}'))
+    with pytest.raises(JournalCorrupt) as caught:
+        list(journal.records())
+    assert caught.value.jseq == 5
+
+
+def test_a_gap_before_a_rightly_linked_row_is_found(journal: Journal) -> None:
+    write(journal, *records(1, 9))
+    rows = list(verified_after(journal._connection, 0, journal.journal_id))  # type: ignore[arg-type]
+    forge(journal.path.parent, rows[8]._replace(jseq=12))
+    with pytest.raises(JournalCorrupt) as caught:
+        list(journal.records())
+    assert caught.value.jseq == 8
 
 
 def test_text_that_is_not_utf8_is_found(tmp_path: Path) -> None:
