@@ -15,8 +15,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from attrs import frozen
-
+from bifrost_engine.domain.session import Session
 from bifrost_engine.errors import ConfigError
 
 SECOND_NS = 1_000_000_000
@@ -24,15 +23,6 @@ DAY_NS = 86_400 * SECOND_NS
 EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 # Longer than any closure that an exchange had in the years we trade or replay.
 MARGIN_DAYS = 31
-
-
-@frozen
-class Session:
-    """Regular hours of one exchange day: ``open_ns`` ≤ t < ``close_ns``, nanoseconds UTC."""
-
-    day: date
-    open_ns: int
-    close_ns: int
 
 
 class Sessions:

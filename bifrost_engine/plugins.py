@@ -15,7 +15,7 @@ from inspect import Parameter, signature
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bifrost_engine.errors import PluginError
+from bifrost_engine.errors import BifrostError, PluginError
 from bifrost_engine.guard import Guard as Guard
 from bifrost_engine.guard import Implementation
 
@@ -252,7 +252,7 @@ class PluginSet:
         factory = load(kind, name)
         try:
             plugin = factory(config, context)
-        except PluginError:
+        except BifrostError:
             raise
         except Exception as error:
             raise PluginError(f"{kind}:{name} can't be made: {type(error).__name__}: {error}") from error

@@ -87,7 +87,8 @@ def contract_key(contract: Contract) -> str:
     """Return ``symbol|sec_type|expiry|strike|right``."""
     if contract.sec_type is SecType.STOCK:
         return f"{contract.symbol}|STK|||"
-    assert contract.expiry is not None and contract.strike is not None
+    assert contract.expiry is not None
+    assert contract.strike is not None
     return (
         f"{contract.symbol}|{contract.sec_type}|{contract.expiry:%Y%m%d}"
         f"|{plain(contract.strike)}|{contract.right}"
@@ -126,6 +127,4 @@ def parse_contract_key(key: str, multiplier: Decimal | None = None) -> Contract:
             usual,
         )
     except (ValueError, InvalidOperation):
-        raise ValueError(
-            f"contract key {key!r}: expected an expiry YYYYMMDD, a strike and C or P"
-        ) from None
+        raise ValueError(f"contract key {key!r}: expected an expiry YYYYMMDD, a strike and C or P") from None

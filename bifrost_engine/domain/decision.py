@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from attrs import Factory, frozen
+from attrs import frozen
 
 from bifrost_engine.domain.order import OrderType, Purpose, Side
 
@@ -43,8 +43,10 @@ class Intent:
 class Hold:
     """Inputs within which a decision stays as it is, so that a tick needs no call.
 
-    A good quote of ``contract_key`` inside low ≤ bid ≤ ask ≤ high, with a spread of at
-    most ``max_spread`` (quote currency) and before ``until_ns``, changes nothing.
+    A good quote of ``contract_key`` with low ≤ bid ≤ ask ≤ high, a spread of at most
+    ``max_spread`` (quote currency) and a time before ``until_ns`` changes nothing. So does,
+    unless ``max_lag_ns`` is None, a quote of another contract before ``until_ns`` that comes at
+    most ``max_lag_ns`` after the last one of ``contract_key``.
     A range that is too narrow costs time; one that is too wide is a defect.
     """
 
@@ -53,22 +55,27 @@ class Hold:
     high: float
     max_spread: float
     until_ns: int
+    max_lag_ns: int | None = None
+
+
+def _nothing() -> Mapping[str, Any]:
+    return {}
 
 
 @frozen(kw_only=True)
 class Decision:
     """A strategy's answer: an intent, or nothing with the reasons for nothing.
 
-    reasons   why there is no intent, each ``CODE WORD facts``; equal runs are folded by ``key``
-    key       what makes two decisions equal (dimensions and states), any hashable
-    inputs    the values behind the decision, for the audit trail; only read when it is kept
-    legs      contract keys that the strategy manages, None where it has no such notion
-    hold      see ``Hold``; None: call me at each tick
+    key      what makes two decisions equal (dimensions, states, codes of reasons); runs of
+             equal decisions are folded into one record
+    explain  returns the values behind the decision, for the audit trail and the snapshot; called
+             only when somebody looks. ``reasons`` in it is a list of texts, why there is no intent
+    legs     contract keys that the strategy manages; None where it has no such notion
+    hold     see ``Hold``; None: call me at each tick
     """
 
     intent: Intent | None = None
-    reasons: tuple[str, ...] = ()
     key: tuple[Any, ...] = ()
-    inputs: Mapping[str, Any] = Factory(dict)
+    explain: Callable[[], Mapping[str, Any]] = _nothing
     legs: tuple[str, ...] | None = None
     hold: Hold | None = None

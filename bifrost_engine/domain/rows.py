@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
 SNAPSHOT_FIELDS = (
     "daemon_state",
     "trading_state",
@@ -36,3 +40,18 @@ OPERATION_DETAIL = ("strategy_id", "client_order_id", "trace_id", "journal_id", 
 
 ORDER_OPERATIONS = ("hedge_intent", "order_sent", "fill", "reject", "cancel")
 """Operation types that follow an order; each adds a row of history."""
+
+FLOATS = frozenset(
+    {"ts", "price", "spot", "bid", "ask", "net_delta", "daily_pnl", "data_lag_ms", "gamma", "theta", "vega"}
+)
+
+
+def with_numbers(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as sinks get it: the journal keeps its numbers as texts."""
+    row = dict(payload)
+    for name in FLOATS & row.keys():
+        row[name] = None if row[name] is None else float(row[name])
+    if row.get("quantity") is not None:
+        quantity = Decimal(row["quantity"])
+        row["quantity"] = int(quantity) if quantity == quantity.to_integral_value() else float(quantity)
+    return row

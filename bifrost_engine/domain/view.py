@@ -6,6 +6,7 @@ Read-only. There is no way from here to a broker or to another strategy's orders
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
@@ -14,18 +15,21 @@ from attrs import frozen
 from bifrost_engine.domain.contract import Contract
 from bifrost_engine.domain.order import Order
 from bifrost_engine.domain.quote import Quote
+from bifrost_engine.domain.session import Session
 
 
 @frozen(kw_only=True)
 class OrderUpdate:
     """A change of one order of the strategy.
 
-    order      the order after the change
-    happened   event names in order, such as ``("ACK",)`` or ``("FILL_PART",)``
+    order         the order after the change
+    happened      what happened, such as ``SUBMIT``, ``ACK`` or ``FILL_PART``
+    hedge_states  states that the hedge machine passed through, oldest first; empty for none
     """
 
     order: Order
-    happened: tuple[str, ...]
+    happened: str
+    hedge_states: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -51,6 +55,10 @@ class StrategyView(Protocol):
     suspended        the operator paused new orders
     killed           the kill switch is on
     stopping         the daemon is on its way out
+    started_ns       when this run began
+    legs_changed     the managed legs differ from those at the last hedge
+    sole_strategy    no other strategy works on this symbol
+    limit_exhausted  the last hedge was a limit order that ended unfilled
     resumes          how often an operator ordered a manual resume
     day_hedges       hedges sent on this trading day
     day_pnl          quote currency, after commissions; None while a mark is missing
@@ -77,6 +85,14 @@ class StrategyView(Protocol):
     @property
     def stopping(self) -> bool: ...
     @property
+    def started_ns(self) -> int: ...
+    @property
+    def legs_changed(self) -> bool: ...
+    @property
+    def sole_strategy(self) -> bool: ...
+    @property
+    def limit_exhausted(self) -> bool: ...
+    @property
     def resumes(self) -> int: ...
     @property
     def day_hedges(self) -> int: ...
@@ -90,6 +106,24 @@ class StrategyView(Protocol):
 
     def quote(self, contract_key: str) -> Quote | None:
         """Return the last good quote, or None if there is none or it was withdrawn."""
+
+    def previous_quote(self, contract_key: str) -> Quote | None:
+        """Return the good quote that the one in force replaced or that was withdrawn last."""
+
+    def session(self) -> Session | None:
+        """Return the regular session that is open now, or None."""
+
+    def next_boundary_ns(self) -> int:
+        """Return when the open session closes, or the next one opens."""
+
+    def trading_day(self) -> date:
+        """Return the trading day; after the evening's roll it is the next session's."""
+
+    def expiry_close_ns(self, contract_key: str) -> int:
+        """Return the close of the last session on or before an option's expiry date."""
+
+    def positions_version(self) -> int:
+        """Return a number that changes with each change of the account's positions."""
 
     def contract(self, contract_key: str) -> Contract:
         """Return a contract that the account holds or that is quoted."""

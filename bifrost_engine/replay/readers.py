@@ -219,7 +219,7 @@ def _require_columns(file: Path, header: Sequence[str]) -> None:
 def _parquet_quotes(file: Path, keys: _ContractKeys, skipped: Counter[str]) -> Iterator[Quote]:
     try:
         import pyarrow as pa  # type: ignore[import-untyped]
-        from pyarrow import parquet  # type: ignore[import-untyped]
+        from pyarrow import parquet
     except ImportError:
         install = "pip install 'bifrost-engine[parquet]'"
         raise DataError(f"{file}: reading Parquet needs pyarrow: {install}") from None

@@ -1,0 +1,214 @@
+"""Putting a run together: plugins from their sections, the folder of its state, the clock.
+
+Everything that can be wrong with a configuration is found here, before anything is
+connected: each plugin's section is checked by its own ``Config`` class.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import define, frozen
+
+from bifrost_engine.config.loader import LoadedConfig, Override, find_config, load
+from bifrost_engine.config.schema import Config
+from bifrost_engine.config.strategy import StrategyConfig
+from bifrost_engine.config.structure import structure_section
+from bifrost_engine.engine.slot import Slot
+from bifrost_engine.errors import ConfigError
+from bifrost_engine.guard import Guard
+from bifrost_engine.hookspecs import Clock, PluginContext
+from bifrost_engine.plugins import PluginSet, installed
+from bifrost_engine.plugins import load as load_plugin
+
+STRATEGY_HOOKS = ("on_tick", "on_heartbeat", "on_order")
+
+
+@frozen(kw_only=True)
+class RunOptions:
+    """What a command line says beside the file.
+
+    speed      event seconds per wall second for a simulated or recorded feed; None: as fast as it goes
+    until_ns   event time at which the run ends, None for never
+    fresh      set the state of earlier runs aside first
+    """
+
+    config_path: Path | None = None
+    overrides: tuple[Override, ...] = ()
+    speed: float | None = 1.0
+    until_ns: int | None = None
+    fresh: bool = False
+
+
+def plugin_names() -> set[str]:
+    """Return the names of all installed plugins, which may be sections of a file."""
+    return {info.name for info in installed()}
+
+
+def load_config(
+    options: RunOptions, environ: Mapping[str, str], *, database: Mapping[str, Any] | None = None
+) -> LoadedConfig:
+    """Return the configuration of a run, checked with the sections of the plugins that it selects.
+
+    Raises ConfigError with every problem.
+    """
+    path = find_config(options.config_path, environ, Path.cwd())
+    if path is None:
+        raise ConfigError(
+            "no configuration: name one with --config or BIFROST_CONFIG, or make one with 'bifrost init'"
+        )
+
+    def read(classes: Mapping[str, type]) -> LoadedConfig:
+        return load(
+            path,
+            overrides=options.overrides,
+            environ=environ,
+            database=database,
+            plugin_names=plugin_names(),
+            section_classes=classes,
+        )
+
+    loaded = read({})
+    return read(section_classes(loaded.config))
+
+
+def section_classes(config: Config) -> dict[str, type]:
+    """Return the ``Config`` class of each selected plugin by the path of its section."""
+    wanted = {("brokers", config.broker): config.broker, ("feeds", feed_name(config)): feed_name(config)}
+    wanted |= {("sinks", sink): f"status.{sink}" for sink in config.sinks}
+    classes: dict[str, type] = {}
+    for (kind, name), path in wanted.items():
+        found = getattr(load_plugin(kind, name), "Config", None)
+        if found is not None:
+            classes[path] = found
+    return classes
+
+
+def feed_name(config: Config) -> str:
+    """Return the feed's name without its argument: ``replay`` of ``replay:PATH``."""
+    return config.feed_name.partition(":")[0]
+
+
+def instance_folder(config: Config, environ: Mapping[str, str]) -> Path:
+    """Return the folder of this instance's state."""
+    chosen = config.daemon.state_dir or environ.get("BIFROST_STATE_DIR")
+    if chosen is None:
+        from platformdirs import user_state_path
+
+        return user_state_path("bifrost") / config.daemon.instance
+    return Path(chosen).expanduser().absolute() / config.daemon.instance
+
+
+@define
+class Assembly:
+    """The parts of one run, made but not started.
+
+    broker_config  the broker's section; its ``account`` names the journal
+    """
+
+    config: Config
+    folder: Path
+    plugins: PluginSet
+    broker_config: Any
+    slots: list[Slot]
+    log: Any
+
+    def guard(self, key: str) -> Guard:
+        """Return a fresh guard for a plugin."""
+        return Guard(key, self.log)
+
+    def hooks(self, kind: str, name: str, *names: str) -> dict[str, Callable[..., Any]]:
+        """Return those of the named hooks that a plugin implements."""
+        found = {hook: self.plugins.implementation(kind, name, hook) for hook in names}
+        return {hook: call for hook, call in found.items() if call is not None}
+
+    @property
+    def account(self) -> str:
+        """The broker's account, or ``default`` where the configuration doesn't name it."""
+        return getattr(self.broker_config, "account", "") or "default"
+
+
+def assemble(config: Config, folder: Path, clock: Clock, emit: Callable[[Any], None], log: Any) -> Assembly:
+    """Make the plugins of a run.
+
+    Raises ConfigError or PluginError for all that doesn't fit together.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    plugins = PluginSet()
+
+    def context(name: str) -> PluginContext:
+        return PluginContext(
+            name=name,
+            log=log.bind(plugin=name),
+            clock=clock,
+            state_dir=folder,
+            emit=emit,
+            seed=seed_of(config),
+        )
+
+    broker_config = section_value("brokers", config.broker, config.sections.get(config.broker))
+    plugins.start("brokers", config.broker, broker_config, context(config.broker))
+    feed, _, argument = config.feed_name.partition(":")
+    feed_section = config.sections.get(feed)
+    if argument:
+        feed_section = {**(feed_section or {}), "path": argument}
+    plugins.start("feeds", feed, section_value("feeds", feed, feed_section), context(feed))
+    for sink in config.sinks:
+        plugins.start("sinks", sink, section_value("sinks", sink, config.status.get(sink)), context(sink))
+    slots = [make_slot(strategy, plugins, context(strategy.id)) for strategy in config.strategies]
+    return Assembly(config, folder, plugins, broker_config, slots, log)
+
+
+def make_slot(strategy: StrategyConfig, plugins: PluginSet, context: PluginContext) -> Slot:
+    """Make one strategy instance and its place in the engine."""
+    factory = load_plugin("strategies", strategy.use)
+    chosen = factory.Config
+    value = (
+        strategy
+        if chosen is StrategyConfig
+        else structure_section(chosen, strategy.options, f"strategies.{strategy.id}")
+    )
+    plugin = factory(value, context)
+    plugins.register("strategies", strategy.id, plugin)
+    hooks = {hook: plugins.implementation("strategies", strategy.id, hook) for hook in STRATEGY_HOOKS}
+    if hooks["on_tick"] is None and hooks["on_heartbeat"] is None:
+        raise ConfigError(
+            f"strategies.{strategy.id}: {strategy.use} implements neither on_tick nor on_heartbeat"
+        )
+    return Slot(strategy, plugin, hooks["on_tick"], hooks["on_heartbeat"], hooks["on_order"])
+
+
+def section_value(kind: str, name: str, raw: Any) -> Any:
+    """Return a plugin's section as a value of its ``Config`` class; the raw section if it has none."""
+    chosen = getattr(load_plugin(kind, name), "Config", None)
+    if chosen is None or isinstance(raw, chosen):
+        return raw
+    return structure_section(chosen, raw or {}, name)
+
+
+def seed_of(config: Config) -> int:
+    """Return the seed of a rehearsal: that of the simulated market, else 0."""
+    section = config.sections.get("sim")
+    seed = section.get("seed") if isinstance(section, Mapping) else getattr(section, "seed", None)
+    return int(seed or 0)
+
+
+def set_aside(folder: Path, account: str) -> list[Path]:
+    """Move journal and broker record of earlier runs into ``before-N``; return what was moved."""
+    found = [
+        *folder.glob(f"journal-{account}.db*"),
+        *folder.glob(f"paper-{account}.db*"),
+        *folder.glob("cursor-*.json"),
+    ]
+    found = [path for path in found if not path.name.endswith(".lock")]
+    if not found:
+        return []
+    number = 1 + sum(1 for _ in folder.glob("before-*"))
+    target = folder / f"before-{number}"
+    target.mkdir()
+    for path in found:
+        os.replace(path, target / path.name)
+    return found

@@ -1,0 +1,154 @@
+"""What comes into ``Engine.handle``. Each event carries its own time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import Factory, frozen
+
+from bifrost_engine.domain.broker import BrokerCaps, BrokerEvent, BrokerState, PlaceAck
+from bifrost_engine.domain.control import Command
+from bifrost_engine.domain.decision import Beat
+from bifrost_engine.domain.quote import Quote
+
+
+@frozen(kw_only=True)
+class Started:
+    """The host begins a run.
+
+    run_ids  run id by strategy id
+    account  the broker's account
+    mode     LIVE, PAPER, REPLAY or BACKTEST
+    facts    versions of engine and plugins, for the record
+    """
+
+    ts_ns: int
+    run_ids: Mapping[str, str]
+    account: str
+    mode: str
+    caps: BrokerCaps = BrokerCaps()
+    facts: Mapping[str, Any] = Factory(dict)
+
+
+@frozen(kw_only=True)
+class Timer:
+    """The time that a ``WakeAt`` asked for."""
+
+    ts_ns: int
+
+
+@frozen(kw_only=True)
+class Connecting:
+    """The host asks the broker plugin to connect."""
+
+    ts_ns: int
+
+
+@frozen(kw_only=True)
+class Placed:
+    """What came of handing an order over: an ack, a proof that it wasn't sent, or neither.
+
+    error     text of what the hook raised; the outcome is unknown unless ``not_sent``
+    """
+
+    ts_ns: int
+    client_order_id: str
+    ack: PlaceAck | None = None
+    not_sent: bool = False
+    error: str = ""
+
+
+@frozen(kw_only=True)
+class ReplaceFailed:
+    """A replace that the plugin refused before sending it."""
+
+    ts_ns: int
+    client_order_id: str
+    error: str
+
+
+@frozen(kw_only=True)
+class BrokerStateReceived:
+    """Answer to ``FetchBrokerState``; ``state`` is None if the plugin raised."""
+
+    ts_ns: int
+    trigger: str
+    state: BrokerState | None
+    error: str = ""
+
+
+@frozen(kw_only=True)
+class Commanded:
+    """An operator's command, consumed from its source."""
+
+    ts_ns: int
+    command: Command
+
+
+@frozen(kw_only=True)
+class FlagsPolled:
+    """The flags of one control source, when they differ from the last ones."""
+
+    ts_ns: int
+    source: str
+    suspended: bool | None
+    killed: bool | None
+
+
+@frozen(kw_only=True)
+class Reloaded:
+    """The configuration file changed.
+
+    config   the new configuration, or None if it is invalid and the old one stays
+    run_ids  run id by strategy whose settings changed
+    problems what is wrong with an invalid file, or what needs a restart
+    """
+
+    ts_ns: int
+    config: Any
+    run_ids: Mapping[str, str] = Factory(dict)
+    problems: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class JournalChecked:
+    """The journal can't be written (``problem``), or can again (None)."""
+
+    ts_ns: int
+    problem: str | None
+
+
+@frozen(kw_only=True)
+class StrategyRaised:
+    """A strategy's code raised outside ``handle``, or ran too long."""
+
+    ts_ns: int
+    strategy_id: str
+    error: str
+
+
+@frozen(kw_only=True)
+class Stopped:
+    """The host has finished: working orders were waited for, everything is flushed next."""
+
+    ts_ns: int
+
+
+Event = (
+    Quote
+    | Beat
+    | Timer
+    | BrokerEvent
+    | Started
+    | Connecting
+    | Placed
+    | ReplaceFailed
+    | BrokerStateReceived
+    | Commanded
+    | FlagsPolled
+    | Reloaded
+    | JournalChecked
+    | StrategyRaised
+    | Stopped
+)

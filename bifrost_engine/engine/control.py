@@ -1,0 +1,206 @@
+"""An operator's commands, each with what it does and the operation row that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from bifrost_engine.domain.control import Command
+from bifrost_engine.domain.decision import Intent
+from bifrost_engine.domain.effects import ConnectBroker, StopHost
+from bifrost_engine.domain.events import FlagsPolled
+from bifrost_engine.domain.order import Origin, Purpose, Side
+from bifrost_engine.engine.core import Core
+from bifrost_engine.engine.desk import Desk
+from bifrost_engine.engine.reconciler import Reconciler
+from bifrost_engine.engine.slot import Slot
+from bifrost_engine.oms.event import EventSource
+
+Flatten = Callable[[Slot, Intent, Origin], bool]
+
+
+class Control:
+    """Carries out commands; ``propose`` sends an intent through the gates and, if it passes, out."""
+
+    def __init__(self, core: Core, desk: Desk, reconciler: Reconciler, propose: Flatten) -> None:
+        self._core = core
+        self._desk = desk
+        self._reconciler = reconciler
+        self._propose = propose
+        self._commands: dict[str, Callable[[Command], str]] = {
+            "stop": self._stop,
+            "flatten": self._flatten,
+            "suspend": self._suspend,
+            "resume": self._resume,
+            "kill": self._kill,
+            "clear_kill": self._clear_kill,
+            "manual_resume": self._manual_resume,
+            "retry_ib": self._retry,
+            "refresh_accounts": self._refresh,
+        }
+
+    def command(self, command: Command) -> None:
+        """Execute a command, unless it came too late, and record what was done or why not."""
+        outcome = self._outcome(command)
+        self._core.operation(
+            command.name,
+            command.strategy_id,
+            reason=outcome,
+            outcome=outcome,
+            command_id=command.command_id,
+            source=command.source,
+            requested_by=command.requested_by,
+        )
+
+    def _outcome(self, command: Command) -> str:
+        if command.expired:
+            return "expired: older than 60 s, not executed"
+        act = self._commands.get(command.name)
+        if act is None:
+            return f"refused: no command {command.name!r}; known: {', '.join(sorted(self._commands))}"
+        if command.strategy_id is not None and command.strategy_id not in self._core.slots:
+            return f"refused: no strategy {command.strategy_id!r}; running: {', '.join(self._core.slots)}"
+        if self._core.stopping and command.name != "stop":
+            return "refused: the daemon is stopping"
+        return act(command)
+
+    def flags(self, event: FlagsPolled) -> None:
+        """Take the flags of a control source; they hold until it shows others."""
+        before = self._core.flags.get(event.source)
+        self._core.flags[event.source] = (event.suspended, event.killed)
+        if before is None and not event.suspended and not event.killed:
+            return
+        if event.killed and not (before and before[1]):
+            self._cancel_working(self._targets(None), "kill")
+        text = f"{event.source}: suspended {event.suspended}, killed {event.killed}"
+        self._core.operation("flags", reason=text)
+
+    def _targets(self, strategy_id: str | None) -> list[Slot]:
+        slots = self._core.slots
+        return list(slots.values()) if strategy_id is None else [slots[strategy_id]]
+
+    def _stop(self, command: Command) -> str:
+        self.stop(command.requested_by or command.source)
+        return "stopping"
+
+    def stop(self, why: str) -> None:
+        """Let no new order out from now on, and cancel the working hedges."""
+        if self._core.stopping:
+            return
+        self._core.stopping = True
+        if self._core.config.oms.stop_cancel_open != "none":
+            self._cancel_working(self._targets(None), "stop")
+        self._core.effects.append(StopHost(why))
+
+    def _cancel_working(self, slots: list[Slot], reason: str) -> int:
+        count = 0
+        for slot in slots:
+            for order in self._core.state.open_orders(slot.id):
+                if (
+                    order.purpose is Purpose.HEDGE
+                    or reason == "kill"
+                    or self._core.config.oms.stop_cancel_open == "all"
+                ):
+                    self._desk.cancel(slot, order, EventSource.OPERATOR, reason)
+                    count += 1
+        return count
+
+    def _set_flag(self, flag: str, on: bool, strategy_id: str | None) -> None:
+        self._core.record("flag", {"flag": flag, "on": on}, strategy_id)
+
+    def _suspend(self, command: Command) -> str:
+        self._set_flag("suspended", True, command.strategy_id)
+        return "suspended; a working order may finish"
+
+    def _resume(self, command: Command) -> str:
+        self._end_flatten(command.strategy_id)
+        self._set_flag("suspended", False, command.strategy_id)
+        if any(self._core.is_killed(slot.id) for slot in self._targets(command.strategy_id)):
+            return "resumed, but the kill switch is on: resume --clear-kill ends it"
+        return "resumed"
+
+    def _kill(self, command: Command) -> str:
+        self._end_flatten(command.strategy_id)
+        self._set_flag("killed", True, command.strategy_id)
+        count = self._cancel_working(self._targets(command.strategy_id), "kill")
+        return f"killed; {count} working orders to be cancelled"
+
+    def _clear_kill(self, command: Command) -> str:
+        self._set_flag("killed", False, command.strategy_id)
+        return "kill switch cleared"
+
+    def _manual_resume(self, command: Command) -> str:
+        lifted = []
+        names = [None, *(slot.id for slot in self._targets(command.strategy_id))]
+        for name in names:
+            for reason in list(self._core.state.strategy(name or "").halts):
+                if (
+                    reason == "circuit_breaker"
+                    and name is not None
+                    and self._still_lost(self._core.slots[name])
+                ):
+                    return "refused: the day's loss is still beyond max_daily_loss_usd; raise the limit first"
+                self._core.record("halt", {"reason": reason, "on": False, "text": ""}, name)
+                lifted.append(reason)
+        for slot in self._targets(command.strategy_id):
+            self._core.resumes[slot.id] += 1
+        return f"resumed; lifted: {', '.join(lifted) or 'nothing'}"
+
+    def _still_lost(self, slot: Slot) -> bool:
+        pnl = slot.view.day_pnl
+        return pnl is not None and pnl <= -float(slot.config.gates.guard.risk.max_daily_loss_usd)
+
+    def _retry(self, command: Command) -> str:
+        if self._core.connected:
+            return "already connected"
+        self._core.effects.append(ConnectBroker())
+        return "trying to connect"
+
+    def _refresh(self, command: Command) -> str:
+        if not self._core.connected:
+            return "refused: the broker is not connected; retry-ib tries at once"
+        self._reconciler.request("OPERATOR")
+        return "asked the broker"
+
+    # --- flatten -----------------------------------------------------------------------------
+
+    def _flatten(self, command: Command) -> str:
+        for slot in self._targets(command.strategy_id):
+            self._set_flag("suspended", True, slot.id)
+            self._core.record("flatten", {"on": True}, slot.id)
+        self._cancel_working(self._targets(command.strategy_id), "flatten")
+        self.drive_flatten()
+        return "flattening; new hedges are suspended until resume"
+
+    def _end_flatten(self, strategy_id: str | None) -> None:
+        for slot in self._targets(strategy_id):
+            if self._core.state.strategy(slot.id).flattening:
+                self._core.record("flatten", {"on": False}, slot.id)
+
+    def drive_flatten(self) -> None:
+        """Send the next slice of each strategy that is being flattened."""
+        for slot in self._core.slots.values():
+            state = self._core.state.strategy(slot.id)
+            if not state.flattening or state.open_orders or self._core.stopping:
+                continue
+            left = self._to_flatten(slot)
+            if left:
+                side = Side.BUY if left > 0 else Side.SELL
+                intent = Intent(
+                    contract_key=slot.stock_key,
+                    side=side,
+                    quantity=abs(left),
+                    purpose=Purpose.FLATTEN,
+                    reason="FLATTEN",
+                )
+                self._propose(slot, intent, Origin.OPERATOR)
+            else:
+                self._core.record("flatten", {"on": False}, slot.id)
+                self._core.operation("flattened", slot.id, reason="own stock position is flat; suspended")
+
+    def _to_flatten(self, slot: Slot) -> Decimal:
+        own = self._core.state.portfolio.quantities(slot.id).get(slot.stock_key, Decimal(0))
+        if slot.config.flatten.to == "zero":
+            return -own
+        net_delta = getattr(slot.plugin, "net_delta", None)
+        return Decimal(0) if net_delta is None else Decimal(round(-net_delta))

@@ -1,0 +1,532 @@
+"""The engine: one event in, its effects out, by one path from top to bottom.
+
+market → strategy → gates → desk → books → trail. It reads no clock and does no I/O:
+an event carries its time, and what must happen outside is an effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from math import inf, isfinite
+from typing import Any
+
+from bifrost_engine.calendar import Sessions
+from bifrost_engine.config.plain import config_hash, config_summary
+from bifrost_engine.config.schema import Config
+from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind
+from bifrost_engine.domain.contract import Contract
+from bifrost_engine.domain.decision import Beat, Decision, Intent
+from bifrost_engine.domain.effects import Effect, Subscribe, WakeAt
+from bifrost_engine.domain.events import (
+    BrokerStateReceived,
+    Commanded,
+    Connecting,
+    Event,
+    FlagsPolled,
+    JournalChecked,
+    Placed,
+    Reloaded,
+    ReplaceFailed,
+    Started,
+    Stopped,
+    StrategyRaised,
+    Timer,
+)
+from bifrost_engine.domain.order import Origin, Side
+from bifrost_engine.domain.quote import Quote
+from bifrost_engine.domain.record import Record
+from bifrost_engine.engine.control import Control
+from bifrost_engine.engine.core import Core
+from bifrost_engine.engine.desk import Desk
+from bifrost_engine.engine.lifecycle import LIFECYCLE
+from bifrost_engine.engine.reconciler import Reconciler
+from bifrost_engine.engine.slot import Slot, View
+from bifrost_engine.engine.snapshot import snapshot
+from bifrost_engine.engine.state import State, contract_of
+from bifrost_engine.engine.trail import Trail
+from bifrost_engine.oms.hedge import EXEC_IDLE, RECOVER
+from bifrost_engine.risk.gates import judge
+from bifrost_engine.risk.proposal import Proposal, SentOrder
+
+NOTHING: tuple[Effect, ...] = ()
+BREAKER = "circuit_breaker"
+RAISED = "strategy_raised"
+FAR = 1 << 63
+
+
+class Engine:
+    """The whole program, without its host.
+
+    config     effective configuration
+    sessions   the exchange's calendar
+    engine_id  the journal's four characters, part of each client order id
+    records    the journal so far, oldest first
+    slots      one for each strategy of the configuration, in its order
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        sessions: Sessions,
+        engine_id: str,
+        slots: Sequence[Slot],
+        records: Iterable[Record] = (),
+        account: str = "",
+    ) -> None:
+        state = State(account)
+        state.restore(records)
+        self.core = Core(config, state, sessions, engine_id)
+        self.trail = Trail(self.core)
+        self.desk = Desk(self.core, self.trail, self._strategy_raised)
+        self.reconciler = Reconciler(self.core, self.desk)
+        self.control = Control(self.core, self.desk, self.reconciler, self._propose)
+        self._by_key: dict[str, tuple[Slot, ...]] = {}
+        self._held: dict[str, tuple[Slot, ...]] = {}
+        self._next_roll_ns = 0
+        self._next_refresh_ns = FAR
+        self._subscribed: tuple[str, ...] = ()
+        for slot in slots:
+            self._take(slot)
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            Beat: self._on_beat,
+            Timer: self._on_timer,
+            BrokerEvent: self._on_broker_event,
+            Started: self._on_started,
+            Connecting: self._on_connecting,
+            Placed: self.desk.on_placed,
+            ReplaceFailed: self.desk.on_replace_failed,
+            BrokerStateReceived: self._on_broker_state,
+            Commanded: self._on_commanded,
+            FlagsPolled: self._on_flags,
+            Reloaded: self._on_reloaded,
+            JournalChecked: self._on_journal,
+            StrategyRaised: self._on_raised,
+            Stopped: self._on_stopped,
+        }
+
+    def _take(self, slot: Slot) -> None:
+        core = self.core
+        core.slots[slot.id] = slot
+        slot.view = View(core, slot)
+        slot.config_hash = config_hash(slot.config)
+        slot.config_summary = config_summary(slot.config)
+        slot.hedge_state = RECOVER if core.state.strategy(slot.id).open_orders else EXEC_IDLE
+
+    # --- events ------------------------------------------------------------------------------
+
+    def handle(self, event: Event) -> Sequence[Effect]:
+        """Take one event and return what is to be done, in order.
+
+        Never raises for what a market, a broker, an operator or a strategy may do.
+        """
+        core = self.core
+        if event.__class__ is Quote:
+            if self._is_held(event):
+                return NOTHING
+            core.now_ns = max(core.now_ns, event.event_ns)
+            self._keep_time()
+            self._on_quote(event)
+        else:
+            core.now_ns = max(core.now_ns, event.ts_ns)
+            self._held.clear()
+            self._keep_time()
+            self._handlers[event.__class__](event)
+        if not core.effects:
+            return NOTHING
+        effects, core.effects = core.effects, []
+        return effects
+
+    def _is_held(self, quote: Quote) -> bool:
+        """Take a quote that can change no decision; return False for every other."""
+        slots = self._held.get(quote.contract_key)
+        if slots is None:
+            return False
+        key, bid, ask, bid_size, ask_size, ts_ns, recv_ns = quote
+        now_ns = recv_ns or ts_ns
+        core = self.core
+        quotes = core.quotes
+        last = quotes.latest.get(key)
+        if (
+            last is None
+            or not last.ts_ns < ts_ns
+            or not core.now_ns <= now_ns < self.desk.next_deadline_ns
+            or not 0.0 < bid <= ask < inf
+            or not (0.0 < bid_size < inf and 0.0 < ask_size < inf)
+        ):
+            return False
+        for slot in slots:
+            hold = slot.hold
+            if hold is None or now_ns >= hold.until_ns:
+                return False
+            if key == hold.contract_key:
+                if not (hold.low <= bid and ask <= hold.high and ask - bid <= hold.max_spread):
+                    return False
+                lag_ns = now_ns - ts_ns
+            else:
+                main = quotes.latest.get(hold.contract_key)
+                lag_ns = FAR if main is None else now_ns - main.ts_ns
+            if lag_ns and (hold.max_lag_ns is None or lag_ns > hold.max_lag_ns):
+                return False
+        quotes.previous[key] = last
+        quotes.latest[key] = quote
+        quotes.recent[key].append(quote)
+        core.now_ns = now_ns
+        for slot in slots:
+            slot.folded += 1
+            slot.last_ts_ns = now_ns
+        return True
+
+    def _keep_time(self) -> None:
+        """Do what the time asks for, whatever the event is: a day's end, timers, refreshes."""
+        core = self.core
+        now = core.now_ns
+        if now >= self._next_roll_ns and core.started_ns:
+            self._roll_day()
+        if now >= self.desk.next_deadline_ns:
+            self.desk.run_timers()
+        if core.connected and now >= min(self.reconciler.retry_at_ns, self.reconciler.periodic_at_ns):
+            self.reconciler.periodic_at_ns = FAR
+            self.reconciler.request("PERIODIC" if core.reconciled else "RECONNECT")
+        if core.connected and now >= self._next_refresh_ns:
+            self._next_refresh_ns = now + int(core.config.daemon.accounts_refresh_interval * 1e9)
+            self.reconciler.request("PERIODIC")
+
+    def _on_quote(self, quote: Quote) -> None:
+        core = self.core
+        if not core.quotes.accept(quote):
+            return
+        key = quote.contract_key
+        slots = self._by_key.get(key)
+        if slots is None:
+            slots = self._by_key[key] = tuple(slot for slot in core.slots.values() if slot.wants(key))
+        if core.state.needs_baseline:
+            self._set_baselines()
+        for slot in slots:
+            if slot.on_tick is not None:
+                self._evaluate(slot, slot.on_tick, quote)
+        self._flatten_if_wanted()
+        if slots and all(slot.hold is not None for slot in slots):
+            self._held[key] = slots
+        else:
+            self._held.pop(key, None)
+
+    def _on_beat(self, beat: Beat) -> None:
+        core = self.core
+        core.quotes.forget_old(beat.ts_ns)
+        if core.state.needs_baseline:
+            self._set_baselines()
+        for slot in core.slots.values():
+            self._check_loss(slot)
+            if slot.on_heartbeat is not None:
+                self._evaluate(slot, slot.on_heartbeat, beat)
+        self._flatten_if_wanted()
+        self._subscribe()
+
+    def _on_timer(self, event: Timer) -> None:
+        self._flatten_if_wanted()
+
+    def _flatten_if_wanted(self) -> None:
+        if any(state.flattening for state in self.core.state.strategies.values()):
+            self.control.drive_flatten()
+
+    # --- strategy → gates → desk -------------------------------------------------------------
+
+    def _evaluate(self, slot: Slot, ask: Callable[..., Decision | None], event: Quote | Beat) -> None:
+        slot.hold = None
+        try:
+            decision = ask(event, slot.view)
+            if decision is None:
+                return
+            check_decision(slot, decision)
+        except Exception as error:  # noqa: BLE001 - a strategy's code; the engine isolates it
+            self._strategy_raised(slot, error)
+            return
+        if decision.legs is not None:
+            self.core.record("legs", {"managed": list(decision.legs)}, slot.id)
+            self._subscribe()
+        if decision.intent is None or event.__class__ is Beat:
+            self.trail.decided(slot, decision, None)
+            slot.hold = decision.hold
+        else:
+            self._propose(slot, decision.intent, Origin.STRATEGY, decision)
+
+    def _propose(self, slot: Slot, intent: Intent, origin: Origin, decision: Decision | None = None) -> bool:
+        """Send an intent through the gates and out if they let it; return whether they did."""
+        core = self.core
+        self._check_loss(slot)
+        proposal = self._proposal(slot, intent)
+        judgement = judge(proposal)
+        if core.stopping or not core.connected or core.journal_problem is not None:
+            slot.last_veto = "stopping" if core.stopping else core.journal_problem or "not connected"
+            return False
+        if decision is None:
+            decision = Decision(intent=intent, key=("operator", intent.purpose))
+        slot.last_veto = ", ".join(judgement.vetoes)
+        risk_jseq = self.trail.decided(slot, decision, judgement)
+        if risk_jseq is None:
+            return False
+        self.desk.send(slot, intent, judgement.quantity, risk_jseq, origin)
+        return True
+
+    def _proposal(self, slot: Slot, intent: Intent) -> Proposal:
+        core, state = self.core, self.core.state
+        own = state.strategy(slot.id)
+        key = intent.contract_key
+        working = state.open_orders(slot.id)
+        sent = state.last_sent.get(key)
+        return Proposal(
+            intent=intent,
+            quantity=intent.quantity,
+            now_ns=core.now_ns,
+            config=slot.config,
+            account=core.config.account,
+            quote=core.quotes.latest.get(key),
+            underlying=core.quotes.latest.get(slot.stock_key),
+            jump_pct=core.quotes.jump_pct(key),
+            own_position=state.portfolio.quantities(slot.id).get(key, Decimal(0)),
+            working=sum((o.leaves_quantity * o.side.sign for o in working), Decimal(0)),
+            in_flight=working[0] if working else None,
+            killed=core.is_killed(slot.id),
+            breaker_latched=BREAKER in own.halts,
+            suspended=core.is_suspended(slot.id),
+            in_session=core.sessions.session_at(core.now_ns) is not None,
+            trading_day=core.sessions.trading_day(core.now_ns),
+            day_pnl=slot.view.day_pnl,
+            day_hedges=own.day_hedges,
+            last_hedge=own.last_hedge,
+            legs_changed=slot.view.legs_changed,
+            reconciled=core.reconciled,
+            paper_account=core.caps.paper or core.account.startswith("D"),
+            recent_order=None if sent is None else SentOrder(order=state.orders[sent[0]], sent_ns=sent[1]),
+            orders_last_minute=state.orders_last_minute(core.now_ns),
+            orders_today=state.orders_today,
+        )
+
+    def _check_loss(self, slot: Slot) -> None:
+        """Latch the circuit breaker when the day's loss has reached its limit."""
+        limit = float(slot.config.gates.guard.risk.max_daily_loss_usd)
+        pnl = slot.view.day_pnl
+        if pnl is not None and pnl <= -limit and BREAKER not in self.core.state.strategy(slot.id).halts:
+            text = f"day's result {pnl:.2f} ≤ −{limit:g}"
+            self._halt(slot.id, BREAKER, text)
+
+    def _halt(self, strategy_id: str, reason: str, text: str) -> None:
+        self.core.record("halt", {"reason": reason, "on": True, "text": text}, strategy_id)
+        self.core.operation("halt", strategy_id, reason=f"{reason}: {text}")
+        self.core.notice("error", "halt", strategy=strategy_id, reason=reason, text=text)
+
+    def _strategy_raised(self, slot: Slot, error: Exception) -> None:
+        self.core.counters[f"raised_{slot.id}"] += 1
+        if RAISED not in self.core.state.strategy(slot.id).halts:
+            self._halt(slot.id, RAISED, f"{type(error).__name__}: {error}")
+
+    def _on_raised(self, event: StrategyRaised) -> None:
+        self._halt(event.strategy_id, RAISED, event.error)
+
+    # --- connection and broker ---------------------------------------------------------------
+
+    def _on_started(self, event: Started) -> None:
+        core = self.core
+        core.started_ns = event.ts_ns
+        core.account = core.state.account = event.account
+        core.mode, core.caps = event.mode, event.caps
+        for slot in core.slots.values():
+            slot.run_id = event.run_ids[slot.id]
+            self._record_run(slot, event.facts)
+            if core.state.strategy(slot.id).flattening:
+                core.record("flatten", {"on": False}, slot.id)
+        self._roll_day()
+        for order in self.desk.open_orders():
+            self.desk.recover(order)
+        core.operation("start", reason=f"{event.mode} account {event.account}")
+
+    def _record_run(self, slot: Slot, facts: Any) -> None:
+        core = self.core
+        core.record(
+            "run",
+            {
+                "run_id": slot.run_id,
+                "strategy_id": slot.id,
+                "mode": core.mode,
+                "account": core.account,
+                "config_hash": slot.config_hash,
+                "config": slot.config,
+                "facts": facts,
+            },
+            slot.id,
+        )
+
+    def _on_connecting(self, event: Connecting) -> None:
+        self._live("connect")
+
+    def _live(self, event: str) -> None:
+        core = self.core
+        slots = core.slots
+        all_suspended = bool(slots) and all(core.is_suspended(sid) for sid in slots)
+        core.lifecycle = LIFECYCLE.step(core.lifecycle, event, all_suspended) or core.lifecycle
+
+    def _on_broker_event(self, event: BrokerEvent) -> None:
+        core = self.core
+        if event.kind is BrokerEventKind.LINK_UP:
+            core.connected, core.reconciled = True, False
+            self._next_refresh_ns = core.now_ns + int(core.config.daemon.accounts_refresh_interval * 1e9)
+            self._live("link_up")
+            self.reconciler.request("RECONNECT" if core.state.opened else "STARTUP")
+        elif event.kind is BrokerEventKind.LINK_DOWN:
+            self._on_link_down(event)
+        elif event.kind is BrokerEventKind.POSITION or event.kind is BrokerEventKind.DATA_RESTORED:
+            self.reconciler.request("DATA_RESTORED")
+        elif event.kind in (BrokerEventKind.INFO, BrokerEventKind.ACCOUNT):
+            if event.text:
+                core.notice("info", event.text, code=event.code)
+        else:
+            self.desk.on_broker_event(event)
+        self._flatten_if_wanted()
+
+    def _on_link_down(self, event: BrokerEvent) -> None:
+        core = self.core
+        if core.connected:
+            core.notice("warning", "broker connection lost", text=event.text)
+        core.connected = core.reconciled = False
+        self.desk.on_link_down()
+        self._live("link_down")
+
+    def _on_broker_state(self, event: BrokerStateReceived) -> None:
+        core = self.core
+        self.reconciler.on_state(event)
+        if not core.connected:
+            self._live("link_down")
+        elif core.reconciled:
+            self._live("reconciled")
+        elif self.reconciler.retry_at_ns < FAR:
+            core.effects.append(WakeAt(self.reconciler.retry_at_ns))
+        self._subscribe()
+        self._flatten_if_wanted()
+
+    def _subscribe(self) -> None:
+        """Tell the host which contracts are wanted, when they changed."""
+        wanted = self.wanted_contracts()
+        keys = tuple(contract.key for contract in wanted)
+        if keys != self._subscribed:
+            self._subscribed = keys
+            self.core.effects.append(Subscribe(wanted))
+
+    def wanted_contracts(self) -> tuple[Contract, ...]:
+        """Return each strategy's stock and the options that the account holds on it."""
+        core = self.core
+        keys = dict.fromkeys(slot.stock_key for slot in core.slots.values())
+        for key in core.state.portfolio.account_quantities():
+            if any(slot.wants(key) for slot in core.slots.values()):
+                keys[key] = None
+        return tuple(contract_of(core.state, key) for key in keys)
+
+    # --- control, configuration, journal -----------------------------------------------------
+
+    def _on_commanded(self, event: Commanded) -> None:
+        self.control.command(event.command)
+        self._live("flags")
+        if self.core.stopping:
+            self._live("stop")
+
+    def _on_flags(self, event: FlagsPolled) -> None:
+        self.control.flags(event)
+        self._live("flags")
+
+    def _on_reloaded(self, event: Reloaded) -> None:
+        core = self.core
+        if event.config is None:
+            core.operation("config_rejected", reason="; ".join(event.problems))
+            return
+        core.config = event.config
+        for config in event.config.strategies:
+            slot = core.slots.get(config.id)
+            if slot is not None and slot.config != config:
+                self.trail.flush(slot)
+                slot.config = config
+                slot.config_hash, slot.config_summary = config_hash(config), config_summary(config)
+                slot.run_id = event.run_ids.get(slot.id, slot.run_id)
+                slot.plugin.reconfigure(config)
+                self._record_run(slot, {})
+        core.operation("config_reloaded", reason="; ".join(event.problems) or "in force")
+
+    def _on_journal(self, event: JournalChecked) -> None:
+        self.core.journal_problem = event.problem
+
+    def _on_stopped(self, event: Stopped) -> None:
+        for slot in self.core.slots.values():
+            self.trail.flush(slot)
+        self._live("stopped")
+        self.core.operation("stopped", reason="gracefully")
+
+    # --- the trading day ---------------------------------------------------------------------
+
+    def _roll_day(self) -> None:
+        core, state = self.core, self.core.state
+        self._next_roll_ns = core.sessions.next_roll_ns(core.now_ns)
+        day = core.sessions.trading_day(core.now_ns)
+        if day == state.trading_day:
+            return
+        late = state.trading_day is not None and core.now_ns - core.started_ns < 60 * 1_000_000_000
+        baselines = [
+            [owner, key, self._net(owner, key)]
+            for owner, book in state.portfolio.books.items()
+            for key in book.positions
+        ]
+        core.record("day", {"trading_day": day.isoformat(), "baselines": baselines, "late_roll": late})
+        for slot in core.slots.values():
+            if BREAKER in state.strategy(slot.id).halts:
+                core.record("halt", {"reason": BREAKER, "on": False, "text": ""}, slot.id)
+                core.operation("release", slot.id, reason=f"{BREAKER}: a new trading day")
+
+    def _net(self, owner: str, key: str) -> Decimal | None:
+        """Return a position's result at its mark, quote currency; None without a mark."""
+        core = self.core
+        position = core.state.portfolio.books[owner].positions[key]
+        paid = position.realized - sum(position.commission.values(), Decimal(0)) - position.cost
+        if not position.quantity:
+            return paid
+        mark = next(
+            (m for m in (slot.result.mark(core, key) for slot in core.slots.values()) if m is not None), None
+        )
+        if mark is None or not isfinite(mark):
+            return None
+        return paid + position.quantity * contract_of(core.state, key).multiplier * Decimal(repr(mark))
+
+    def _set_baselines(self) -> None:
+        for owner, key in sorted(self.core.state.needs_baseline):
+            net = self._net(owner, key)
+            if net is not None:
+                self.core.record("baseline", {"owner": owner, "contract_key": key, "net": net})
+
+    # --- what a host may ask -----------------------------------------------------------------
+
+    def snapshots(self) -> list[dict[str, Any]]:
+        """Return the newest state of each strategy, in the configuration's order."""
+        return [snapshot(self.core, slot) for slot in self.core.slots.values()]
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no order is on its way or working."""
+        return not self.desk.open_orders()
+
+
+def check_decision(slot: Slot, decision: Decision) -> None:
+    """Refuse what isn't a decision, or an intent that can't be meant.
+
+    Raises TypeError or ValueError, saying what is wrong.
+    """
+    if not isinstance(decision, Decision):
+        raise TypeError(f"on_tick and on_heartbeat return a Decision or None, not {type(decision).__name__}")
+    intent = decision.intent
+    if intent is None:
+        return
+    if not isinstance(intent.side, Side):
+        raise ValueError(f"intent side {intent.side!r}: expected Side.BUY or Side.SELL")
+    quantity = intent.quantity
+    if not isinstance(quantity, Decimal) or not quantity.is_finite() or quantity <= 0:
+        raise ValueError(f"intent quantity {quantity!r}: expected a finite Decimal above 0")
+    allowed = slot.config.allowed_instruments
+    fits = slot.wants(intent.contract_key) if allowed is None else intent.contract_key in allowed
+    if not fits:
+        raise ValueError(f"intent contract {intent.contract_key!r}: not an instrument of {slot.id}")

@@ -1,0 +1,259 @@
+"""Reconciliation: our orders and books held against the broker's snapshot.
+
+What the broker reports is a fact: executions that we missed are booked, orders take
+the state that they have there. That something is *not* there says something only in
+a complete snapshot, twice. A position that stays unexplained goes to the book of
+nobody's orders and stops the strategies on its symbol until a person resumes them.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from bifrost_engine.domain.broker import BrokerOrder, BrokerPosition, BrokerState, Execution
+from bifrost_engine.domain.contract import Contract
+from bifrost_engine.domain.effects import FetchBrokerState
+from bifrost_engine.domain.events import BrokerStateReceived
+from bifrost_engine.domain.fill import EXTERNAL, Fill, FillKind, FillSource
+from bifrost_engine.domain.order import Order, OrderState, Side
+from bifrost_engine.engine.core import SECOND_NS, Core
+from bifrost_engine.engine.desk import Desk
+from bifrost_engine.engine.state import contract_of
+from bifrost_engine.oms.event import EventSource, OrderEvent, OrderEventKind, fill_event
+
+ENDED = {
+    "FILLED": None,
+    "CANCELED": OrderEventKind.CANCEL_OK,
+    "REJECTED": OrderEventKind.REJECT,
+    "EXPIRED": OrderEventKind.EXPIRE,
+}
+RETRY_S = 5.0
+MIN_AGE_NS = 10 * SECOND_NS
+POSITION_DIFFERENCE = "position_difference"
+
+
+class Reconciler:
+    """Compares, repairs what the facts explain, and says what they don't."""
+
+    def __init__(self, core: Core, desk: Desk) -> None:
+        self._core = core
+        self._desk = desk
+        self._absent_since: dict[str, int] = {}
+        self.periodic_at_ns = 1 << 63
+        self.retry_at_ns = 1 << 63
+
+    def request(self, trigger: str) -> None:
+        """Ask the host for a snapshot."""
+        self.retry_at_ns = 1 << 63
+        self._core.effects.append(FetchBrokerState(trigger))
+
+    def on_state(self, event: BrokerStateReceived) -> None:
+        """Run a pass over a snapshot."""
+        core, state = self._core, event.state
+        if not core.connected:
+            return
+        if state is None:
+            self._finish(event.trigger, "INCOMPLETE", [f"broker state not readable: {event.error}"])
+            return
+        if state.account != core.account:
+            core.connected = False
+            problem = f"account_mismatch: expected {core.account}, broker has {state.account}"
+            self._finish(event.trigger, "INCOMPLETE", [problem])
+            return
+        items: list[str] = []
+        self._executions(state, items)
+        if not state.incomplete & {"open_orders", "completed_orders"}:
+            self._orders(state, items)
+        if not state.incomplete & {"positions", "executions"}:
+            self._positions(state, items)
+        incomplete = state.incomplete - {"completed_orders"}
+        changed = bool(items)
+        self._finish(event.trigger, "INCOMPLETE" if incomplete else "REPAIRED" if changed else "CLEAN", items)
+
+    def _finish(self, trigger: str, result: str, items: list[str]) -> None:
+        core = self._core
+        self.periodic_at_ns = core.now_ns + int(core.config.recon.periodic * SECOND_NS)
+        if result == "INCOMPLETE":
+            core.reconciled = core.reconciled and trigger not in ("STARTUP", "RECONNECT")
+            self.retry_at_ns = core.now_ns + int(RETRY_S * SECOND_NS)
+        else:
+            core.reconciled = True
+        if items or trigger in ("STARTUP", "RECONNECT", "OPERATOR"):
+            core.record("reconciliation", {"trigger": trigger, "result": result, "items": items})
+        if items:
+            level = (
+                "warning" if result == "INCOMPLETE" or any("differs" in item for item in items) else "info"
+            )
+            core.notice(level, "reconciliation", trigger=trigger, result=result, items=items)
+
+    # --- executions --------------------------------------------------------------------------
+
+    def _executions(self, state: BrokerState, items: list[str]) -> None:
+        by_time = sorted(state.executions, key=lambda e: (e.ts_ns, e.base_id))
+        for execution in by_time:
+            order = self._desk.find(execution.client_order_id, execution.perm_id, None)
+            if order is None:
+                self._book_outside(execution, items)
+            elif self._is_new(order, execution):
+                event = fill_event(execution, self._core.now_ns, EventSource.RECON)
+                self._desk.apply_event(order, event, execution)
+                items.append(f"execution {execution.base_id} of {order.client_order_id} was missing: booked")
+
+    def _is_new(self, order: Order, execution: Execution) -> bool:
+        booked = order.executions.get(execution.base_id)
+        return booked is None or booked.revision < execution.revision
+
+    def _book_outside(self, execution: Execution, items: list[str]) -> None:
+        known = {fill.base_id for fill in self._external_fills()}
+        if execution.base_id in known or not self._core.state.opened:
+            # Before the first pass, what was traded is in the positions already.
+            return
+        self._desk.book_execution(execution, EXTERNAL, None, FillKind.TRADE, FillSource.RECON)
+        items.append(f"execution {execution.base_id} belongs to no order of ours: booked outside")
+
+    def _external_fills(self) -> list[Fill]:
+        book = self._core.state.portfolio.books.get(EXTERNAL)
+        return [] if book is None else list(book.fills())
+
+    # --- orders ------------------------------------------------------------------------------
+
+    def _orders(self, state: BrokerState, items: list[str]) -> None:
+        open_there = {o.client_order_id: o for o in state.open_orders if o.client_order_id}
+        done_there = {o.client_order_id: o for o in state.completed_orders if o.client_order_id}
+        for order in self._desk.open_orders():
+            # A later event of the order outranks the snapshot's word on it.
+            if (order.last_event_ns or order.created_ns) > state.as_of_start_ns:
+                continue
+            coid = order.client_order_id
+            if coid in open_there:
+                self._found_open(order, open_there[coid], items)
+            elif coid in done_there:
+                self._found_done(order, done_there[coid], items)
+            else:
+                self._not_found(order, state, items)
+        ours = self._core.state.orders
+        for coid in open_there:
+            if coid not in ours:
+                items.append(f"open order {coid} at the broker is not ours: left alone")
+
+    def _found_open(self, order: Order, theirs: BrokerOrder, items: list[str]) -> None:
+        self._absent_since.pop(order.client_order_id, None)
+        if order.state is OrderState.UNKNOWN or order.state is OrderState.SUBMITTED:
+            items.append(f"order {order.client_order_id} was {order.state}: the broker holds it")
+        if order.state not in (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED):
+            order = self._desk.apply_event(order, self._event(OrderEventKind.ACK, theirs))
+        if order.pending_cancel:
+            self._desk.ask_cancel(order, order.reason_code or "wanted before")
+
+    def _found_done(self, order: Order, theirs: BrokerOrder, items: list[str]) -> None:
+        if theirs.filled > order.cum_quantity:
+            items.append(
+                f"order {order.client_order_id}: filled {theirs.filled} at the broker, "
+                f"{order.cum_quantity} are known"
+            )
+            return
+        kind = ENDED.get(theirs.status)
+        if kind is None:
+            return
+        self._desk.apply_event(order, self._event(kind, theirs))
+        items.append(f"order {order.client_order_id} is {theirs.status} at the broker")
+
+    def _not_found(self, order: Order, state: BrokerState, items: list[str]) -> None:
+        """Take an absence for proven after two complete snapshots, and only for an order old enough."""
+        coid, now = order.client_order_id, self._core.now_ns
+        first = self._absent_since.setdefault(coid, now)
+        old_enough = now - (order.submitted_ns or order.created_ns) >= MIN_AGE_NS
+        gap_ns = int(self._core.config.recon.proof_gap * SECOND_NS)
+        if now - first < gap_ns or not old_enough or not self._positions_agree(order.contract_key, state):
+            return
+        del self._absent_since[coid]
+        event = OrderEvent(
+            kind=OrderEventKind.ABSENT,
+            ts_ns=now,
+            source=EventSource.RECON,
+            reason_code="RECON_ABSENT",
+            session_over=self._core.sessions.trading_day(order.created_ns)
+            != self._core.sessions.trading_day(now),
+        )
+        self._desk.apply_event(order, event)
+        items.append(f"order {coid} is not at the broker: closed")
+
+    def _event(self, kind: OrderEventKind, theirs: BrokerOrder) -> OrderEvent:
+        return OrderEvent(
+            kind=kind,
+            ts_ns=self._core.now_ns,
+            source=EventSource.RECON,
+            broker_order_id=theirs.broker_order_id,
+            perm_id=theirs.perm_id,
+            reason_text=theirs.text or None,
+        )
+
+    # --- positions ---------------------------------------------------------------------------
+
+    def _positions_agree(self, contract_key: str, state: BrokerState) -> bool:
+        if state.incomplete & {"positions", "executions"}:
+            return False
+        theirs = sum((p.quantity for p in state.positions if p.contract.key == contract_key), Decimal(0))
+        return theirs == self._core.state.portfolio.account_quantities().get(contract_key, Decimal(0))
+
+    def _positions(self, state: BrokerState, items: list[str]) -> None:
+        ours = self._core.state.portfolio.account_quantities()
+        theirs = {p.contract.key: p for p in state.positions}
+        for position in state.positions:
+            self._core.state.contracts.setdefault(position.contract.key, position.contract)
+        unsettled = {
+            o.contract_key
+            for o in self._desk.open_orders()
+            if o.state is OrderState.UNKNOWN or (o.last_event_ns or 0) > state.as_of_start_ns
+        }
+        for key in sorted({*ours, *theirs} - unsettled):
+            there = theirs[key].quantity if key in theirs else Decimal(0)
+            difference = there - ours.get(key, Decimal(0))
+            if difference:
+                self._adjust(key, difference, theirs.get(key), state, items)
+
+    def _adjust(
+        self,
+        key: str,
+        difference: Decimal,
+        position: BrokerPosition | None,
+        state: BrokerState,
+        items: list[str],
+    ) -> None:
+        core = self._core
+        contract = contract_of(core.state, key) if position is None else position.contract
+        opening = not core.state.opened
+        price = self._price(key, contract, position, opening)
+        count = sum(f.base_id.startswith(f"adj:R14:{core.account}:{key}:") for f in self._external_fills())
+        execution = Execution(
+            base_id=f"adj:R14:{core.account}:{key}:{count}",
+            contract=contract,
+            side=Side.BUY if difference > 0 else Side.SELL,
+            quantity=abs(difference),
+            price=price,
+            commission=Decimal(0),
+            ts_ns=state.as_of_end_ns,
+        )
+        self._desk.book_execution(execution, EXTERNAL, None, FillKind.ADJUST, FillSource.RECON)
+        if opening:
+            items.append(f"opening position {key} {difference}")
+            return
+        items.append(f"position {key} differs by {difference} from the books: booked outside")
+        self._halt(contract, key, difference)
+
+    def _halt(self, contract: Contract, key: str, difference: Decimal) -> None:
+        core = self._core
+        text = f"{key} differs by {difference} from the books; check, then manual-resume"
+        for slot in core.slots.values():
+            if slot.config.symbol == contract.symbol:
+                core.record("halt", {"reason": POSITION_DIFFERENCE, "on": True, "text": text}, slot.id)
+                core.operation("halt", slot.id, reason=f"{POSITION_DIFFERENCE}: {text}")
+
+    def _price(self, key: str, contract: Contract, position: BrokerPosition | None, opening: bool) -> Decimal:
+        quote = self._core.quotes.latest.get(key)
+        if not opening and quote is not None:
+            return Decimal(repr(quote.mid))
+        if position is not None and position.average_cost is not None:
+            return position.average_cost / contract.multiplier
+        # Its cost is unknown: the day's result counts from the first mark, not from here.
+        return Decimal(0) if quote is None else Decimal(repr(quote.mid))

@@ -1,0 +1,102 @@
+"""The day's result of a strategy: its own book and its managed legs, in whichever book they lie.
+
+Amounts of the books are Decimal; the marks are floats, and so is the sum, which is
+judged and shown but never booked. What a position contributes beside its mark is
+kept until positions change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from bifrost_engine.domain.contract import SecType
+from bifrost_engine.engine.state import contract_of
+from bifrost_engine.portfolio.position import Position
+
+if TYPE_CHECKING:
+    from bifrost_engine.engine.core import Core
+    from bifrost_engine.engine.slot import Slot
+
+
+class Line(NamedTuple):
+    """One position: result = quantity × multiplier × mark + fixed.
+
+    fixed  realized − commission − cost − the day's baseline, quote currency
+    """
+
+    owner: str
+    contract_key: str
+    units: float
+    fixed: float
+
+
+class DayResult:
+    """The result of one slot, with the lines behind it."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
+        self._version: tuple[object, ...] = ()
+        self._lines: tuple[Line, ...] = ()
+
+    def day_pnl(self, core: Core) -> float | None:
+        """Return the day's profit after commissions, quote currency; None while a mark is missing."""
+        total = 0.0
+        if core.state.needs_baseline and any(
+            (line.owner, line.contract_key) in core.state.needs_baseline for line in self.lines(core)
+        ):
+            return None
+        for line in self.lines(core):
+            if line.units:
+                mark = self.mark(core, line.contract_key)
+                if mark is None:
+                    return None
+                total += line.units * mark
+            total += line.fixed
+        return total
+
+    def lines(self, core: Core) -> tuple[Line, ...]:
+        """Return the positions that count, with what each contributes beside its mark."""
+        state = core.state
+        version = (state.positions_version, state.trading_day, len(state.baselines), self._view_legs(core))
+        if version != self._version:
+            self._lines = tuple(self._make_lines(core))
+            self._version = version
+        return self._lines
+
+    def mark(self, core: Core, contract_key: str) -> float | None:
+        """Return a contract's mark: the mid of its quote, else the strategy's model; None if neither."""
+        quote = core.quotes.latest.get(contract_key)
+        if quote is not None and self._is_fresh(core, contract_key, quote.ts_ns):
+            return quote.mid
+        model = getattr(self._slot.plugin, "model_price", None)
+        modelled: float | None = model(contract_key, self._slot.view) if model is not None else None
+        if modelled is not None:
+            return modelled
+        last = quote or core.quotes.previous.get(contract_key)
+        return None if last is None else last.mid
+
+    def _is_fresh(self, core: Core, contract_key: str, ts_ns: int) -> bool:
+        if contract_key == self._slot.stock_key:
+            return True
+        return core.now_ns - ts_ns <= core.config.portfolio.mark_max_age * 1e9
+
+    def _view_legs(self, core: Core) -> tuple[str, ...]:
+        return core.state.strategy(self._slot.id).legs
+
+    def _make_lines(self, core: Core) -> Iterator[Line]:
+        legs = set(self._view_legs(core))
+        for owner, book in core.state.portfolio.books.items():
+            for key, position in book.positions.items():
+                if owner == self._slot.id or (
+                    key in legs and contract_of(core.state, key).sec_type is SecType.OPTION
+                ):
+                    yield self._line(core, owner, key, position)
+
+    def _line(self, core: Core, owner: str, key: str, position: Position) -> Line:
+        multiplier = contract_of(core.state, key).multiplier
+        commission = sum(position.commission.values(), Decimal(0))
+        baseline = core.state.baselines.get((owner, key), Decimal(0))
+        fixed = position.realized - commission - position.cost - baseline
+        return Line(owner, key, float(position.quantity * multiplier), float(fixed))

@@ -1,0 +1,231 @@
+"""The engine's lasting state: a fold over the journal's records.
+
+Whatever must survive a crash changes only in ``State.apply``, which is called for
+each record as it is made, and for each record of the journal at a start. So a
+replayed journal gives the state that was lost.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from attrs import Factory, define, evolve
+
+from bifrost_engine.domain.contract import Contract, parse_contract_key
+from bifrost_engine.domain.fill import Fill, FillKind
+from bifrost_engine.domain.order import Order, Purpose
+from bifrost_engine.domain.record import Record
+from bifrost_engine.domain.view import LastHedge
+from bifrost_engine.engine.codec import order_from_payload
+from bifrost_engine.portfolio.portfolio import Portfolio
+
+MINUTE_NS = 60_000_000_000
+EVERYBODY = ""
+"""Key of a flag that holds for all strategies."""
+
+
+@define
+class StrategyState:
+    """What the journal knows of one strategy.
+
+    halts         reason → text; each stays until it is lifted
+    legs          contract keys that it manages
+    hedge_legs    those at its last hedge
+    open_order    its order that isn't done
+    """
+
+    day_hedges: int = 0
+    last_hedge: LastHedge | None = None
+    last_hedge_order: str | None = None
+    halts: dict[str, str] = Factory(dict)
+    legs: tuple[str, ...] = ()
+    hedge_legs: tuple[str, ...] = ()
+    flattening: bool = False
+    open_orders: dict[str, None] = Factory(dict)
+    limit_exhausted: bool = False
+
+
+class State:
+    """All that is folded from the journal."""
+
+    def __init__(self, account: str = "") -> None:
+        self.account = account
+        self.last_jseq = 0
+        self.portfolio = Portfolio(account)
+        self.orders: dict[str, Order] = {}
+        self.strategies: dict[str, StrategyState] = {}
+        self.suspended: set[str] = set()
+        self.killed: set[str] = set()
+        self.trading_day: date | None = None
+        self.baselines: dict[tuple[str, str], Decimal] = {}
+        self.needs_baseline: set[tuple[str, str]] = set()
+        self.contracts: dict[str, Contract] = {}
+        self.seen_events: set[str] = set()
+        self.orders_by_strategy: Counter[str] = Counter()
+        self.sent_ns: deque[int] = deque()
+        self.orders_today = 0
+        self.last_sent: dict[str, tuple[str, int]] = {}
+        self.order_of_execution: dict[str, str] = {}
+        self.positions_version = 0
+        self.opened = False
+        self.runs: dict[str, str] = {}
+        self._apply = {
+            "order_event": self._on_order_event,
+            "fill": self._on_fill,
+            "commission": self._on_commission,
+            "flag": self._on_flag,
+            "halt": self._on_halt,
+            "day": self._on_day,
+            "baseline": self._on_baseline,
+            "legs": self._on_legs,
+            "flatten": self._on_flatten,
+            "reconciliation": self._on_reconciliation,
+            "run": self._on_run,
+        }
+
+    def restore(self, records: Iterable[Record]) -> None:
+        """Fold a journal, oldest first."""
+        for record in records:
+            self.apply(record)
+
+    def apply(self, record: Record) -> None:
+        """Fold one record; kinds that change nothing lasting only count."""
+        self.last_jseq = record.jseq
+        change = self._apply.get(record.kind)
+        if change is not None:
+            change(record, record.payload)
+
+    def strategy(self, strategy_id: str) -> StrategyState:
+        """Return the state of one strategy, a fresh one if there is none."""
+        state = self.strategies.get(strategy_id)
+        if state is None:
+            state = self.strategies[strategy_id] = StrategyState()
+        return state
+
+    def open_orders(self, strategy_id: str) -> list[Order]:
+        """Return a strategy's orders that aren't done, oldest first."""
+        return [self.orders[coid] for coid in self.strategy(strategy_id).open_orders]
+
+    def is_suspended(self, strategy_id: str) -> bool:
+        """Return whether an operator's suspend holds for a strategy."""
+        return EVERYBODY in self.suspended or strategy_id in self.suspended
+
+    def is_killed(self, strategy_id: str) -> bool:
+        """Return whether a kill switch holds for a strategy."""
+        return EVERYBODY in self.killed or strategy_id in self.killed
+
+    def orders_last_minute(self, now_ns: int) -> int:
+        """Return how many orders were sent in the 60 s before ``now_ns``."""
+        while self.sent_ns and self.sent_ns[0] <= now_ns - MINUTE_NS:
+            self.sent_ns.popleft()
+        return len(self.sent_ns)
+
+    # --- folds, one for each kind of record ---------------------------------------------------
+
+    def _on_run(self, record: Record, payload: Mapping[str, Any]) -> None:
+        self.runs[payload["strategy_id"]] = payload["run_id"]
+
+    def _on_order_event(self, record: Record, payload: Mapping[str, Any]) -> None:
+        order = payload["order"]
+        if not isinstance(order, Order):
+            order = order_from_payload(order)
+        self.orders[order.client_order_id] = order
+        if payload["source_event_id"]:
+            self.seen_events.add(payload["source_event_id"])
+        state = self.strategy(order.strategy_id)
+        if order.is_open:
+            state.open_orders[order.client_order_id] = None
+        else:
+            state.open_orders.pop(order.client_order_id, None)
+        if payload["event"] == "SUBMIT":
+            self._on_submit(order, state)
+        if order.client_order_id == state.last_hedge_order and state.last_hedge is not None:
+            average = order.average_price
+            state.last_hedge = LastHedge(sent_ns=state.last_hedge.sent_ns, fill_price=average)
+            unfilled = not order.is_open and order.limit_price is not None
+            state.limit_exhausted = unfilled and order.cum_quantity < order.quantity
+
+    def _on_submit(self, order: Order, state: StrategyState) -> None:
+        self.orders_by_strategy[order.strategy_id] += 1
+        self.orders_today += 1
+        assert order.submitted_ns is not None
+        self.sent_ns.append(order.submitted_ns)
+        self.last_sent[order.contract_key] = (order.client_order_id, order.submitted_ns)
+        if order.purpose is Purpose.HEDGE:
+            state.day_hedges += 1
+            state.last_hedge = LastHedge(sent_ns=order.submitted_ns, fill_price=None)
+            state.last_hedge_order = order.client_order_id
+            state.hedge_legs = state.legs
+
+    def _on_fill(self, record: Record, payload: Mapping[str, Any]) -> None:
+        fill = Fill.from_payload(payload)
+        self.contracts[fill.contract.key] = fill.contract
+        self.portfolio.apply(fill)
+        self.positions_version += 1
+        if fill.client_order_id is not None:
+            self.order_of_execution[fill.base_id] = fill.client_order_id
+        if fill.kind is FillKind.ADJUST:
+            self.needs_baseline.add((fill.owner, fill.contract.key))
+
+    def _on_commission(self, record: Record, payload: Mapping[str, Any]) -> None:
+        self.portfolio.report_commission(
+            payload["base_id"], Decimal(payload["commission"]), payload["currency"]
+        )
+        self.positions_version += 1
+
+    def _on_flag(self, record: Record, payload: Mapping[str, Any]) -> None:
+        flags = self.suspended if payload["flag"] == "suspended" else self.killed
+        name = record.strategy_id or EVERYBODY
+        if payload["on"]:
+            flags.add(name)
+        elif name == EVERYBODY:
+            flags.clear()
+        else:
+            flags.discard(name)
+
+    def _on_halt(self, record: Record, payload: Mapping[str, Any]) -> None:
+        halts = self.strategy(record.strategy_id or EVERYBODY).halts
+        if payload["on"]:
+            halts[payload["reason"]] = payload["text"]
+        else:
+            halts.pop(payload["reason"], None)
+
+    def _on_day(self, record: Record, payload: Mapping[str, Any]) -> None:
+        self.trading_day = date.fromisoformat(payload["trading_day"])
+        self.orders_today = 0
+        self.baselines = {
+            (owner, key): Decimal(net) for owner, key, net in payload["baselines"] if net is not None
+        }
+        self.needs_baseline = {(owner, key) for owner, key, net in payload["baselines"] if net is None}
+        for state in self.strategies.values():
+            state.day_hedges = 0
+            state.last_hedge = state.last_hedge and evolve(state.last_hedge, fill_price=None)
+            state.last_hedge_order = None
+
+    def _on_baseline(self, record: Record, payload: Mapping[str, Any]) -> None:
+        key = (payload["owner"], payload["contract_key"])
+        self.baselines[key] = Decimal(payload["net"])
+        self.needs_baseline.discard(key)
+
+    def _on_legs(self, record: Record, payload: Mapping[str, Any]) -> None:
+        assert record.strategy_id is not None
+        self.strategy(record.strategy_id).legs = tuple(payload["managed"])
+
+    def _on_flatten(self, record: Record, payload: Mapping[str, Any]) -> None:
+        assert record.strategy_id is not None
+        self.strategy(record.strategy_id).flattening = payload["on"]
+
+    def _on_reconciliation(self, record: Record, payload: Mapping[str, Any]) -> None:
+        self.opened = self.opened or payload["result"] in ("CLEAN", "REPAIRED", "OPEN_ITEMS")
+
+
+def contract_of(state: State, contract_key: str) -> Contract:
+    """Return the contract behind a key: as the broker described it, else by the usual terms."""
+    known = state.contracts.get(contract_key)
+    if known is None:
+        known = state.contracts[contract_key] = parse_contract_key(contract_key)
+    return known

@@ -1,0 +1,101 @@
+"""The audit trail of decisions: what was seen, what the gates said, what was ordered.
+
+Equal consecutive decisions are folded: the first is a record of its own, the further
+ones are counted and told by one more record when something changes. A decision that
+leads to an order is never folded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bifrost_engine.domain.decision import Decision
+from bifrost_engine.engine.core import Core
+from bifrost_engine.engine.slot import Slot
+from bifrost_engine.risk.gates import Judgement
+
+
+class Trail:
+    """Writes signals, risk decisions and order decisions to the journal."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def decided(self, slot: Slot, decision: Decision, judgement: Judgement | None) -> int | None:
+        """Record a decision; return the number of its risk record if it may become an order."""
+        intent = decision.intent
+        allowed = judgement is not None and bool(judgement.quantity)
+        key = decision.key
+        if intent is not None and judgement is not None:
+            key = (*key, intent.side, intent.force, judgement.vetoes, judgement.shrinks)
+        slot.last_decision = decision
+        if key == slot.last_key and not allowed:
+            slot.folded += 1
+            slot.last_ts_ns = self._core.now_ns
+            return None
+        self.flush(slot)
+        slot.last_key = None if allowed else key
+        signal = self._signal(slot, decision)
+        if judgement is None:
+            return None
+        risk = self._risk(slot, signal, judgement)
+        return risk if allowed else None
+
+    def flush(self, slot: Slot) -> None:
+        """Record how often the last decision was repeated, if it was."""
+        if slot.folded and slot.last_key is not None:
+            self._core.record(
+                "signal",
+                {
+                    "run_id": slot.run_id,
+                    "kind": "repeated",
+                    "filtered": True,
+                    "n": slot.folded,
+                    "last_ts_ns": slot.last_ts_ns,
+                },
+                slot.id,
+            )
+        slot.folded = 0
+        slot.last_key = None
+
+    def order_decision(self, slot: Slot, risk_jseq: int, payload: dict[str, Any]) -> int:
+        """Record the order that a passed intent leads to; return the record's number."""
+        return self._core.record(
+            "decision", {"run_id": slot.run_id, "risk_jseq": risk_jseq, **payload}, slot.id
+        )
+
+    def _signal(self, slot: Slot, decision: Decision) -> int:
+        intent = decision.intent
+        facts = dict(decision.explain())
+        return self._core.record(
+            "signal",
+            {
+                "run_id": slot.run_id,
+                "kind": "none" if intent is None else str(intent.purpose).lower(),
+                "filtered": intent is None,
+                "n": 1,
+                "last_ts_ns": self._core.now_ns,
+                "reasons": facts.pop("reasons", []),
+                "side": None if intent is None else intent.side,
+                "quantity": None if intent is None else intent.quantity,
+                "force": intent is not None and intent.force,
+                "facts": facts,
+            },
+            slot.id,
+        )
+
+    def _risk(self, slot: Slot, signal_jseq: int, judgement: Judgement) -> int:
+        vetoes, shrinks = judgement.vetoes, judgement.shrinks
+        decision = "BLOCK" if vetoes else "REDUCE" if shrinks else "ALLOW"
+        return self._core.record(
+            "risk",
+            {
+                "run_id": slot.run_id,
+                "signal_jseq": signal_jseq,
+                "decision": decision,
+                "reason": next(iter(vetoes or shrinks), None),
+                "quantity": judgement.quantity,
+                "gates": [list(verdict) for verdict in judgement.verdicts],
+            },
+            slot.id,
+        )

@@ -1,0 +1,1 @@
+"""The latest quotes and the regular session around them."""

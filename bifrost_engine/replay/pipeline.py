@@ -1,0 +1,326 @@
+"""The pipeline of every host: events go through the engine, its effects are carried out in order.
+
+A quote reaches the broker and the observers first, then the engine. Records are on
+disk before an order, cancel or replace that follows them leaves. What comes back
+waits in the inbox and is handled before the next quote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind, BrokerState, BrokerStateRequest
+from bifrost_engine.domain.effects import (
+    CancelOrder,
+    ConnectBroker,
+    Effect,
+    FetchBrokerState,
+    Notice,
+    PlaceOrder,
+    ReplaceOrder,
+    StopHost,
+    Subscribe,
+    WakeAt,
+)
+from bifrost_engine.domain.events import (
+    BrokerStateReceived,
+    Event,
+    JournalChecked,
+    Placed,
+    ReplaceFailed,
+    Timer,
+)
+from bifrost_engine.domain.quote import Quote
+from bifrost_engine.domain.record import Record
+from bifrost_engine.engine import Engine
+from bifrost_engine.errors import JournalUnwritable, NotSent, NotSupported
+from bifrost_engine.guard import Guard
+from bifrost_engine.hookspecs import Clock
+
+PLACE_DEADLINE_S = 5.0
+FETCH_DEADLINE_S = 30.0
+FLUSH_AT = 100
+OBSERVER_PATIENCE = 100
+
+Hook = Callable[..., Any]
+
+
+class JournalWriter(Protocol):
+    """What the pipeline needs of a journal."""
+
+    def append(self, records: Sequence[Record], run_id: str | None) -> None: ...
+    def commit(self) -> None: ...
+
+
+class Broker:
+    """The hooks of the one broker of a run, each awaited whether it is a coroutine or blocks."""
+
+    def __init__(self, hooks: dict[str, Hook], guard: Guard) -> None:
+        self._hooks = hooks
+        self.guard = guard
+
+    async def call(self, hook: str, *arguments: Any) -> Any:
+        """Call a hook: a coroutine on the loop, anything else in a worker thread."""
+        function = self._hooks[hook]
+        if inspect.iscoroutinefunction(function):
+            return await function(*arguments)
+        answer = await asyncio.to_thread(function, *arguments)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    def has(self, hook: str) -> bool:
+        """Return whether the broker implements a hook."""
+        return hook in self._hooks
+
+
+class Observer:
+    """An ``on_tick`` beside the strategies' ones: called bare while it goes well, guarded once it failed.
+
+    call        what to call for each quote
+    on_failure  told of each failure
+    """
+
+    def __init__(
+        self,
+        on_tick: Callable[[Quote, Any], Any],
+        guard: Guard,
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.call = on_tick
+        self.guard = guard
+        self.on_failure = on_failure
+        self._on_tick = on_tick
+
+    def failed(self, error: Exception) -> None:
+        """Note a failure and be careful from now on; after too many in a row be silent."""
+        self.guard.note("on_tick", error)
+        self.on_failure()
+        left_out = self.guard.consecutive >= OBSERVER_PATIENCE
+        self.call = _ignore if left_out else self._careful
+
+    def _careful(self, quote: Quote, view: Any) -> None:
+        self._on_tick(quote, view)
+        self.guard.consecutive = 0
+        self.call = self._on_tick
+
+
+def _ignore(_quote: Quote, _view: Any) -> None:
+    pass
+
+
+class Pipeline:
+    """Carries events into the engine and effects out of it.
+
+    stop_requested  no order leaves any more, whatever the engine has decided so far
+    on_records      told of the records once they are on disk
+    on_operation    told of each operation as it is made
+    on_stop         told when the engine wants the host to stop
+    on_subscribe, on_connect  carry out those effects
+    on_broker_state told of each snapshot of the broker
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        journal: JournalWriter,
+        broker: Broker,
+        clock: Clock,
+        log: Any,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.log = log
+        self.counters: Counter[str] = Counter()
+        self.stop_requested = False
+        self.inbox: deque[Event] = deque()
+        self.journal_problem: str | None = None
+        self.wake: Callable[[], None] = lambda: None
+        self.on_records: Callable[[], None] = lambda: None
+        self.on_operation: Callable[[dict[str, Any]], None] = lambda _operation: None
+        self.on_stop: Callable[[str], None] = lambda _why: None
+        self.on_subscribe: Callable[[Subscribe], Awaitable[None]] | None = None
+        self.on_connect: Callable[[], Awaitable[None]] | None = None
+        self.on_broker_state: Callable[[BrokerState], None] = lambda _state: None
+        self._journal = journal
+        self._broker = broker
+        self._observers = tuple(observers)
+        self._records: list[Record] = []
+        self._run_id: str | None = None
+        self._carriers: dict[type, Callable[[Any], Awaitable[None]]] = {
+            PlaceOrder: self._place,
+            CancelOrder: self._cancel,
+            ReplaceOrder: self._replace,
+            FetchBrokerState: self._fetch,
+            Subscribe: self._subscribe,
+            ConnectBroker: self._connect,
+        }
+
+    # --- in ----------------------------------------------------------------------------------
+
+    def emit(self, event: Event) -> None:
+        """Take an event from a plugin or a timer; safe from any thread, never blocks, keeps order."""
+        self.inbox.append(event)
+        self.wake()
+
+    def see(self, quote: Quote) -> Sequence[Effect]:
+        """Show a quote to the observers, then to the engine; return its effects."""
+        for observer in self._observers:
+            try:
+                observer.call(quote, None)
+            except Exception as error:  # noqa: BLE001 - an observer's failure is kept from the rest
+                observer.failed(error)
+        return self.engine.handle(quote)
+
+    async def handle(self, event: Event) -> None:
+        """Take one event through, with all that its effects cause at once."""
+        effects = self.see(event) if event.__class__ is Quote else self.engine.handle(event)
+        if effects:
+            await self.carry_out(effects)
+
+    async def drain(self) -> None:
+        """Handle what waits in the inbox, and what that causes, until nothing is left."""
+        while self.inbox:
+            await self.handle(self.inbox.popleft())
+
+    # --- out ---------------------------------------------------------------------------------
+
+    async def carry_out(self, effects: Sequence[Effect]) -> None:
+        """Carry out effects in order."""
+        for effect in effects:
+            kind = effect.__class__
+            if kind is Record:
+                self._take_record(effect)  # type: ignore[arg-type]
+            elif kind is WakeAt:
+                self._wake_at(effect.at_ns)  # type: ignore[union-attr]
+            elif kind is Notice:
+                getattr(self.log, effect.level)(effect.event, **effect.facts)  # type: ignore[union-attr]
+            elif kind is StopHost:
+                self.on_stop(effect.reason)  # type: ignore[union-attr]
+            else:
+                await self._carriers[kind](effect)
+        if len(self._records) >= FLUSH_AT:
+            self.flush()
+
+    def _take_record(self, record: Record) -> None:
+        self._records.append(record)
+        if record.kind == "run":
+            self._run_id = record.payload["run_id"]
+        elif record.kind == "operation":
+            self.on_operation(record.payload)  # type: ignore[arg-type]
+
+    def _wake_at(self, at_ns: int) -> None:
+        self.clock.call_at(at_ns, lambda: self.emit(Timer(ts_ns=at_ns)))
+
+    def flush(self) -> bool:
+        """Put all records on disk; return False, and tell the engine once, if that fails."""
+        if not self._records and self.journal_problem is None:
+            return True
+        try:
+            if self._records:
+                self._journal.append(self._records, self._run_id)
+                self._records = []
+            self._journal.commit()
+        except JournalUnwritable as error:
+            self._journal_failed(str(error))
+            return False
+        if self.journal_problem is not None:
+            self.journal_problem = None
+            self.log.warning("journal writes again")
+            self.emit(JournalChecked(ts_ns=self._now_ns(), problem=None))
+        self.on_records()
+        return True
+
+    def _journal_failed(self, problem: str) -> None:
+        self.counters["journal_failed"] += 1
+        if self.journal_problem is None:
+            self.log.error("journal can't be written: no order leaves", problem=problem)
+            self.emit(JournalChecked(ts_ns=self._now_ns(), problem=problem))
+        self.journal_problem = problem
+
+    def _now_ns(self) -> int:
+        return max(self.clock.now_ns(), self.engine.core.now_ns)
+
+    # --- the broker --------------------------------------------------------------------------
+
+    async def _place(self, effect: PlaceOrder) -> None:
+        request = effect.request
+        refusal = None
+        if not self.flush():
+            refusal = f"journal: {self.journal_problem}"
+        elif self.stop_requested:
+            refusal = "the daemon is stopping"
+        if refusal is not None:
+            self._placed(request.client_order_id, error=refusal, not_sent=True)
+            return
+        try:
+            async with asyncio.timeout(PLACE_DEADLINE_S):
+                ack = await self._broker.call("place_order", request)
+        except NotSent as error:
+            self._placed(request.client_order_id, error=str(error), not_sent=True)
+        except Exception as error:  # noqa: BLE001 - a broker's failure means: outcome unknown
+            self._broker.guard.note("place_order", error)
+            self._placed(request.client_order_id, error=f"{type(error).__name__}: {error}")
+        else:
+            self.inbox.append(Placed(ts_ns=self._now_ns(), client_order_id=request.client_order_id, ack=ack))
+
+    def _placed(self, client_order_id: str, *, error: str, not_sent: bool = False) -> None:
+        self.inbox.append(
+            Placed(ts_ns=self._now_ns(), client_order_id=client_order_id, not_sent=not_sent, error=error)
+        )
+
+    async def _cancel(self, effect: CancelOrder) -> None:
+        # A cancel adds no risk: it goes out even while the journal can't be written.
+        self.flush()
+        try:
+            async with asyncio.timeout(PLACE_DEADLINE_S):
+                await self._broker.call("cancel_order", effect.request)
+        except Exception as error:  # noqa: BLE001 - the cancel stays wanted; its timer asks again
+            self._broker.guard.note("cancel_order", error)
+
+    async def _replace(self, effect: ReplaceOrder) -> None:
+        coid = effect.request.client_order_id
+        if not self.flush() or self.stop_requested:
+            self.inbox.append(ReplaceFailed(ts_ns=self._now_ns(), client_order_id=coid, error="not sent"))
+            return
+        try:
+            async with asyncio.timeout(PLACE_DEADLINE_S):
+                await self._broker.call("replace_order", effect.request)
+        except (NotSent, NotSupported) as error:
+            self.inbox.append(ReplaceFailed(ts_ns=self._now_ns(), client_order_id=coid, error=str(error)))
+        except Exception as error:  # noqa: BLE001 - outcome unknown; the replace's timer decides
+            self._broker.guard.note("replace_order", error)
+
+    async def _fetch(self, effect: FetchBrokerState) -> None:
+        account = self.engine.core.account
+        state, problem = None, ""
+        try:
+            async with asyncio.timeout(FETCH_DEADLINE_S):
+                state = await self._broker.call("fetch_broker_state", BrokerStateRequest(account=account))
+        except Exception as error:  # noqa: BLE001 - the pass is tried again
+            self._broker.guard.note("fetch_broker_state", error)
+            problem = f"{type(error).__name__}: {error}"
+        if state is not None:
+            self.on_broker_state(state)
+        self.inbox.append(
+            BrokerStateReceived(ts_ns=self._now_ns(), trigger=effect.trigger, state=state, error=problem)
+        )
+
+    async def _subscribe(self, effect: Subscribe) -> None:
+        if self.on_subscribe is not None:
+            await self.on_subscribe(effect)
+
+    async def _connect(self, effect: ConnectBroker) -> None:
+        if self.on_connect is not None:
+            await self.on_connect()
+
+    def broker_failed(self) -> None:
+        """Count the broker as disconnected: its observer raised."""
+        self.emit(
+            BrokerEvent(
+                kind=BrokerEventKind.LINK_DOWN, ts_ns=self._now_ns(), text="the broker's plugin raised"
+            )
+        )

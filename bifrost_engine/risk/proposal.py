@@ -1,0 +1,82 @@
+"""What the gates look at: one intent and the facts around it at one instant."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
+
+from attrs import define, frozen
+
+from bifrost_engine.config.schema import AccountLimits
+from bifrost_engine.config.strategy import StrategyConfig
+from bifrost_engine.domain.decision import Intent
+from bifrost_engine.domain.order import Order
+from bifrost_engine.domain.quote import Quote
+from bifrost_engine.domain.view import LastHedge
+
+PASSED, SHRUNK, VETOED, BYPASSED = "passed", "shrunk", "vetoed", "bypassed"
+
+
+class Verdict(NamedTuple):
+    """What one gate said, with the value that it judged and the limit that it held it against."""
+
+    gate: str
+    verdict: str
+    value: object
+    limit: object
+
+
+@frozen(kw_only=True)
+class SentOrder:
+    """An order that was sent, as the controls on repetition and rate remember it."""
+
+    order: Order
+    sent_ns: int
+
+
+@define(kw_only=True, slots=True)
+class Proposal:
+    """An intent on its way through the gates.
+
+    quantity       what is left of it: shares or contracts
+    quote          last good quote of the order's contract, None if there is none
+    underlying     last good quote of the strategy's underlying
+    jump_pct       largest move of the mid within the last second, percent
+    own_position   signed position of the strategy's book in the contract
+    working        signed leaves of its open orders in the contract
+    in_flight      its order that isn't done, if there is one
+    day_pnl        quote currency; None while a mark is missing
+    legs_changed   the set of managed legs differs from that at the last hedge
+    paper_account  no real money can move
+    """
+
+    intent: Intent
+    quantity: Decimal
+    now_ns: int
+    config: StrategyConfig
+    account: AccountLimits
+    quote: Quote | None
+    underlying: Quote | None
+    jump_pct: float
+    own_position: Decimal
+    working: Decimal
+    in_flight: Order | None
+    killed: bool
+    breaker_latched: bool
+    suspended: bool
+    in_session: bool
+    trading_day: date
+    day_pnl: float | None
+    day_hedges: int
+    last_hedge: LastHedge | None
+    legs_changed: bool
+    reconciled: bool
+    paper_account: bool
+    recent_order: SentOrder | None
+    orders_last_minute: int
+    orders_today: int
+
+    def signed(self) -> Decimal:
+        """Return what is left with the side's sign."""
+        return self.quantity * self.intent.side.sign

@@ -1,0 +1,233 @@
+"""An engine under test: events in by short calls, effects out, no host around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from attrs import evolve
+
+from bifrost_engine.builtin import Gamma
+from bifrost_engine.calendar import ExchangeSessions, Sessions
+from bifrost_engine.config.schema import Config
+from bifrost_engine.config.strategy import StrategyConfig
+from bifrost_engine.domain import (
+    Beat,
+    BrokerCaps,
+    BrokerEvent,
+    BrokerEventKind,
+    BrokerPosition,
+    BrokerState,
+    Command,
+    Contract,
+    Execution,
+    PlaceAck,
+    Quote,
+    Right,
+)
+from bifrost_engine.domain.effects import FetchBrokerState, PlaceOrder
+from bifrost_engine.domain.events import BrokerStateReceived, Commanded, Event, Placed, Started
+from bifrost_engine.domain.record import Record
+from bifrost_engine.engine import Engine
+from bifrost_engine.engine.slot import Slot
+
+SECOND_NS = 1_000_000_000
+OPEN_NS = 1_741_012_200 * SECOND_NS
+"""Monday 2025-03-03, 09:30 in New York."""
+STOCK = Contract.stock("NVDA")
+CALL = Contract.option("NVDA", date(2025, 3, 28), Decimal(100), Right.CALL)
+PUT = Contract.option("NVDA", date(2025, 3, 28), Decimal(100), Right.PUT)
+
+
+def change(value: Any, path: str, new: Any) -> Any:
+    """Return a frozen value with one nested attribute changed, such as ``gates.state.delta.epsilon_band``."""
+    head, _, rest = path.partition(".")
+    return evolve(value, **{head: change(getattr(value, head), rest, new) if rest else new})
+
+
+def make_slot(config: StrategyConfig, plugin: Any = None) -> Slot:
+    """Return a slot for a strategy; the gamma scalper unless ``plugin`` is given."""
+    made = Gamma(config) if plugin is None else plugin
+    hooks = (getattr(made, name, None) for name in ("on_tick", "on_heartbeat", "on_order"))
+    return Slot(config, made, *hooks)
+
+
+class EngineUnderTest:
+    """A started engine with a paper account; ``settings`` are dotted paths of the strategy's configuration.
+
+    positions  the broker's positions, by contract; compared at the first pass
+    effects    of the last call, in order
+    """
+
+    account = "DTEST"
+
+    def __init__(
+        self,
+        *,
+        positions: Iterable[tuple[Contract, int]] = ((CALL, 10), (PUT, 10)),
+        sessions: Sessions | None = None,
+        settings: dict[str, Any] | None = None,
+        strategies: Sequence[Slot] | None = None,
+        account_settings: dict[str, Any] | None = None,
+        records: Iterable[Record] = (),
+        at_ns: int = OPEN_NS,
+        connect: bool = True,
+    ) -> None:
+        config = StrategyConfig(symbol="NVDA")
+        for path, value in (settings or {}).items():
+            config = change(config, path, value)
+        slots = list(strategies) if strategies is not None else [make_slot(config)]
+        whole = Config(strategies=tuple(slot.config for slot in slots))
+        for path, value in (account_settings or {}).items():
+            whole = change(whole, path, value)
+        self.positions = dict(positions)
+        self.records: list[Record] = list(records)
+        self.placed: list[PlaceOrder] = []
+        self.now_ns = at_ns
+        self.effects: Sequence[Any] = ()
+        self.executions: list[Execution] = []
+        self.engine = Engine(
+            whole, sessions or ExchangeSessions(), "test", slots, list(self.records), self.account
+        )
+        self.slot = slots[0]
+        self.handle(
+            Started(
+                ts_ns=at_ns,
+                run_ids={slot.id: f"run-{slot.id}" for slot in slots},
+                account=self.account,
+                mode="PAPER",
+                caps=BrokerCaps(paper=True),
+            )
+        )
+        if connect:
+            self.connect()
+
+    # --- events --------------------------------------------------------------------------------
+
+    def handle(self, event: Event) -> Sequence[Any]:
+        """Hand one event to the engine and keep its effects."""
+        self.effects = self.engine.handle(event)
+        self.records += [effect for effect in self.effects if isinstance(effect, Record)]
+        self.placed += [effect for effect in self.effects if isinstance(effect, PlaceOrder)]
+        return self.effects
+
+    def advance(self, seconds: float) -> EngineUnderTest:
+        """Let time pass; the next event comes that much later."""
+        self.now_ns += int(seconds * SECOND_NS)
+        return self
+
+    def quote(
+        self,
+        bid: float = 99.99,
+        ask: float = 100.01,
+        *,
+        contract: Contract = STOCK,
+        size: float = 500.0,
+        ts_ns: int | None = None,
+    ) -> Sequence[Any]:
+        """Hand in a quote, one millisecond after the event before it."""
+        self.now_ns += 1_000_000
+        ts = self.now_ns if ts_ns is None else ts_ns
+        return self.handle(Quote(contract.key, bid, ask, size, size, ts))
+
+    def mid(self, mid: float, half_spread: float = 0.01) -> Sequence[Any]:
+        """Hand in a quote of the stock around ``mid``."""
+        return self.quote(mid - half_spread, mid + half_spread)
+
+    def beat(self) -> Sequence[Any]:
+        """Hand in a beat now."""
+        return self.handle(Beat(ts_ns=self.now_ns))
+
+    def connect(self) -> None:
+        """Report the link and answer the first snapshot request."""
+        self.broker(BrokerEventKind.LINK_UP)
+        self.reconcile()
+
+    def reconcile(self, **parts: Any) -> Sequence[Any]:
+        """Hand in the broker's snapshot of now."""
+        state = BrokerState(
+            account=self.account,
+            as_of_start_ns=self.now_ns,
+            as_of_end_ns=self.now_ns,
+            **{
+                "positions": tuple(
+                    BrokerPosition(contract=contract, quantity=Decimal(quantity))
+                    for contract, quantity in self.positions.items()
+                    if quantity
+                ),
+                "executions": tuple(self.executions),
+                **parts,
+            },
+        )
+        trigger = next((e.trigger for e in self.effects if isinstance(e, FetchBrokerState)), "PERIODIC")
+        return self.handle(BrokerStateReceived(ts_ns=self.now_ns, trigger=trigger, state=state))
+
+    def broker(self, kind: BrokerEventKind, **fields: Any) -> Sequence[Any]:
+        """Hand in a broker's report."""
+        return self.handle(BrokerEvent(kind=kind, ts_ns=self.now_ns, account=self.account, **fields))
+
+    def command(self, name: str, **fields: Any) -> Sequence[Any]:
+        """Hand in an operator's command."""
+        return self.handle(Commanded(ts_ns=self.now_ns, command=Command(name=name, source="test", **fields)))
+
+    # --- the broker's answers to the last order -------------------------------------------------
+
+    @property
+    def last_order(self) -> Any:
+        """The request of the last order that was placed."""
+        return self.placed[-1].request
+
+    def hand_over(self) -> Sequence[Any]:
+        """Report that the last order was handed over."""
+        ack = PlaceAck(broker_order_id=str(len(self.placed)))
+        return self.handle(
+            Placed(ts_ns=self.now_ns, client_order_id=self.last_order.client_order_id, ack=ack)
+        )
+
+    def ack(self) -> Sequence[Any]:
+        """Report that the broker holds the last order."""
+        return self.broker(BrokerEventKind.ORDER_ACK, client_order_id=self.last_order.client_order_id)
+
+    def fill(
+        self, quantity: int | None = None, price: str = "100.00", base_id: str | None = None
+    ) -> Sequence[Any]:
+        """Report an execution of the last order, the whole of it unless ``quantity`` is given."""
+        request = self.last_order
+        amount = request.quantity if quantity is None else Decimal(quantity)
+        execution = Execution(
+            base_id=base_id or f"x{len(self.executions)}",
+            contract=request.contract,
+            side=request.side,
+            quantity=amount,
+            price=Decimal(price),
+            commission=Decimal("1.00"),
+            ts_ns=self.now_ns,
+            client_order_id=request.client_order_id,
+        )
+        self.executions.append(execution)
+        signed = int(amount) * request.side.sign
+        self.positions[request.contract] = self.positions.get(request.contract, 0) + signed
+        return self.broker(
+            BrokerEventKind.ORDER_FILL,
+            client_order_id=request.client_order_id,
+            execution=execution,
+            source_event_id=f"fill:{execution.base_id}",
+        )
+
+    # --- what came out -----------------------------------------------------------------------
+
+    @property
+    def snapshot(self) -> dict[str, Any]:
+        """The first strategy's newest state."""
+        return self.engine.snapshots()[0]
+
+    def operations(self, *kinds: str) -> list[dict[str, Any]]:
+        """Return the operations so far, of these types or of all."""
+        rows = [dict(r.payload) for r in self.records if r.kind == "operation"]
+        return [row for row in rows if not kinds or row["type"] in kinds]
+
+    def decisions(self) -> list[Record]:
+        """Return the recorded risk decisions."""
+        return [record for record in self.records if record.kind == "risk"]
