@@ -1,4 +1,4 @@
-"""Finding, checking and holding plugins; ``Guard`` isolates what they raise.
+"""Finding, checking and holding plugins; ``guard.py`` isolates what they raise.
 
 Discovery reads the entry points of installed distributions and imports nothing; only
 what a run selects is imported. ``PluginSet`` checks each plugin against the hooks by
@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
-from inspect import Parameter, signature
+from inspect import Parameter, iscoroutinefunction, signature
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bifrost_engine.errors import BifrostError, PluginError
-from bifrost_engine.guard import Guard as Guard
 from bifrost_engine.guard import Implementation
 
 if TYPE_CHECKING:
@@ -221,6 +220,17 @@ def _adapted(method: Implementation, positions: tuple[int, ...], offered: int) -
     """Return a callable that takes all of the hook's arguments and passes those at ``positions``."""
     if positions == tuple(range(offered)):
         return method
+    chosen = _choosing(method, positions)
+    if not iscoroutinefunction(method):
+        return chosen
+
+    async def awaited(*arguments: Any) -> Any:  # hosts tell coroutines and blocking calls apart
+        return await chosen(*arguments)
+
+    return awaited
+
+
+def _choosing(method: Implementation, positions: tuple[int, ...]) -> Implementation:
     if not positions:
         return lambda *_: method()
     if len(positions) == 1:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import inspect
 import subprocess
 import sys
 import textwrap
@@ -270,6 +272,19 @@ def test_an_implementation_that_takes_everything_is_called_without_a_layer_betwe
     chosen, strategy = PluginSet(), Strategy()
     chosen.register("strategies", "one", strategy)
     assert chosen.implementation("strategies", "one", "on_tick") == strategy.on_tick
+
+
+def test_a_coroutine_that_takes_fewer_arguments_is_still_a_coroutine():
+    class Feed:
+        @hookimpl
+        async def subscribe(self):
+            return "subscribed"
+
+    chosen = PluginSet()
+    chosen.register("feeds", "mine", Feed())
+    call = chosen.implementation("feeds", "mine", "subscribe")
+    assert inspect.iscoroutinefunction(call)
+    assert asyncio.run(call(())) == "subscribed"
 
 
 def test_an_argument_with_a_default_is_passed_all_the_same():
