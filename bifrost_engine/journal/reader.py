@@ -77,7 +77,7 @@ class JournalReader:
     def __init__(self, path: Path) -> None:
         """Open the file.
 
-        Raises JournalError if it isn't there or can't be read, JournalCorrupt if it isn't a journal.
+        Raises JournalError if it isn't there, isn't a journal or can't be read.
         """
         self.path = path
         try:
