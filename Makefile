@@ -3,7 +3,7 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-MANIFESTS := pyproject.toml $(wildcard plugins/*/pyproject.toml)
+MANIFESTS := pyproject.toml $(wildcard plugins/*/pyproject.toml examples/plugins/*/pyproject.toml)
 ENVS = lint,types,py$(shell $(BIN)/python -c 'import sys; print("%d%d" % sys.version_info[:2])')
 DOCS := $(if $(wildcard docs/conf.py),docs)
 comma := ,

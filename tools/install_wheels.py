@@ -21,8 +21,9 @@ UV = (sys.executable, "-m", "uv", "pip")
 
 
 def sources() -> list[Path]:
-    """Return the folders of the engine and the plugins."""
-    return [ROOT, *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
+    """Return the folders of the engine, the plugins and the examples of plugins."""
+    patterns = ("plugins/*/pyproject.toml", "examples/plugins/*/pyproject.toml")
+    return [ROOT, *(path.parent for pattern in patterns for path in sorted(ROOT.glob(pattern)))]
 
 
 def requirement(wheel: Path) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from bifrost_engine.errors import PluginError
 from bifrost_engine.hookspecs import PluginContext
-from bifrost_ib.config import Config
+from bifrost_ib.config import IBConfig
 
 
 def refuse(what: str) -> NoReturn:
@@ -21,7 +21,7 @@ class IBBroker:
     """The broker plugin ``ib``. Raises PluginError when it is made."""
 
     hook_version = "1.0"
-    Config = Config
+    Config = IBConfig
 
-    def __init__(self, config: Any, context: PluginContext) -> None:
+    def __init__(self, config: IBConfig, context: PluginContext) -> None:
         refuse("live trading")

@@ -52,7 +52,7 @@ class StaleAfter:
 
 
 @frozen(kw_only=True)
-class Config:
+class IBConfig:
     """The ``ib:`` section."""
 
     host: str = setting("127.0.0.1", "where TWS or the gateway runs", pattern=r"\S+", form="a host name")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bifrost_engine.hookspecs import PluginContext
 from bifrost_ib.broker import refuse
-from bifrost_ib.config import Config
+from bifrost_ib.config import IBConfig
 
 
 class IBFeed:
     """The feed plugin ``ib``. Raises PluginError when it is made."""
 
     hook_version = "1.0"
-    Config = Config
+    Config = IBConfig
 
-    def __init__(self, config: Any, context: PluginContext) -> None:
+    def __init__(self, config: IBConfig, context: PluginContext) -> None:
         refuse("market data")

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 from bifrost_ib.broker import IBBroker
-from bifrost_ib.config import Config
+from bifrost_ib.config import IBConfig
 from bifrost_ib.feed import IBFeed
 
 from bifrost_engine import plugins
@@ -22,7 +22,7 @@ def test_it_refuses_to_start_and_says_what_to_do_now(factory, tmp_path):
 def test_it_is_found_by_its_name_and_fits_the_engine(kind, factory):
     assert plugins.load(kind, "ib") is factory
     assert plugins.inspect(plugins.find(kind, "ib")).error is None
-    assert factory.Config is Config
+    assert factory.Config is IBConfig
 
 
 def test_no_library_for_the_gateway_is_imported():

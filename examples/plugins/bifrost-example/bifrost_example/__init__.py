@@ -1,0 +1,1 @@
+"""An example for authors of Bifrost plugins: the sink ``jsonl`` and the strategy ``band``."""
