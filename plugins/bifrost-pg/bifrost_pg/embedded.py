@@ -51,6 +51,10 @@ class EmbeddedServer:
         Raises SinkUnavailable if it can't be started.
         """
         package = _package()
+        if " " in str(self.folder):  # the package passes it through a command line unquoted
+            raise SinkUnavailable(
+                f"postgres: embedded server: expected a state directory without a space, was {self.folder}"
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with self._alone(), _closed_again(self.folder, package):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bifrost_engine.domain import AuditAck, AuditBatch, ControlState
 from bifrost_engine.hookspecs import PluginContext, hookimpl
-from bifrost_pg.config import Config
+from bifrost_pg.config import Config as Settings
 
 if TYPE_CHECKING:
     from bifrost_pg.reader import Reader
@@ -27,11 +27,11 @@ class PostgresSink:
     backoff_s   first and longest ceiling of the wait between attempts to connect, seconds
     """
 
-    Config = Config
+    Config = Settings
     hook_version = "1.0"
     backoff_s = (0.5, 30.0)
 
-    def __init__(self, config: Config, context: PluginContext) -> None:
+    def __init__(self, config: Settings, context: PluginContext) -> None:
         self.configured = config.names_database()
         self._config = config
         self._context = context

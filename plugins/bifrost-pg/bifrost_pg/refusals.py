@@ -23,9 +23,7 @@ def _hba_line(found: re.Match[str]) -> str:
         return f"{_ADD}: local {database} {user} scram-sha-256 — and {reload}"
     kind = "hostssl" if how and how.startswith("SSL") and how != "SSL off" else "host"
     line = f"{kind} {database} {user} {address}/{128 if ':' in address else 32} scram-sha-256"
-    hint = (
-        "" if kind == "hostssl" else " (or, if it admits encrypted connections only: sslmode=require)"
-    )
+    hint = "" if kind == "hostssl" else " (or, if it admits encrypted connections only: sslmode=require)"
     return f"{_ADD}: {line} — and {reload}{hint}"
 
 

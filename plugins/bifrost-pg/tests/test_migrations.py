@@ -8,10 +8,10 @@ from time import monotonic
 
 import psycopg
 import pytest
-
-from bifrost_engine.errors import SinkUnavailable
 from bifrost_pg.locks import MIGRATION_LOCK
 from bifrost_pg.migrations import TABLES, check, migrations, refresh
+
+from bifrost_engine.errors import SinkUnavailable
 
 STATUS = (
     "daemon_state text, trading_state text, symbol text, spot double precision, bid double precision,"
@@ -159,7 +159,7 @@ def test_check_names_what_is_wrong_and_changes_nothing(conn):
 def test_a_failed_check_leaves_the_database_as_it_was(connect):
     conn = connect()
     conn.execute("CREATE TABLE operations (id bigserial PRIMARY KEY, ts text, type text)")
-    with pytest.raises(SinkUnavailable, match="operations.ts: expected double precision, found text"):
+    with pytest.raises(SinkUnavailable, match=r"operations\.ts: expected double precision, found text"):
         refresh(conn)
     tables = conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
     assert tables == [("operations",)]

@@ -154,7 +154,9 @@ def held(conn):
 
 def test_a_closed_position_disappears_and_other_accounts_stay(make_sink, conn):
     sink = make_sink()
-    sink.write_accounts([account("A", "x", "y", total_cash="10.5", margin="3"), account("B", "x", total_cash=1)])
+    sink.write_accounts(
+        [account("A", "x", "y", total_cash="10.5", margin="3"), account("B", "x", total_cash=1)]
+    )
     sink.write_accounts([account("A", "y", "z", total_cash=Decimal("11.5"), margin="4")])
     assert held(conn) == [("A", "y"), ("A", "z"), ("B", "x")]
     found = rows(conn, "SELECT account_id, total_cash, buying_power, summary_extra FROM accounts ORDER BY 1")
@@ -200,7 +202,13 @@ def test_prices_carry_their_contract_and_a_mid(make_sink, conn):
     now_ns = 1_700_000_000 * 10**9
     make_sink().write_prices(
         [
-            {"contract_key": "NVDA|OPT|20261218|72.5|C", "bid": 1.0, "ask": 1.5, "last": 9, "updated_ns": now_ns},
+            {
+                "contract_key": "NVDA|OPT|20261218|72.5|C",
+                "bid": 1.0,
+                "ask": 1.5,
+                "last": 9,
+                "updated_ns": now_ns,
+            },
             {"contract_key": "NVDA|STK|||", "bid": nan, "ask": 2.0, "last": 500.0, "updated_ns": now_ns},
             {"contract_key": "SPY|STK|||", "bid": -1, "ask": -1.0, "last": None, "updated_ns": None},
         ]
