@@ -111,5 +111,7 @@ class Core:
         """Return the reasons of the halts that hold for a strategy, the account's included."""
         own = self.state.strategy(strategy_id).halts
         account = self.state.strategy("").halts
+        if not own and not account and self.journal_problem is None:
+            return ()
         journal = ("journal_failed",) if self.journal_problem is not None else ()
         return (*own, *account, *journal)

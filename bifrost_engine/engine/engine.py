@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from math import inf, isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 from bifrost_engine.calendar import Sessions
 from bifrost_engine.config.plain import config_hash, config_summary
 from bifrost_engine.config.schema import Config
 from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind
 from bifrost_engine.domain.contract import Contract
-from bifrost_engine.domain.decision import Beat, Decision, Intent
+from bifrost_engine.domain.decision import Beat, Decision, Hold, Intent
 from bifrost_engine.domain.effects import Effect, Subscribe, WakeAt
 from bifrost_engine.domain.events import (
     BrokerStateReceived,
@@ -34,7 +34,7 @@ from bifrost_engine.domain.events import (
     Timer,
 )
 from bifrost_engine.domain.order import Origin, Side
-from bifrost_engine.domain.quote import Quote
+from bifrost_engine.domain.quote import Quote, quote_fault
 from bifrost_engine.domain.record import Record
 from bifrost_engine.engine.control import Control
 from bifrost_engine.engine.core import Core
@@ -53,6 +53,21 @@ NOTHING: tuple[Effect, ...] = ()
 BREAKER = "circuit_breaker"
 RAISED = "strategy_raised"
 FAR = 1 << 63
+
+
+class Held(NamedTuple):
+    """The range in which a contract's quotes change no decision of ``slots``; see ``domain.Hold``.
+
+    keep  where a quote that was taken is kept
+    """
+
+    low: float
+    high: float
+    max_spread: float
+    until_ns: int
+    max_lag_ns: int
+    slots: tuple[Slot, ...]
+    keep: Callable[[Quote], None]
 
 
 class Engine:
@@ -82,7 +97,7 @@ class Engine:
         self.reconciler = Reconciler(self.core, self.desk)
         self.control = Control(self.core, self.desk, self.reconciler, self._propose)
         self._by_key: dict[str, tuple[Slot, ...]] = {}
-        self._held: dict[str, tuple[Slot, ...]] = {}
+        self._held: dict[str, Held] = {}
         self._next_roll_ns = 0
         self._next_refresh_ns = FAR
         self._subscribed: tuple[str, ...] = ()
@@ -122,14 +137,15 @@ class Engine:
         """
         core = self.core
         if event.__class__ is Quote:
-            if self._is_held(event):
+            held = self._held.get(event[0])
+            if self._is_held(event, held) if held is not None else self._is_held_beside(event):
                 return NOTHING
             core.now_ns = max(core.now_ns, event.event_ns)
             self._keep_time()
             self._on_quote(event)
         else:
             core.now_ns = max(core.now_ns, event.ts_ns)
-            self._held.clear()
+            self._release()
             self._keep_time()
             self._handlers[event.__class__](event)
         if not core.effects:
@@ -137,45 +153,89 @@ class Engine:
         effects, core.effects = core.effects, []
         return effects
 
-    def _is_held(self, quote: Quote) -> bool:
-        """Take a quote that can change no decision; return False for every other."""
-        slots = self._held.get(quote.contract_key)
-        if slots is None:
-            return False
+    def _is_held(self, quote: Quote, held: Held) -> bool:
+        """Take a good quote of an underlying that changes no decision; return False for every other."""
         key, bid, ask, bid_size, ask_size, ts_ns, recv_ns = quote
-        now_ns = recv_ns or ts_ns
         core = self.core
-        quotes = core.quotes
-        last = quotes.latest.get(key)
+        latest = core.quotes.latest
+        last = latest.get(key)
+        now_ns = recv_ns or ts_ns
         if (
             last is None
-            or not last.ts_ns < ts_ns
-            or not core.now_ns <= now_ns < self.desk.next_deadline_ns
-            or not 0.0 < bid <= ask < inf
+            or not held.low <= bid <= ask <= held.high
+            or ask - bid > held.max_spread
             or not (0.0 < bid_size < inf and 0.0 < ask_size < inf)
+            or not last[5] < ts_ns
+            or not core.now_ns <= now_ns < held.until_ns
+            or now_ns - ts_ns > held.max_lag_ns
         ):
             return False
+        core.quotes.previous[key] = last
+        latest[key] = quote
+        held.keep(quote)
+        core.now_ns = now_ns
+        for slot in held.slots:
+            slot.folded += 1
+            slot.last_ts_ns = now_ns
+        return True
+
+    def _is_held_beside(self, quote: Quote) -> bool:
+        """Take a good quote of another contract that changes no decision; return False for every other."""
+        key, now_ns = quote[0], quote.event_ns
+        core = self.core
+        slots = self._by_key.get(key)
+        if not slots or not core.now_ns <= now_ns < self.desk.next_deadline_ns:
+            return False
+        latest = core.quotes.latest
         for slot in slots:
             hold = slot.hold
-            if hold is None or now_ns >= hold.until_ns:
+            if hold is None or hold.max_lag_ns is None or hold.contract_key == key or now_ns >= hold.until_ns:
                 return False
-            if key == hold.contract_key:
-                if not (hold.low <= bid and ask <= hold.high and ask - bid <= hold.max_spread):
-                    return False
-                lag_ns = now_ns - ts_ns
-            else:
-                main = quotes.latest.get(hold.contract_key)
-                lag_ns = FAR if main is None else now_ns - main.ts_ns
-            if lag_ns and (hold.max_lag_ns is None or lag_ns > hold.max_lag_ns):
+            main = latest.get(hold.contract_key)
+            if main is None or now_ns - main.ts_ns > hold.max_lag_ns:
                 return False
-        quotes.previous[key] = last
-        quotes.latest[key] = quote
-        quotes.recent[key].append(quote)
+        if quote_fault(quote, latest.get(key)) is not None or key not in latest:
+            return False
         core.now_ns = now_ns
+        core.quotes.accept(quote)
         for slot in slots:
             slot.folded += 1
             slot.last_ts_ns = now_ns
         return True
+
+    def _release(self) -> None:
+        """Drop all holds: something else than a quote has happened."""
+        self._held.clear()
+        for slot in self.core.slots.values():
+            slot.hold = None
+
+    def _hold(self, slots: tuple[Slot, ...]) -> None:
+        """Combine the holds of all strategies on an underlying into one range."""
+        for key in {slot.stock_key for slot in slots}:
+            self._held.pop(key, None)
+            holds = [slot.hold for slot in self._slots_of(key)]
+            if key in self.core.quotes.latest and all(
+                hold is not None and hold.contract_key == key and hold.max_lag_ns is not None
+                for hold in holds
+            ):
+                self._held[key] = self._combined(key, [hold for hold in holds if hold is not None])
+
+    def _combined(self, key: str, holds: list[Hold]) -> Held:
+        return Held(
+            low=max(hold.low for hold in holds),
+            high=min(hold.high for hold in holds),
+            max_spread=min(hold.max_spread for hold in holds),
+            until_ns=min(self.desk.next_deadline_ns, self._next_roll_ns, *(hold.until_ns for hold in holds)),
+            max_lag_ns=min(hold.max_lag_ns or 0 for hold in holds),
+            slots=self._slots_of(key),
+            keep=self.core.quotes.recent[key].append,
+        )
+
+    def _slots_of(self, key: str) -> tuple[Slot, ...]:
+        slots = self._by_key.get(key)
+        if slots is None:
+            slots = self._by_key[key] = tuple(slot for slot in self.core.slots.values() if slot.wants(key))
+        return slots
 
     def _keep_time(self) -> None:
         """Do what the time asks for, whatever the event is: a day's end, timers, refreshes."""
@@ -197,19 +257,14 @@ class Engine:
         if not core.quotes.accept(quote):
             return
         key = quote.contract_key
-        slots = self._by_key.get(key)
-        if slots is None:
-            slots = self._by_key[key] = tuple(slot for slot in core.slots.values() if slot.wants(key))
+        slots = self._slots_of(key)
         if core.state.needs_baseline:
             self._set_baselines()
         for slot in slots:
             if slot.on_tick is not None:
                 self._evaluate(slot, slot.on_tick, quote)
         self._flatten_if_wanted()
-        if slots and all(slot.hold is not None for slot in slots):
-            self._held[key] = slots
-        else:
-            self._held.pop(key, None)
+        self._hold(slots)
 
     def _on_beat(self, beat: Beat) -> None:
         core = self.core
@@ -222,6 +277,7 @@ class Engine:
                 self._evaluate(slot, slot.on_heartbeat, beat)
         self._flatten_if_wanted()
         self._subscribe()
+        self._hold(tuple(core.slots.values()))
 
     def _on_timer(self, event: Timer) -> None:
         self._flatten_if_wanted()

@@ -13,6 +13,8 @@ import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
+from attrs import frozen
+
 from bifrost_engine.errors import LockHeld
 
 
@@ -65,3 +67,33 @@ class FileLock:
             return f"pid {who['pid']} on {who['host']} (instance {who['instance']}) since {who['since']}"
         except (OSError, ValueError, KeyError, TypeError):
             return "a process that hasn't said who it is"
+
+
+@frozen
+class Holder:
+    """Who holds a lock, as far as the file says; ``pid`` as that host numbers it."""
+
+    pid: int
+    host: str
+    instance: str
+    since: str
+
+
+def holder(path: Path) -> Holder | None:
+    """Return who holds the lock on ``path``, None if nobody does; the lock isn't touched."""
+    try:
+        inode = path.stat().st_ino
+        locks = Path("/proc/locks").read_text()
+        who = json.loads(path.read_text() or "{}")
+    except (OSError, ValueError):
+        return None
+    if not any(_locks(line, inode) for line in locks.splitlines()):
+        return None
+    names = ("host", "instance", "since")
+    return Holder(int(who.get("pid", 0)), *(str(who.get(name, "?")) for name in names))
+
+
+def _locks(line: str, inode: int) -> bool:
+    # 1: FLOCK  ADVISORY  WRITE 4711 08:01:1234567 0 EOF; a "->" stands for one that waits
+    words = line.split()
+    return len(words) >= 6 and words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode)

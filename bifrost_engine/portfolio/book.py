@@ -2,7 +2,7 @@
 
 The ledger is ordered by first booking. A revision takes the place of what it
 revises, and the position of that instrument is folded again from the start;
-every other booking is one step on what is there, with the same result.
+every other report is one step on what is there, with the same result.
 """
 
 from __future__ import annotations
@@ -112,7 +112,11 @@ class Book:
         if (held.commission, held.commission_currency) == (commission, currency):
             return BookChange(ChangeKind.DUPLICATE, held, before, before)
         fill = evolve(held, commission=commission, commission_currency=currency)
-        return self._refold(fill, before, ChangeKind.COMMISSION)
+        if held.commission is not None and held.commission_currency != currency:
+            return self._refold(fill, before, ChangeKind.COMMISSION)
+        more = EXACT.subtract(commission, held.commission or ZERO)
+        after = before.charge(more, currency) if fill.quantity else before
+        return self._store(fill, before, after, ChangeKind.COMMISSION)
 
     def digest_state(self) -> dict[str, Any]:
         """Return the book as plain values that are equal if and only if the books are."""
@@ -163,11 +167,7 @@ def _with(position: Position, fill: Fill) -> Position:
     if not fill.quantity:
         return position
     booked = position.book(fill.signed_quantity, fill.price, fill.contract.multiplier)
-    if fill.commission is None:
-        return booked
-    known = booked.commission.get(fill.commission_currency, ZERO)
-    total = EXACT.add(known, fill.commission)
-    return evolve(booked, commission={**booked.commission, fill.commission_currency: total})
+    return booked if fill.commission is None else booked.charge(fill.commission, fill.commission_currency)
 
 
 def _check_same_execution(held: Fill, revision: Fill) -> None:

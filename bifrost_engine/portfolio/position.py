@@ -52,6 +52,12 @@ class Position:
             rest = signed_quantity - closing
             return closed._opened(rest, price, multiplier) if rest else closed
 
+    def charge(self, commission: Decimal, currency: str) -> Position:
+        """Return the position after a commission, or a change of one; negative for a rebate."""
+        total = EXACT.add(self.commission.get(currency, ZERO), commission)
+        paid = {**self.commission, currency: total}
+        return Position(self.quantity, self.cost, self.realized, self.cash, paid)
+
     def _opened(self, quantity: Decimal, price: Decimal, multiplier: Decimal) -> Position:
         value = traded_value(quantity, price, multiplier)
         return Position(

@@ -1,15 +1,17 @@
 """The range of quotes in which the strategy's last decision stays.
 
-The net delta of a book moves by at most G·|ΔS| + C·Δt, where G and C are proven
-bounds of the book's gamma and charm over the range (``pricing/bounds.py``). While
-that is less than the way to the next threshold, the deviation can't change; and the
-other dimensions can't either before ``until_ns`` while the spread stays narrow.
+Legs that are all long only gain delta as the spot rises, all short only lose it; by
+at most G·|ΔS|, and time moves it by at most C·Δt, where G and C are proven bounds of
+the book's gamma and charm over the range (``pricing/bounds.py``). While that is less
+than the way to the next threshold, the deviation can't change; and the other
+dimensions can't either before ``until_ns`` while the spread stays narrow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import exp, log, pi, sqrt
+from typing import NamedTuple
 
 from bifrost_engine.domain.decision import Hold
 from bifrost_engine.domain.quote import Quote
@@ -18,62 +20,103 @@ from bifrost_engine.pricing.years import YEAR_NS, time_years
 from bifrost_engine.strategies.gamma.dimensions import NO_GAMMA, DeltaBand
 from bifrost_engine.strategies.gamma.legs import Leg
 
-REACH = 0.02
-"""Largest half-width of a range, as a fraction of the mid."""
+REACH = 0.03
+"""Half-width of the spots that bounds are made for, as a fraction of the spot."""
 SAFETY = 0.999
-"""What rounding may cost: the range is made this much narrower than the bounds allow."""
+"""What rounding may cost: a range is made this much narrower than the bounds allow."""
 
 
-def slack(net_delta: float, band: DeltaBand) -> float:
-    """Return how far the net delta may move before D0 or D1 ends, share equivalents; 0 beyond them."""
-    size = abs(net_delta)
-    if size <= band.epsilon:
-        return band.epsilon - size
-    return max(0.0, min(size - band.epsilon, min(band.threshold, band.force_at()) - size))
+class Bounds(NamedTuple):
+    """What holds for the legs at every spot in [low, high] and time in [from_ns, until_ns].
+
+    gamma  shares per USD that no spot exceeds
+    charm  shares per nanosecond that time can't exceed
+    sign   +1 if all legs are long, −1 if all are short
+    """
+
+    low: float
+    high: float
+    from_ns: int
+    until_ns: int
+    gamma: float
+    charm: float
+    sign: int
+
+    def cover(self, spot: float, now_ns: int) -> bool:
+        """Return whether the bounds say something about this spot and time."""
+        return self.low < spot < self.high and self.from_ns <= now_ns < self.until_ns
+
+
+def bounds_of(
+    legs: Sequence[Leg],
+    spot: float,
+    now_ns: int,
+    until_ns: int,
+    volatility: float,
+    rate: float,
+    dividend_yield: float,
+) -> Bounds | None:
+    """Return bounds around ``spot``; None for a mixed book, or one whose gamma may vanish.
+
+    legs  priced by Black–Scholes with one constant volatility
+    """
+    if not legs or len({leg.weight > 0 for leg in legs}) != 1:
+        return None
+    low, high = spot * (1.0 - REACH), spot * (1.0 + REACH)
+    gamma = charm = floor = 0.0
+    for leg in legs:
+        weight = abs(leg.weight)
+        t_min, t_max = time_years(until_ns, leg.expiry_ns), time_years(now_ns, leg.expiry_ns)
+        gamma += weight * gamma_bound(low, t_min, volatility, dividend_yield, rate)
+        charm += weight * charm_bound(t_min, volatility, rate, dividend_yield)
+        floor += weight * _gamma_floor(low, high, leg.strike, t_min, t_max, volatility, rate, dividend_yield)
+    if floor < NO_GAMMA:
+        return None
+    sign = 1 if legs[0].weight > 0 else -1
+    return Bounds(low, high, now_ns, until_ns, gamma, charm / YEAR_NS, sign)
 
 
 def hold_range(
     quote: Quote,
     now_ns: int,
-    until_ns: int,
-    legs: Sequence[Leg],
-    volatility: float,
-    rate: float,
-    dividend_yield: float,
-    room: float,
+    bounds: Bounds,
+    net_delta: float,
+    band: DeltaBand,
     max_spread_pct: float,
     max_lag_ns: int,
 ) -> Hold | None:
-    """Return the hold around ``quote``, or None if there is no useful one.
-
-    legs  all long or all short, priced by Black–Scholes with one constant volatility
-    room  what ``slack`` returned
-    """
-    mid = quote.mid
-    low_limit, high_limit = mid * (1.0 - REACH), mid * (1.0 + REACH)
-    gamma = charm = floor = 0.0
-    for leg in legs:
-        weight = abs(leg.weight)
-        t_min = time_years(until_ns, leg.expiry_ns)
-        t_max = time_years(now_ns, leg.expiry_ns)
-        gamma += weight * gamma_bound(low_limit, t_min, volatility, dividend_yield, rate)
-        charm += weight * charm_bound(t_min, volatility, rate, dividend_yield)
-        floor += weight * _gamma_floor(
-            low_limit, high_limit, leg.strike, t_min, t_max, volatility, rate, dividend_yield
-        )
-    left = SAFETY * room - charm * (until_ns - now_ns) / YEAR_NS
-    if left <= 0.0 or floor < NO_GAMMA or gamma <= 0.0:
+    """Return the hold around ``quote``, or None if there is no useful one."""
+    edges = _edges(net_delta, band)
+    if edges is None:
         return None
-    reach = min(SAFETY * REACH * mid, left / gamma)
-    low = mid - reach
+    drift = bounds.charm * (bounds.until_ns - now_ns)
+    fall, rise = edges[0] - drift, edges[1] - drift
+    if fall <= 0.0 or rise <= 0.0:
+        return None
+    if bounds.sign < 0:
+        fall, rise = rise, fall
+    mid = quote.mid
+    low = max(bounds.low, mid - SAFETY * fall / bounds.gamma)
     return Hold(
         contract_key=quote.contract_key,
         low=low,
-        high=mid + reach,
+        high=min(bounds.high, mid + SAFETY * rise / bounds.gamma),
         max_spread=SAFETY * low * max_spread_pct / 100.0,
-        until_ns=until_ns,
+        until_ns=bounds.until_ns,
         max_lag_ns=max_lag_ns,
     )
+
+
+def _edges(net_delta: float, band: DeltaBand) -> tuple[float, float] | None:
+    """Return how far the net delta may fall and rise within D0 or D1; None beyond them."""
+    size, epsilon = abs(net_delta), band.epsilon
+    if size <= epsilon:
+        return net_delta + epsilon, epsilon - net_delta
+    threshold = min(band.threshold, band.force_at())
+    if size >= threshold:
+        return None
+    inner, outer = size - epsilon, threshold - size
+    return (inner, outer) if net_delta > 0 else (outer, inner)
 
 
 def _gamma_floor(

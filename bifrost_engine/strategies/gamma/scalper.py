@@ -29,7 +29,7 @@ from bifrost_engine.strategies.gamma.dimensions import (
     sensible,
     system_dimension,
 )
-from bifrost_engine.strategies.gamma.holds import hold_range, slack
+from bifrost_engine.strategies.gamma.holds import Bounds, bounds_of, hold_range
 from bifrost_engine.strategies.gamma.legs import Leg, Selection, make_legs, select
 from bifrost_engine.strategies.gamma.pricer import Pricer
 from bifrost_engine.strategies.gamma.regime import MINUTE_NS, Regime
@@ -46,6 +46,11 @@ from bifrost_engine.strategies.gamma.trading import (
 
 NS = 1_000_000_000
 MS = 1_000_000
+FAR = 1 << 63
+HEDGE_ENDS = {"FAIL": "hedge_failed", "FILLED": "hedge_done", "EXEC_IDLE": "hedge_done"}
+"""State of the hedge machine → event of the trading machine, once it is reached in HEDGING."""
+HEDGEABLE = frozenset(["O1", "O2", "D2", "D3", "M0", "M1", "M2", "M3", "M4", "L0", "L1", "E0", "S0"])
+"""Values of the dimensions with which a hedge may be proposed."""
 
 
 class GammaStrategy:
@@ -71,6 +76,13 @@ class GammaStrategy:
         self._last_quote_ns: int | None = None
         self._delta_known = False
         self._gamma = 0.0
+        self._now_session: Session | None = None
+        self._shares = 0.0
+        self._weights: tuple[float, ...] = ()
+        self._next_expiry_ns = 0
+        self._bounds: Bounds | None = None
+        self._bounds_until_ns = 0
+        self._failing: dict[tuple[Dimensions, str], tuple[str, ...]] = {}
         self.reconfigure(config)
 
     def reconfigure(self, config: StrategyConfig) -> None:
@@ -90,6 +102,17 @@ class GammaStrategy:
         if old is not None and old.gates.strategy.structure != config.gates.strategy.structure:
             self._select_due = self._select_anew = True
         self._positions_version = -1
+        self._bounds_until_ns = 0
+        liquidity, risk = config.gates.state.liquidity, config.gates.guard.risk
+        self._wide_pct, self._extreme_pct = liquidity.wide_spread_pct, liquidity.extreme_spread_pct
+        self._max_spread_pct = risk.max_spread_pct
+        narrow = self._wide_pct if risk.max_spread_pct is None else min(self._wide_pct, risk.max_spread_pct)
+        self._narrow_pct = narrow
+        self._lag_limit_ms = config.gates.state.system.data_lag_threshold_ms
+        self._stale_ms = market.stale_ts_threshold_ms
+        self._recovery_ns = int(config.gates.state.system.safe_recovery_seconds * NS)
+        self._rth_only = config.gates.strategy.trading_hours_only
+        self._live_selection = config.gates.strategy.structure.selection == "live"
 
     # --- hooks -------------------------------------------------------------------------------
 
@@ -113,12 +136,12 @@ class GammaStrategy:
 
     def on_order(self, update: OrderUpdate, view: StrategyView) -> None:
         """Follow the hedge in flight."""
-        if update.happened == "SUBMIT":
-            self._step("target_emitted", self._facts(view, None))
-        for state in update.hedge_states:
-            event = {"FAIL": "hedge_failed", "FILLED": "hedge_done", "EXEC_IDLE": "hedge_done"}.get(state)
-            if event and self.state == HEDGING:
-                self._step(event, self._facts(view, None))
+        events = ["target_emitted"] if update.happened == "SUBMIT" else []
+        events += [HEDGE_ENDS[state] for state in update.hedge_states if state in HEDGE_ENDS]
+        for event in events:
+            if event == "target_emitted" or self.state == HEDGING:
+                underlying = view.quote(stock_key(view.symbol))
+                self._step(event, self._facts(view, underlying, self._dimensions(view, underlying)))
 
     def model_price(self, contract_key: str, view: StrategyView) -> float | None:
         """Return the model's price of a managed leg, quote currency per share, or None."""
@@ -131,57 +154,65 @@ class GammaStrategy:
     # --- what is seen ------------------------------------------------------------------------
 
     def _watch_market(self, view: StrategyView, key: str, underlying: Quote | None) -> None:
-        session = view.session()
-        counted = session is not None or not self.config.gates.strategy.trading_hours_only
+        session = self._now_session = view.session()
         previous = view.previous_quote(key)
         if previous is not None and self._counts(previous, session):
             self.regime.see(previous.ts_ns, previous.mid)
-        if session is not None and session != self._session:
-            self.regime.open_session(session.open_ns)
-            self._session = session
-            self._select_due = True
+        if session is not None and session is not self._session:
+            self._open_session(session)
+        now_ns = view.now_ns
         if underlying is not None:
             self._last_quote_ns = underlying.ts_ns
-            if counted and self._counts(underlying, session):
+            if self._counts(underlying, session):
                 self.regime.see(underlying.ts_ns, underlying.mid)
-        self.regime.roll(view.now_ns)
+        self.regime.roll(now_ns)
         version = view.positions_version()
-        if version != self._positions_version or self._select_due or self._selects_live(underlying):
-            self._choose_legs(view, underlying, version)
-        self._revalue(view, key, underlying)
+        if (
+            version != self._positions_version
+            or self._select_due
+            or now_ns >= self._next_expiry_ns
+            or (self._live_selection and underlying is not None)
+        ):
+            self._choose_legs(view, key, underlying, version)
+        # Without a quote the last good greeks stay.
+        if underlying is not None:
+            self._revalue(underlying.mid, now_ns)
+
+    def _open_session(self, session: Session) -> None:
+        if session != self._session:
+            self.regime.open_session(session.open_ns)
+            self._select_due = True
+        self._session = session
 
     def _counts(self, quote: Quote, session: Session | None) -> bool:
-        if not self.config.gates.strategy.trading_hours_only:
+        if not self._rth_only:
             return True
         return session is not None and session.open_ns <= quote.ts_ns < session.close_ns
 
-    def _selects_live(self, underlying: Quote | None) -> bool:
-        return underlying is not None and self.config.gates.strategy.structure.selection == "live"
-
-    def _choose_legs(self, view: StrategyView, underlying: Quote | None, version: int) -> None:
+    def _choose_legs(self, view: StrategyView, key: str, underlying: Quote | None, version: int) -> None:
         structure = self.config.gates.strategy.structure
-        anew = self._select_anew or structure.selection == "live"
-        in_session = view.session() is not None or not self.config.gates.strategy.trading_hours_only
+        in_session = self._now_session is not None or not self._rth_only
         spot = underlying.mid if underlying is not None and in_session else None
-        keep = () if anew and spot is not None else view.legs
-        self.selection = select(view, spot, structure, keep)
+        anew = (self._select_anew or self._live_selection) and spot is not None
+        self.selection = select(view, spot, structure, () if anew else view.legs)
         self.legs = make_legs(view, self.selection.managed)
+        self._weights = tuple(leg.weight for leg in self.legs)
+        self._next_expiry_ns = min((leg.expiry_ns for leg in self.legs), default=FAR)
+        self._shares = float(self._stock(view, key))
         self._positions_version = version
+        self._bounds_until_ns = 0
         if spot is not None:
             self._select_due = self._select_anew = False
 
-    def _revalue(self, view: StrategyView, key: str, underlying: Quote | None) -> None:
-        # Without a quote the last good greeks stay.
-        if underlying is None:
-            return
-        totals = self.pricer.delta_and_gamma(self.legs, underlying.mid, view.now_ns)
+    def _revalue(self, spot: float, now_ns: int) -> None:
+        totals = self.pricer.delta_and_gamma(self.legs, spot, now_ns)
         if totals is None:
             self.net_delta = None
             return
         delta, self._gamma = totals
-        stock = float(self._stock(view, key))
-        valid = sensible(delta + stock, self._gamma)
-        self.net_delta = delta + stock if valid else None
+        net_delta = delta + self._shares
+        valid = sensible(net_delta, self._gamma)
+        self.net_delta = net_delta if valid else None
         self._delta_known = self._delta_known or valid
 
     def _stock(self, view: StrategyView, key: str) -> Decimal:
@@ -197,53 +228,50 @@ class GammaStrategy:
     # --- what follows ------------------------------------------------------------------------
 
     def _dimensions(self, view: StrategyView, underlying: Quote | None) -> Dimensions:
-        liquidity = self.config.gates.state.liquidity
         return Dimensions(
-            option_dimension(tuple(leg.weight for leg in self.legs), self._gamma),
+            option_dimension(self._weights, self._gamma),
             deviation_dimension(self.net_delta, self.band),
             "M5" if self._stale(view) else self.regime.value,
-            liquidity_dimension(underlying, liquidity.wide_spread_pct, liquidity.extreme_spread_pct),
+            liquidity_dimension(underlying, self._wide_pct, self._extreme_pct),
             execution_dimension(view.connected, view.hedge_state, EXECUTION),
-            system_dimension(
-                bool(view.halts),
-                self.net_delta is not None,
-                self.lag_ms,
-                self.config.gates.state.system.data_lag_threshold_ms,
-            ),
+            system_dimension(bool(view.halts), self.net_delta is not None, self.lag_ms, self._lag_limit_ms),
         )
 
     def _stale(self, view: StrategyView) -> bool:
-        session = view.session()
+        session = self._now_session
         if session is None:
             return False
         since = max(session.open_ns, self._last_quote_ns or view.started_ns)
-        return (view.now_ns - since) / MS > self.config.gates.state.market.stale_ts_threshold_ms
+        return (view.now_ns - since) / MS > self._stale_ms
 
-    def _facts(self, view: StrategyView, underlying: Quote | None) -> Facts:
-        return self._facts_of(view, underlying, self._dimensions(view, underlying))
-
-    def _facts_of(self, view: StrategyView, underlying: Quote | None, dims: Dimensions) -> Facts:
-        risk = self.config.gates.guard.risk
-        max_spread = risk.max_spread_pct
+    def _facts(self, view: StrategyView, underlying: Quote | None, dims: Dimensions) -> Facts:
+        up, reconciled, halted = view.connected, view.reconciled, dims.system == "S3"
+        now_ns = view.now_ns
         data_ok = underlying is not None and dims.market != "M5" and self.net_delta is not None
-        narrow = underlying is not None and (max_spread is None or underlying.spread_pct <= max_spread)
-        all_good = view.connected and view.reconciled and data_ok and not view.halts
-        self._good_since_ns = (self._good_since_ns or view.now_ns) if all_good else None
-        pause_ns = int(self.config.gates.state.system.safe_recovery_seconds * NS)
+        limit = self._max_spread_pct
+        narrow = underlying is not None and (limit is None or underlying.spread_pct <= limit)
+        if not (up and reconciled and data_ok) or halted:
+            self._good_since_ns = None
+        elif self._good_since_ns is None:
+            self._good_since_ns = now_ns
+        good_since = self._good_since_ns
         return Facts(
             option=dims.option,
             deviation=dims.deviation,
-            positions_ok=view.reconciled,
+            positions_ok=reconciled,
             data_ok=data_ok,
             enabled=self.config.enabled,
             delta_ready=self.net_delta is not None,
-            liquidity_ok=dims.liquidity not in ("L2", "L3") and narrow,
-            cost_ok=dims.deviation == "D3" or self._moved_enough(view, underlying),
-            retry_allowed=view.day_hedges < risk.max_daily_hedge_count and not view.halts,
-            broker_up=view.connected,
-            recovered=self._good_since_ns is not None and view.now_ns - self._good_since_ns >= pause_ns,
+            liquidity_ok=narrow and dims.liquidity != "L2",
+            cost_ok=dims.deviation != "D2" or self._moved_enough(view, underlying),
+            retry_allowed=not halted and self._count_left(view),
+            broker_up=up,
+            recovered=good_since is not None and now_ns - good_since >= self._recovery_ns,
             cause_passes=CAUSES.get(self.cause, 1) == 1,
         )
+
+    def _count_left(self, view: StrategyView) -> bool:
+        return view.day_hedges < self.config.gates.guard.risk.max_daily_hedge_count
 
     def _moved_enough(self, view: StrategyView, underlying: Quote | None) -> bool:
         last = view.last_hedge
@@ -265,9 +293,9 @@ class GammaStrategy:
 
     def _decide(self, view: StrategyView, underlying: Quote | None, tick: bool) -> Decision:
         dims = self._dimensions(view, underlying)
-        facts = self._facts_of(view, underlying, dims)
+        facts = self._facts(view, underlying, dims)
         self._run_machine(view, dims, facts, tick)
-        blocked = self._failing(dims)
+        blocked = self._failing_terms(dims)
         intent = self._intent(view, dims) if tick and not blocked else None
         legs = self.selection.managed
         return Decision(
@@ -275,7 +303,7 @@ class GammaStrategy:
             key=(dims, self.state, view.hedge_state),
             explain=lambda: self._explain(view, underlying, dims, blocked),
             legs=legs if legs != view.legs else None,
-            hold=None if intent else self._hold(view, underlying, dims),
+            hold=self._hold(view, underlying, dims) if intent is None and self.state in RESTING else None,
         )
 
     def _run_machine(self, view: StrategyView, dims: Dimensions, facts: Facts, tick: bool) -> None:
@@ -297,34 +325,33 @@ class GammaStrategy:
 
     def _alarms(self, view: StrategyView, dims: Dimensions) -> list[str]:
         alarms = []
-        if not view.connected:
+        if dims.execution == "E3":
             alarms.append("broker_down")
         if dims.market == "M5":
             alarms.append("data_stale")
         # Greeks that never were good are awaited, not bad.
         if dims.deviation == "D4" and self._delta_known:
             alarms.append("greeks_bad")
-        if view.halts:
+        if dims.system == "S3":
             alarms.append("strategy_raised" if "strategy_raised" in view.halts else "risk_halt")
         return alarms
 
     def _tick_until_rest(self, facts: Facts) -> None:
-        for _ in range(len(TRADING.states)):
+        for _ in TRADING.states:
             to = TRADING.step(self.state, "tick", facts)
             if to is None or to == self.state:
                 return
             self._step("tick", facts)
 
-    def _failing(self, dims: Dimensions) -> tuple[str, ...]:
+    def _failing_terms(self, dims: Dimensions) -> tuple[str, ...]:
         """Return the code of every term of the hedge condition that fails; the state is one of them."""
-        codes = [
-            code
-            for code, allowed in zip(dims, _ALLOWED, strict=True)
-            if (code not in allowed if isinstance(allowed, frozenset) else code == allowed)
-        ]
-        if self.state != NEED_HEDGE:
-            codes.append(self.state)
-        return tuple(codes)
+        known = self._failing.get((dims, self.state))
+        if known is None:
+            known = tuple(code for code in dims if code not in HEDGEABLE)
+            if self.state != NEED_HEDGE:
+                known = (*known, self.state)
+            self._failing[dims, self.state] = known
+        return known
 
     def _intent(self, view: StrategyView, dims: Dimensions) -> Intent | None:
         assert self.net_delta is not None
@@ -345,41 +372,36 @@ class GammaStrategy:
         )
 
     def _hold(self, view: StrategyView, underlying: Quote | None, dims: Dimensions) -> Hold | None:
-        volatility = self.pricer.constant_volatility
-        quiet = (
-            underlying is not None
-            and volatility is not None
-            and self.net_delta is not None
-            and self.state in RESTING
-            and dims.deviation in ("D0", "D1")
-            and dims.liquidity == "L0"
-            and dims.system == "S0"
-            and not view.stopping
-            and self.config.gates.strategy.structure.selection != "live"
-            and not self._select_due
-        )
-        if not quiet or not self.legs or len({leg.weight > 0 for leg in self.legs}) != 1:
+        if dims.liquidity != "L0" or dims.system != "S0" or self._live_selection or self._select_due:
             return None
-        assert underlying is not None
-        assert volatility is not None
-        assert self.net_delta is not None
-        gates, greeks = self.config.gates, self.config.greeks
-        boundary = min(view.next_boundary_ns(), min(leg.expiry_ns for leg in self.legs))
-        until_ns = min((view.now_ns // MINUTE_NS + 1) * MINUTE_NS, boundary)
-        spread = gates.state.liquidity.wide_spread_pct
-        if gates.guard.risk.max_spread_pct is not None:
-            spread = min(spread, gates.guard.risk.max_spread_pct)
+        if underlying is None or self.net_delta is None or view.stopping:
+            return None
+        now_ns, mid = view.now_ns, underlying.mid
+        bounds = self._bounds
+        if now_ns >= self._bounds_until_ns or (bounds is not None and not bounds.cover(mid, now_ns)):
+            bounds = self._bounds = self._new_bounds(view, mid, now_ns)
+        if bounds is None:
+            return None
         return hold_range(
             underlying,
-            view.now_ns,
-            until_ns,
-            self.legs,
-            volatility,
-            greeks.risk_free_rate,
-            greeks.dividend_yield,
-            slack(self.net_delta, self.band),
-            spread,
-            int(gates.state.system.data_lag_threshold_ms * MS),
+            now_ns,
+            bounds,
+            self.net_delta,
+            self.band,
+            self._narrow_pct,
+            int(min(self._lag_limit_ms, self._stale_ms) * MS),
+        )
+
+    def _new_bounds(self, view: StrategyView, spot: float, now_ns: int) -> Bounds | None:
+        """Return bounds up to the minute's end, or to what changes the situation before it."""
+        volatility, greeks = self.pricer.constant_volatility, self.config.greeks
+        minute_end = (now_ns // MINUTE_NS + 1) * MINUTE_NS
+        until_ns = min(minute_end, view.next_boundary_ns(), self._next_expiry_ns)
+        self._bounds_until_ns = until_ns
+        if volatility is None:
+            return None
+        return bounds_of(
+            self.legs, spot, now_ns, until_ns, volatility, greeks.risk_free_rate, greeks.dividend_yield
         )
 
     # --- what is told ------------------------------------------------------------------------
@@ -436,14 +458,3 @@ class GammaStrategy:
         if code[0] == "E":
             return view.hedge_state
         return ""
-
-
-# What the hedge condition asks of each dimension: one of a set, or anything but a code.
-_ALLOWED: tuple[frozenset[str] | str, ...] = (
-    frozenset({"O1", "O2"}),
-    frozenset({"D2", "D3"}),
-    "M5",
-    frozenset({"L0", "L1"}),
-    frozenset({"E0"}),
-    frozenset({"S0"}),
-)

@@ -6,7 +6,7 @@ the first good tick after a start can already hedge.
 
 from __future__ import annotations
 
-from attrs import frozen
+from typing import NamedTuple
 
 from bifrost_engine.domain.machine import ANY, Machine, Row
 
@@ -30,8 +30,7 @@ TICKS = ("tick", "quote", "greeks_update")
 RESTING = (MONITOR, NO_TRADE, PAUSE_LIQ, PAUSE_COST)
 
 
-@frozen(kw_only=True)
-class Facts:
+class Facts(NamedTuple):
     """What the guards ask, at one instant.
 
     option, deviation  the dimensions O and D

@@ -1,0 +1,124 @@
+"""An instance seen from outside: its settings, its folder, its journals, its database.
+
+For commands that look at a daemon or talk to it, whether it runs or not. Nothing
+here starts one, and nothing takes its lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from attrs import frozen
+
+from bifrost_engine.clock import EventClock
+from bifrost_engine.config.loader import Override
+from bifrost_engine.config.schema import Config
+from bifrost_engine.daemon.assemble import RunOptions, instance_folder, load_config, section_value
+from bifrost_engine.daemon.local_control import LocalControl
+from bifrost_engine.errors import JournalError, SinkError
+from bifrost_engine.hookspecs import PluginContext
+from bifrost_engine.journal.lock import Holder, holder
+from bifrost_engine.plugins import load as load_plugin
+
+
+@frozen(kw_only=True)
+class Instance:
+    """One instance by its configuration.
+
+    folder  where its state lies; may not exist yet
+    zone    the exchange's, in which times are shown
+    """
+
+    config: Config
+    folder: Path
+    zone: ZoneInfo
+
+    @classmethod
+    def find(
+        cls, config_path: Path | None, environ: Mapping[str, str], overrides: tuple[Override, ...] = ()
+    ) -> Instance:
+        """Return the instance that a configuration describes. Raises ConfigError, PluginError."""
+        options = RunOptions(config_path=config_path, overrides=overrides)
+        config = load_config(options, environ).config
+        return cls(
+            config=config,
+            folder=instance_folder(config, environ),
+            zone=ZoneInfo(config.portfolio.roll_tz),
+        )
+
+    def journals(self, every: bool = False) -> list[Path]:
+        """Return the journal in use, newest first if there are several; with ``every`` those set aside too.
+
+        Raises JournalError if there is none.
+        """
+        found = list(self.folder.glob("journal-*.db"))
+        if every:
+            found += self.folder.glob("before-*/journal-*.db")
+        if not found:
+            raise JournalError(f"{self.folder}: no journal yet; 'bifrost run' writes one")
+        found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        return found if every else found[:1]
+
+    def daemon(self) -> Holder | None:
+        """Return the process that works on this instance on this host, or None."""
+        paths = self.folder.glob("journal-*.db.lock")
+        return next((found for path in paths if (found := holder(path)) is not None), None)
+
+    def control(self) -> LocalControl:
+        """Return the control source that needs no database. Raises SinkUnavailable."""
+        return LocalControl(self.folder / "control.db")
+
+    @contextmanager
+    def database(self) -> Iterator[tuple[Any, str]]:
+        """Yield a reader of the first sink that can be read and answers, else None; and the reason.
+
+        A reader has ``status``, ``operations``, ``send_command``, ``command_outcome`` and ``address``.
+        """
+        if not self.folder.exists():
+            yield None, f"{self.folder}: no state yet; 'bifrost run' makes it"
+            return
+        why = "no sink that can be read is configured"
+        for name in self.config.sinks:
+            try:
+                reader = self._reader(name)
+                if reader is None:
+                    continue
+                with closing(reader):
+                    try:
+                        reader.status()
+                    except SinkError as error:
+                        why = str(error)
+                        continue
+                    yield reader, name
+                    return
+            except SinkError as error:
+                why = str(error)
+        yield None, why
+
+    def _reader(self, sink: str) -> Any:
+        factory = load_plugin("sinks", sink)
+        if not hasattr(factory, "reader"):
+            return None
+        context = PluginContext(
+            name=sink,
+            log=structlog.get_logger(),
+            clock=EventClock(),
+            state_dir=self.folder,
+            emit=lambda _event: None,
+        )
+        plugin = factory(section_value("sinks", sink, self.config.status.get(sink)), context)
+        return plugin.reader() if getattr(plugin, "configured", True) else None
+
+    def address(self) -> str:
+        """Return a database address for psql, without a password; empty where there is none.
+
+        May take seconds: it connects.
+        """
+        with suppress(SinkError), self.database() as (reader, _why):
+            return str(reader.address) if reader is not None else ""
+        return ""
