@@ -152,7 +152,7 @@ class ExchangeSessions(Sessions):
 
     def _load(self, first: date, last: date) -> tuple[list[Session], date, date]:
         # Importing it takes most of a second, pandas included; a command that never asks shouldn't pay.
-        from exchange_calendars import errors, get_calendar  # type: ignore[import-untyped]
+        from exchange_calendars import errors, get_calendar
 
         try:
             try:
