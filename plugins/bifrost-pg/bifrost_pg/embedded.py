@@ -74,7 +74,7 @@ class EmbeddedServer:
             return
         self._joined = False
         self._users[self.folder] -= 1
-        if self._users[self.folder] == 0:
+        if self._users[self.folder] == 0 and self.folder.exists():
             with self._alone():
                 server = _package().get_server(self.folder, start=False)
                 self._drop_dead_users(server)
