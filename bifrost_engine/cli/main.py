@@ -1,58 +1,201 @@
-"""The command ``bifrost`` and its subcommands, each imported only when it is called."""
+"""The command ``bifrost`` and its subcommands, each imported only when it is called.
+
+Commands of plugins stand beside the built-in ones; their names come from the entry
+points, which are read only for a name that isn't built in and for the overall help.
+"""
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 COMMANDS = {
+    "demo": "Watch a simulated day being hedged; needs nothing set up.",
+    "init": "Write a configuration file with every setting explained.",
     "run": "Run the daemon: hedge until stopped.",
+    "status": "Show the newest state of the daemon.",
+    "ops": "List operations: intents, orders, fills, commands.",
+    "explain": "Tell why an order was sent, or why none was.",
+    "control": "Give the running daemon a command: stop, suspend, flatten, …",
+    "check": "Check configuration, plugins, database, broker and journal.",
+    "config": "Check, show or write a configuration.",
+    "plugins": "List the installed plugins.",
+    "completion": "Print the shell completion for bash, zsh or fish.",
 }
 """Subcommand → its line of help; the module has the command's name."""
 
+EXIT_CODES = (
+    "Exit codes: 0 well, 1 failed, 2 bad configuration or usage, 3 locked by another daemon, 130 interrupted."
+)
 
-class Lazy(click.Group):
+
+class Invocation:
+    """What the command line knows of its surroundings; commands of plugins get it as ``ctx.obj``.
+
+    config_path  ``--config``, None: the usual places
+    """
+
+    def __init__(self, config_path: Path | None = None) -> None:
+        self.config_path = config_path
+
+    @property
+    def config(self) -> Any:
+        """The loaded configuration, or None if there is no file. Raises ConfigError."""
+        from bifrost_engine.config.loader import find_config
+
+        if find_config(self.config_path, os.environ, Path.cwd()) is None:
+            return None
+        return self._instance().config
+
+    @property
+    def state_dir(self) -> Path | None:
+        """The instance's folder, or None if there is no configuration."""
+        return None if self.config is None else self._instance().folder
+
+    def _instance(self) -> Any:
+        from bifrost_engine.daemon.instance import Instance
+
+        return Instance.find(self.config_path, os.environ)
+
+
+class Commands(click.Group):
     """A group that knows its commands' names and help, and imports only the one that runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [*COMMANDS, *(name for name, _ in _of_plugins() if name not in COMMANDS)]
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"bifrost_engine.cli.{name}")
-        command: click.Command = module.command
-        return command
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            command: click.Command = importlib.import_module(f"bifrost_engine.cli.{cmd_name}").command
+            return command
+        return _plugin_command(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            ctx.fail(_unknown(args[0]))
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        of_plugins = [(name, f"from {origin}") for name, origin in _of_plugins()]
+        if of_plugins:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(of_plugins)
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--debug", is_flag=True, help="Show tracebacks of unexpected errors.")
+def _of_plugins() -> list[tuple[str, str]]:
+    from importlib.metadata import entry_points
+
+    found = entry_points(group="bifrost.commands")
+    return sorted((entry.name, entry.dist.name if entry.dist else "?") for entry in found)
+
+
+def _plugin_command(name: str) -> click.Command | None:
+    if all(name != known for known, _ in _of_plugins()):
+        return None
+    from bifrost_engine.plugins import load
+
+    command: click.Command = load("commands", name)
+    _take_config(command)
+    return command
+
+
+def _take_config(command: click.Command) -> None:
+    """Let a plugin's command, and those below it, be told the configuration file."""
+    if not any(param.name == "config_path" for param in command.params):
+
+        def told(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
+            if value is not None:
+                ctx.find_root().obj.config_path = value
+
+        option = click.Option(
+            ["--config", "config_path"],
+            type=click.Path(path_type=Path),
+            expose_value=False,
+            callback=told,
+            help="Configuration file.",
+        )
+        command.params.append(option)
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _take_config(below)
+
+
+def _unknown(name: str) -> str:
+    from difflib import get_close_matches
+
+    if name == "db":
+        return "no command 'db'; it comes with: pip install bifrost-pg"
+    known = [*COMMANDS, *(known for known, _ in _of_plugins())]
+    near = get_close_matches(name, known, 1)
+    return f"no command '{name}'; " + (f"did you mean '{near[0]}'?" if near else "see: bifrost --help")
+
+
+def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from bifrost_engine import __version__
+
+        click.echo(f"bifrost {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"Begin with: bifrost demo. {EXIT_CODES}",
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error; works after the command too.")
+@click.option(
+    "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version."
+)
 @click.pass_context
 def bifrost(ctx: click.Context, debug: bool) -> None:
     """Bifrost hedges the delta of an option book, and can explain every order."""
-    ctx.obj = {"debug": debug}
+    ctx.obj = Invocation()
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; errors go to stderr, one clear sentence each."""
+    debug = "--debug" in arguments
+    rest = [argument for argument in arguments if argument != "--debug"]
+    try:
+        result: Any = bifrost.main(rest, prog_name="bifrost", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("aborted", err=True)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as "head" does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if debug:
+            raise
+        return _told(error)
+    return result if isinstance(result, int) else 0
+
+
+def _told(error: Exception) -> int:
+    from bifrost_engine.errors import BifrostError, ConfigError, LockHeld, PluginError
+
+    if not isinstance(error, BifrostError):
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        click.echo(f"bifrost: unexpected {what}; add --debug for the traceback, and report it", err=True)
+        return 1
+    click.echo(f"{type(error).__name__}: {error}", err=True)
+    codes = {ConfigError: 2, PluginError: 2, LockHeld: 3}
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
 
 
 def main() -> None:
-    """Entry point: one clear sentence for an expected error, and the exit code of its kind."""
-    from bifrost_engine.errors import BifrostError, ConfigError, LockHeld, PluginError
-
-    try:
-        result: Any = bifrost.main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    except BifrostError as error:
-        codes = {ConfigError: 2, PluginError: 2, LockHeld: 3}
-        click.echo(f"{type(error).__name__}: {error}", err=True)
-        sys.exit(next((code for kind, code in codes.items() if isinstance(error, kind)), 1))
-    sys.exit(result if isinstance(result, int) else 0)
+    """Entry point."""
+    sys.exit(run(sys.argv[1:]))

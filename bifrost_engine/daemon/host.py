@@ -12,6 +12,7 @@ import os
 import secrets
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import dropwhile
@@ -46,6 +47,7 @@ SECOND_NS = 1_000_000_000
 SINK_GRACE_S = 2.5
 DISCONNECT_GRACE_S = 2.0
 DISPLAY_S = 0.25
+RECENT = 12
 BROKER_HOOKS = (
     "place_order",
     "cancel_order",
@@ -66,6 +68,7 @@ class Daemon:
     display     called a few times a second with the daemon, to show its state
     sinks       the threads of the sinks
     stop_reason why it stopped, empty while it runs
+    recent      the last operations, oldest first
     """
 
     def __init__(
@@ -84,7 +87,9 @@ class Daemon:
         self.folder = instance_folder(self.config, environ)
         self.sinks: list[SinkThread] = []
         self.stop_reason = ""
-        self.quotes_read = 0
+        self.recent: deque[Mapping[str, Any]] = deque(maxlen=RECENT)
+        self._drive: Drive | None = None
+        self._stop_early = ""
         self._environ = environ
         self._stop_deadline_s: float | None = None
         self._stopped_ns: int | None = None
@@ -197,6 +202,8 @@ class Daemon:
         self.pipeline.on_subscribe = self._on_subscribe
         self.pipeline.on_connect = self._connect
         self.pipeline.on_broker_state = self._on_broker_state
+        if self._stop_early:
+            self.request_stop(self._stop_early)
 
     def _wake_sinks(self) -> None:
         for sink in self.sinks:
@@ -321,7 +328,7 @@ class Daemon:
     async def _drive_feed(self, quotes: Iterator[Quote], clock: EventClock) -> None:
         pace = None if self.options.speed is None else Paced(self.options.speed, self._wake)
         until_ns = self.options.until_ns if self.options.until_ns is not None else FAR
-        drive = Drive(
+        self._drive = drive = Drive(
             self.pipeline,
             clock,
             int(self._beat_s * SECOND_NS),
@@ -330,7 +337,6 @@ class Daemon:
             on_beat=self._on_beat,
         )
         await drive.run(quotes, self._is_over)
-        self.quotes_read = drive.quotes
         if drive.finished:
             why = "the feed has ended" if until_ns == FAR else "the end that was asked for"
             await self._ask_stop(why)
@@ -404,7 +410,10 @@ class Daemon:
             self.pipeline.emit(Commanded(ts_ns=now_ns, command=state.command))
 
     def request_stop(self, why: str) -> None:
-        """Let no order out from this instant, and stop; called by signal handlers."""
+        """Let no order out from this instant, and stop; called by signal handlers, at any time."""
+        if not hasattr(self, "engine"):
+            self._stop_early = why
+            return
         self.pipeline.stop_requested = True
         self._arm_stop()
         self.pipeline.emit(
@@ -412,6 +421,16 @@ class Daemon:
                 ts_ns=self.engine.core.now_ns, command=Command(name="stop", source=why, requested_by=why)
             )
         )
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop was requested, also before the run has begun."""
+        return bool(self._stop_early) or (hasattr(self, "engine") and self.pipeline.stop_requested)
+
+    @property
+    def quotes_read(self) -> int:
+        """Quotes that a run in event time has taken so far."""
+        return 0 if self._drive is None else self._drive.quotes
 
     async def _ask_stop(self, why: str) -> None:
         self.request_stop(why)
@@ -434,7 +453,8 @@ class Daemon:
 
     def _on_operation(self, operation: Mapping[str, Any]) -> None:
         if operation.get("source") == "local" and operation.get("command_id"):
-            self.local.set_outcome(int(operation["command_id"]), operation["outcome"])
+            self.local.set_outcome(operation["command_id"], operation["outcome"])
+        self.recent.append(operation)
         self.log.info(
             operation["type"],
             side=operation["side"],

@@ -80,20 +80,23 @@ class Holder:
 
 
 def holder(path: Path) -> Holder | None:
-    """Return who holds the lock on ``path``, None if nobody does; the lock isn't touched."""
+    """Return the process of this host that holds the lock on ``path``, None if none does.
+
+    The lock isn't tried: whoever tried it could be in a starting daemon's way. The process
+    that the file names holds it for as long as it has the file open.
+    """
     try:
-        inode = path.stat().st_ino
-        locks = Path("/proc/locks").read_text()
-        who = json.loads(path.read_text() or "{}")
-    except (OSError, ValueError):
+        who = json.loads(path.read_text())
+        opened = Path(f"/proc/{int(who['pid'])}/fd").iterdir()
+        if not any(_leads_to(descriptor, path) for descriptor in opened):
+            return None
+        return Holder(int(who["pid"]), who["host"], who["instance"], who["since"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    if not any(_locks(line, inode) for line in locks.splitlines()):
-        return None
-    names = ("host", "instance", "since")
-    return Holder(int(who.get("pid", 0)), *(str(who.get(name, "?")) for name in names))
 
 
-def _locks(line: str, inode: int) -> bool:
-    # 1: FLOCK  ADVISORY  WRITE 4711 08:01:1234567 0 EOF; a "->" stands for one that waits
-    words = line.split()
-    return len(words) >= 6 and words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode)
+def _leads_to(descriptor: Path, path: Path) -> bool:
+    try:
+        return descriptor.samefile(path)
+    except OSError:  # closed meanwhile
+        return False

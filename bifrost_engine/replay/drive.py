@@ -74,6 +74,7 @@ class Drive:
             ts_ns = quote.ts_ns
             if ts_ns >= stop_ns:
                 if not await self._advance(ts_ns, is_over):
+                    self.quotes += turn
                     return
                 stop_ns = self._next_stop_ns()
             turn += 1
