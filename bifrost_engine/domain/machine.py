@@ -63,10 +63,10 @@ class Machine(Generic[Facts]):
             for event in row_.events
         }
 
-    def step(self, state: str, event: str, facts: Facts) -> str | None:
-        """Return the next state, or None if no row fits."""
+    def step(self, state: str, event: str, facts: Facts | None) -> str | None:
+        """Return the next state, or None if no row fits; ``facts`` may be None where no row has a guard."""
         for guard, to in self._by_cell.get((state, event), ()):
-            if guard is None or guard(facts):
+            if guard is None or guard(facts):  # type: ignore[arg-type]
                 return to
         return None
 

@@ -125,6 +125,9 @@ class StrategyView(Protocol):
     def positions_version(self) -> int:
         """Return a number that changes with each change of the account's positions."""
 
+    def options_version(self) -> int:
+        """Return a number that changes with each change of the account's option positions."""
+
     def contract(self, contract_key: str) -> Contract:
         """Return a contract that the account holds or that is quoted."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 from bifrost_engine.calendar import Sessions
 from bifrost_engine.config.schema import Config
 from bifrost_engine.domain.broker import BrokerCaps
 from bifrost_engine.domain.effects import Effect, Notice
-from bifrost_engine.domain.record import Record
+from bifrost_engine.domain.record import Payload, Record
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.engine.state import State
 from bifrost_engine.market.quotes import Quotes
@@ -21,6 +21,7 @@ SECOND_NS = 1_000_000_000
 class Core:
     """The engine's shared state.
 
+    turn       number of the event being handled, held quotes apart
     now_ns     time of the event being handled; it never goes back
     effects    what the event has caused so far, in order
     counters   how often what happened that should not
@@ -35,6 +36,7 @@ class Core:
         self.quotes = Quotes()
         self.slots: dict[str, Slot] = {}
         self.now_ns = 0
+        self.turn = 0
         self.started_ns = 0
         self.effects: list[Effect] = []
         self.counters: Counter[str] = Counter()
@@ -52,7 +54,7 @@ class Core:
     def record(
         self,
         kind: str,
-        payload: Mapping[str, Any],
+        payload: Payload | Callable[[], Payload],
         strategy_id: str | None = None,
         client_order_id: str | None = None,
     ) -> int:
@@ -77,10 +79,11 @@ class Core:
         **further: Any,
     ) -> None:
         """Record an operation, as every sink gets it."""
+        now_ns = self.now_ns
         self.record(
             "operation",
-            {
-                "ts": self.now_ns / SECOND_NS,
+            lambda: {
+                "ts": now_ns / SECOND_NS,
                 "type": kind,
                 "side": side,
                 "quantity": quantity,

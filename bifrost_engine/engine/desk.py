@@ -145,9 +145,10 @@ class Desk:
         order = self._apply(slot, order, self._event(OrderEventKind.SUBMIT, EventSource.STRATEGY))
         touch = None if quote is None else (quote.ask if intent.side is Side.BUY else quote.bid)
         self._order_operation("order_sent", slot, order, quantity, limit if limit is not None else touch)
-        self._history(slot)
         core.effects.append(PlaceOrder(self._request(order, contract)))
         self._arm(order.client_order_id, "ack", core.config.oms.ack_timeout)
+        # A row for the charts, not a record of the order: it needn't delay it.
+        self._history(slot)
 
     def _new_order(
         self,

@@ -141,10 +141,12 @@ class Engine:
             if self._is_held(event, held) if held is not None else self._is_held_beside(event):
                 return NOTHING
             core.now_ns = max(core.now_ns, event.event_ns)
+            core.turn += 1
             self._keep_time()
             self._on_quote(event)
         else:
             core.now_ns = max(core.now_ns, event.ts_ns)
+            core.turn += 1
             self._release()
             self._keep_time()
             self._handlers[event.__class__](event)
@@ -256,6 +258,7 @@ class Engine:
         core = self.core
         if not core.quotes.accept(quote):
             return
+        core.turn += 1
         key = quote.contract_key
         slots = self._slots_of(key)
         if core.state.needs_baseline:
@@ -559,7 +562,7 @@ class Engine:
 
     def snapshots(self) -> list[dict[str, Any]]:
         """Return the newest state of each strategy, in the configuration's order."""
-        return [snapshot(self.core, slot) for slot in self.core.slots.values()]
+        return [snapshot(self.core, slot)() for slot in self.core.slots.values()]
 
     @property
     def is_quiet(self) -> bool:

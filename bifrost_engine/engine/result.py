@@ -39,9 +39,18 @@ class DayResult:
         self._slot = slot
         self._version: tuple[object, ...] = ()
         self._lines: tuple[Line, ...] = ()
+        self._turn: tuple[object, ...] = ()
+        self._pnl: float | None = None
 
     def day_pnl(self, core: Core) -> float | None:
         """Return the day's profit after commissions, quote currency; None while a mark is missing."""
+        state = core.state
+        turn = (core.turn, state.positions_version, len(state.needs_baseline), self._view_legs(core))
+        if turn != self._turn:
+            self._turn, self._pnl = turn, self._sum(core)
+        return self._pnl
+
+    def _sum(self, core: Core) -> float | None:
         total = 0.0
         if core.state.needs_baseline and any(
             (line.owner, line.contract_key) in core.state.needs_baseline for line in self.lines(core)

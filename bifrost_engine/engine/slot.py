@@ -176,6 +176,9 @@ class View:
     def positions_version(self) -> int:
         return self._core.state.positions_version
 
+    def options_version(self) -> int:
+        return self._core.state.options_version
+
     def contract(self, contract_key: str) -> Contract:
         return contract_of(self._core.state, contract_key)
 

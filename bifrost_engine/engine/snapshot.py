@@ -2,51 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from bifrost_engine.engine.core import SECOND_NS, Core
 from bifrost_engine.engine.slot import Slot
 
 
-def snapshot(core: Core, slot: Slot) -> dict[str, Any]:
-    """Return every field of ``SNAPSHOT_FIELDS``, and beyond them what the strategy explains."""
-    decision = slot.last_decision
-    facts = {} if decision is None else dict(decision.explain())
-    reasons = list(facts.pop("reasons", ()))
+def snapshot(core: Core, slot: Slot) -> Callable[[], dict[str, Any]]:
+    """Look at a strategy now; what is returned gives every field of ``SNAPSHOT_FIELDS``, and beyond."""
     quote = core.quotes.latest.get(slot.stock_key)
-    fields: dict[str, Any] = {
+    fields = {
         "daemon_state": core.lifecycle,
-        "trading_state": facts.pop("trading_state", None),
         "symbol": slot.config.symbol,
         "spot": None if quote is None else quote.mid,
         "bid": None if quote is None else quote.bid,
         "ask": None if quote is None else quote.ask,
-        "net_delta": facts.pop("net_delta", None),
         "stock_position": int(core.state.portfolio.quantities(slot.id).get(slot.stock_key, 0)),
         "option_legs_count": len(slot.view.legs),
         "daily_hedge_count": slot.view.day_hedges,
         "daily_pnl": slot.view.day_pnl,
-        "data_lag_ms": facts.pop("data_lag_ms", None),
         "config_summary": slot.config_summary,
         "ts": core.now_ns / SECOND_NS,
-    }
-    beyond = {
         "strategy_id": slot.id,
-        "block_reasons": reasons + standing_reasons(core, slot),
         "hedge_state": slot.hedge_state,
         "last_veto": slot.last_veto,
     }
-    return {**facts, **fields, **beyond}
+    return partial(_told, _teller(slot), fields, standing_reasons(core, slot))
+
+
+def _teller(slot: Slot) -> Callable[[], Mapping[str, Any]]:
+    """Return what tells of the strategy: its own look at now, or else its last decision."""
+    describe = getattr(slot.plugin, "describe", None)
+    if describe is not None:
+        teller: Callable[[], Mapping[str, Any]] = describe(slot.view)
+        return teller
+    return dict if slot.last_decision is None else slot.last_decision.explain
+
+
+def _told(
+    tell: Callable[[], Mapping[str, Any]], fields: dict[str, Any], standing: list[str]
+) -> dict[str, Any]:
+    facts = dict(tell())
+    reasons = [*facts.pop("reasons", ()), *standing]
+    missing = {"trading_state": None, "net_delta": None, "data_lag_ms": None}
+    return {**missing, **facts, **fields, "block_reasons": reasons}
 
 
 def standing_reasons(core: Core, slot: Slot) -> list[str]:
     """Return what keeps the strategy from trading beside its own reasons."""
-    facts = {
-        "kill_switch": slot.view.killed,
-        "suspended": slot.view.suspended,
-        "not_reconciled": core.connected and not core.reconciled,
-        "stopping": core.stopping,
-    }
+    facts = (
+        ("kill_switch", slot.view.killed),
+        ("suspended", slot.view.suspended),
+        ("not_reconciled", core.connected and not core.reconciled),
+        ("stopping", core.stopping),
+    )
     order = next(iter(core.state.open_orders(slot.id)), None)
     waiting = [] if order is None else [f"one_in_flight {order.client_order_id} {order.state}"]
-    return [name for name, holds in facts.items() if holds] + list(slot.view.halts) + waiting
+    return [name for name, holds in facts if holds] + list(slot.view.halts) + waiting

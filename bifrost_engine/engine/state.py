@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import Factory, define, evolve
 
-from bifrost_engine.domain.contract import Contract, parse_contract_key
+from bifrost_engine.domain.contract import Contract, SecType, parse_contract_key
 from bifrost_engine.domain.fill import Fill, FillKind
 from bifrost_engine.domain.order import Order, Purpose
 from bifrost_engine.domain.record import Record
@@ -71,6 +71,7 @@ class State:
         self.last_sent: dict[str, tuple[str, int]] = {}
         self.order_of_execution: dict[str, str] = {}
         self.positions_version = 0
+        self.options_version = 0
         self.opened = False
         self.runs: dict[str, str] = {}
         self._apply = {
@@ -166,6 +167,8 @@ class State:
         self.contracts[fill.contract.key] = fill.contract
         self.portfolio.apply(fill)
         self.positions_version += 1
+        if fill.contract.sec_type is SecType.OPTION:
+            self.options_version += 1
         if fill.client_order_id is not None:
             self.order_of_execution[fill.base_id] = fill.client_order_id
         if fill.kind is FillKind.ADJUST:

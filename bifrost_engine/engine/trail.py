@@ -7,6 +7,7 @@ leads to an order is never folded.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from bifrost_engine.domain.decision import Decision
@@ -60,42 +61,44 @@ class Trail:
 
     def order_decision(self, slot: Slot, risk_jseq: int, payload: dict[str, Any]) -> int:
         """Record the order that a passed intent leads to; return the record's number."""
+        run_id = slot.run_id
         return self._core.record(
-            "decision", {"run_id": slot.run_id, "risk_jseq": risk_jseq, **payload}, slot.id
+            "decision", lambda: {"run_id": run_id, "risk_jseq": risk_jseq, **payload}, slot.id
         )
 
     def _signal(self, slot: Slot, decision: Decision) -> int:
-        intent = decision.intent
-        facts = dict(decision.explain())
         return self._core.record(
-            "signal",
-            {
-                "run_id": slot.run_id,
-                "kind": "none" if intent is None else str(intent.purpose).lower(),
-                "filtered": intent is None,
-                "n": 1,
-                "last_ts_ns": self._core.now_ns,
-                "reasons": facts.pop("reasons", []),
-                "side": None if intent is None else intent.side,
-                "quantity": None if intent is None else intent.quantity,
-                "force": intent is not None and intent.force,
-                "facts": facts,
-            },
-            slot.id,
+            "signal", partial(_signal_payload, slot.run_id, self._core.now_ns, decision), slot.id
         )
 
     def _risk(self, slot: Slot, signal_jseq: int, judgement: Judgement) -> int:
-        vetoes, shrinks = judgement.vetoes, judgement.shrinks
-        decision = "BLOCK" if vetoes else "REDUCE" if shrinks else "ALLOW"
-        return self._core.record(
-            "risk",
-            {
-                "run_id": slot.run_id,
-                "signal_jseq": signal_jseq,
-                "decision": decision,
-                "reason": next(iter(vetoes or shrinks), None),
-                "quantity": judgement.quantity,
-                "gates": [list(verdict) for verdict in judgement.verdicts],
-            },
-            slot.id,
-        )
+        return self._core.record("risk", partial(_risk_payload, slot.run_id, signal_jseq, judgement), slot.id)
+
+
+def _signal_payload(run_id: str, now_ns: int, decision: Decision) -> dict[str, Any]:
+    intent = decision.intent
+    facts = dict(decision.explain())
+    return {
+        "run_id": run_id,
+        "kind": "none" if intent is None else str(intent.purpose).lower(),
+        "filtered": intent is None,
+        "n": 1,
+        "last_ts_ns": now_ns,
+        "reasons": facts.pop("reasons", []),
+        "side": None if intent is None else intent.side,
+        "quantity": None if intent is None else intent.quantity,
+        "force": intent is not None and intent.force,
+        "facts": facts,
+    }
+
+
+def _risk_payload(run_id: str, signal_jseq: int, judgement: Judgement) -> dict[str, Any]:
+    vetoes, shrinks = judgement.vetoes, judgement.shrinks
+    return {
+        "run_id": run_id,
+        "signal_jseq": signal_jseq,
+        "decision": "BLOCK" if vetoes else "REDUCE" if shrinks else "ALLOW",
+        "reason": next(iter(vetoes or shrinks), None),
+        "quantity": judgement.quantity,
+        "gates": [list(verdict) for verdict in judgement.verdicts],
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from itertools import takewhile
 
 from bifrost_engine.domain.quote import DROPPING, Quote, quote_fault
 
@@ -59,5 +60,5 @@ class Quotes:
             return 0.0
         mid = quote.mid
         horizon = quote.ts_ns - JUMP_WINDOW_NS
-        moves = (abs(mid / q.mid - 1.0) for q in self.recent[contract_key] if q.ts_ns >= horizon)
-        return 100.0 * max(moves, default=0.0)
+        within = takewhile(lambda q: q.ts_ns >= horizon, reversed(self.recent[contract_key]))
+        return 100.0 * max((abs(mid / q.mid - 1.0) for q in within), default=0.0)

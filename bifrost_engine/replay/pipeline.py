@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind, BrokerState, BrokerStateRequest
@@ -140,7 +140,7 @@ class Pipeline:
         self.journal_problem: str | None = None
         self.wake: Callable[[], None] = lambda: None
         self.on_records: Callable[[], None] = lambda: None
-        self.on_operation: Callable[[dict[str, Any]], None] = lambda _operation: None
+        self.on_operation: Callable[[Mapping[str, Any]], None] = lambda _operation: None
         self.on_stop: Callable[[str], None] = lambda _why: None
         self.on_subscribe: Callable[[Subscribe], Awaitable[None]] | None = None
         self.on_connect: Callable[[], Awaitable[None]] | None = None
@@ -189,28 +189,28 @@ class Pipeline:
     # --- out ---------------------------------------------------------------------------------
 
     async def carry_out(self, effects: Sequence[Effect]) -> None:
-        """Carry out effects in order."""
+        """Carry out effects in order; operations are told of afterwards, so that no order waits for it."""
+        operations = []
         for effect in effects:
             kind = effect.__class__
             if kind is Record:
-                self._take_record(effect)  # type: ignore[arg-type]
+                self._records.append(effect)
+                if effect.kind == "operation":
+                    operations.append(effect)
+                elif effect.kind == "run":
+                    self._run_id = effect.payload["run_id"]
             elif kind is WakeAt:
-                self._wake_at(effect.at_ns)  # type: ignore[union-attr]
+                self._wake_at(effect.at_ns)
             elif kind is Notice:
-                getattr(self.log, effect.level)(effect.event, **effect.facts)  # type: ignore[union-attr]
+                getattr(self.log, effect.level)(effect.event, **effect.facts)
             elif kind is StopHost:
-                self.on_stop(effect.reason)  # type: ignore[union-attr]
+                self.on_stop(effect.reason)
             else:
                 await self._carriers[kind](effect)
+        for record in operations:
+            self.on_operation(record.payload)
         if len(self._records) >= FLUSH_AT:
             self.flush()
-
-    def _take_record(self, record: Record) -> None:
-        self._records.append(record)
-        if record.kind == "run":
-            self._run_id = record.payload["run_id"]
-        elif record.kind == "operation":
-            self.on_operation(record.payload)  # type: ignore[arg-type]
 
     def _wake_at(self, at_ns: int) -> None:
         self.clock.call_at(at_ns, lambda: self.emit(Timer(ts_ns=at_ns)))

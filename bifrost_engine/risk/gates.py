@@ -229,9 +229,8 @@ CONTROLS = (
 )
 CHAIN = GATES + CONTROLS
 FLATTEN_CHAIN = tuple(gate for gate in CHAIN if gate.flatten)
-_COMPILED = {
-    chain: tuple((gate.check, gate.name, gate.force) for gate in chain) for chain in (CHAIN, FLATTEN_CHAIN)
-}
+_EVERY = tuple((gate.check, gate.name, gate.force) for gate in CHAIN)
+_FOR_FLATTEN = tuple((gate.check, gate.name, gate.force) for gate in FLATTEN_CHAIN)
 
 
 @frozen
@@ -257,13 +256,13 @@ class Judgement:
 
 def judge(p: Proposal) -> Judgement:
     """Send a proposal through the chain; its ``quantity`` shrinks on the way."""
-    chain = FLATTEN_CHAIN if p.intent.purpose is Purpose.FLATTEN else CHAIN
+    chain = _FOR_FLATTEN if p.intent.purpose is Purpose.FLATTEN else _EVERY
     force = p.intent.force
     verdicts = []
     vetoed = False
-    for check, name, bypassed in _COMPILED[chain]:
+    for check, name, bypassed in chain:
         kept, value, limit = check(p)
-        if kept == p.quantity:
+        if kept is p.quantity or kept == p.quantity:
             word = PASSED
         elif bypassed and force:
             word = BYPASSED

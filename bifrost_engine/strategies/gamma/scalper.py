@@ -6,8 +6,9 @@ returns decisions; gates, orders and books are the engine's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from bifrost_engine.config.strategy import StrategyConfig
@@ -33,6 +34,7 @@ from bifrost_engine.strategies.gamma.holds import Bounds, bounds_of, hold_range
 from bifrost_engine.strategies.gamma.legs import Leg, Selection, make_legs, select
 from bifrost_engine.strategies.gamma.pricer import Pricer
 from bifrost_engine.strategies.gamma.regime import MINUTE_NS, Regime
+from bifrost_engine.strategies.gamma.story import Seen, explain
 from bifrost_engine.strategies.gamma.trading import (
     BOOT,
     CAUSES,
@@ -68,7 +70,7 @@ class GammaStrategy:
         self.lag_ms = 0.0
         self.unexpected_events = 0
         self._session: Session | None = None
-        self._positions_version = -1
+        self._positions_version = self._options_version = -1
         self._select_due = True
         self._select_anew = False
         self._resumes = 0
@@ -77,7 +79,7 @@ class GammaStrategy:
         self._delta_known = False
         self._gamma = 0.0
         self._now_session: Session | None = None
-        self._shares = 0.0
+        self._shares = self._own_shares = 0.0
         self._weights: tuple[float, ...] = ()
         self._next_expiry_ns = 0
         self._bounds: Bounds | None = None
@@ -101,7 +103,7 @@ class GammaStrategy:
             self.regime = Regime(market)
         if old is not None and old.gates.strategy.structure != config.gates.strategy.structure:
             self._select_due = self._select_anew = True
-        self._positions_version = -1
+        self._positions_version = self._options_version = -1
         self._bounds_until_ns = 0
         liquidity, risk = config.gates.state.liquidity, config.gates.guard.risk
         self._wide_pct, self._extreme_pct = liquidity.wide_spread_pct, liquidity.extreme_spread_pct
@@ -140,8 +142,11 @@ class GammaStrategy:
         events += [HEDGE_ENDS[state] for state in update.hedge_states if state in HEDGE_ENDS]
         for event in events:
             if event == "target_emitted" or self.state == HEDGING:
-                underlying = view.quote(stock_key(view.symbol))
-                self._step(event, self._facts(view, underlying, self._dimensions(view, underlying)))
+                self._step(event, self._facts_now(view) if event == "hedge_failed" else None)
+
+    def _facts_now(self, view: StrategyView) -> Facts:
+        underlying = view.quote(stock_key(view.symbol))
+        return self._facts(view, underlying, self._dimensions(view, underlying))
 
     def model_price(self, contract_key: str, view: StrategyView) -> float | None:
         """Return the model's price of a managed leg, quote currency per share, or None."""
@@ -149,7 +154,7 @@ class GammaStrategy:
         leg = next((leg for leg in self.legs if leg.contract_key == contract_key), None)
         if leg is None or underlying is None:
             return None
-        return self.pricer.price(leg, underlying.mid, view.now_ns)
+        return self.pricer.prices.price(leg, underlying.mid, view.now_ns)
 
     # --- what is seen ------------------------------------------------------------------------
 
@@ -166,14 +171,18 @@ class GammaStrategy:
             if self._counts(underlying, session):
                 self.regime.see(underlying.ts_ns, underlying.mid)
         self.regime.roll(now_ns)
-        version = view.positions_version()
+        positions, options = view.positions_version(), view.options_version()
+        if positions != self._positions_version:
+            self._positions_version = positions
+            self._count_shares(view, key)
         if (
-            version != self._positions_version
+            options != self._options_version
             or self._select_due
             or now_ns >= self._next_expiry_ns
             or (self._live_selection and underlying is not None)
         ):
-            self._choose_legs(view, key, underlying, version)
+            self._options_version = options
+            self._choose_legs(view, underlying)
         # Without a quote the last good greeks stay.
         if underlying is not None:
             self._revalue(underlying.mid, now_ns)
@@ -189,7 +198,7 @@ class GammaStrategy:
             return True
         return session is not None and session.open_ns <= quote.ts_ns < session.close_ns
 
-    def _choose_legs(self, view: StrategyView, key: str, underlying: Quote | None, version: int) -> None:
+    def _choose_legs(self, view: StrategyView, underlying: Quote | None) -> None:
         structure = self.config.gates.strategy.structure
         in_session = self._now_session is not None or not self._rth_only
         spot = underlying.mid if underlying is not None and in_session else None
@@ -198,14 +207,12 @@ class GammaStrategy:
         self.legs = make_legs(view, self.selection.managed)
         self._weights = tuple(leg.weight for leg in self.legs)
         self._next_expiry_ns = min((leg.expiry_ns for leg in self.legs), default=FAR)
-        self._shares = float(self._stock(view, key))
-        self._positions_version = version
         self._bounds_until_ns = 0
         if spot is not None:
             self._select_due = self._select_anew = False
 
     def _revalue(self, spot: float, now_ns: int) -> None:
-        totals = self.pricer.delta_and_gamma(self.legs, spot, now_ns)
+        totals = self.pricer.prices.delta_and_gamma(self.legs, spot, now_ns)
         if totals is None:
             self.net_delta = None
             return
@@ -215,11 +222,10 @@ class GammaStrategy:
         self.net_delta = net_delta if valid else None
         self._delta_known = self._delta_known or valid
 
-    def _stock(self, view: StrategyView, key: str) -> Decimal:
-        own = view.own_positions().get(key, Decimal(0))
+    def _count_shares(self, view: StrategyView, key: str) -> None:
+        self._own_shares = self._shares = float(view.own_positions().get(key, 0))
         if self._counts_outside(view):
-            own += view.outside_positions().get(key, Decimal(0))
-        return own
+            self._shares += float(view.outside_positions().get(key, 0))
 
     def _counts_outside(self, view: StrategyView) -> bool:
         asked = self.config.gates.strategy.structure.include_account_stock
@@ -280,7 +286,7 @@ class GammaStrategy:
         moved = 100.0 * abs(underlying.mid / float(last.fill_price) - 1.0)
         return moved >= self.config.gates.intent.hedge.min_price_move_pct
 
-    def _step(self, event: str, facts: Facts) -> None:
+    def _step(self, event: str, facts: Facts | None) -> None:
         to = TRADING.step(self.state, event, facts)
         if to is None:
             self.unexpected_events += 1
@@ -301,7 +307,7 @@ class GammaStrategy:
         return Decision(
             intent=intent,
             key=(dims, self.state, view.hedge_state),
-            explain=lambda: self._explain(view, underlying, dims, blocked),
+            explain=partial(explain, self._seen(view, underlying, dims, blocked)),
             legs=legs if legs != view.legs else None,
             hold=self._hold(view, underlying, dims) if intent is None and self.state in RESTING else None,
         )
@@ -406,55 +412,31 @@ class GammaStrategy:
 
     # --- what is told ------------------------------------------------------------------------
 
-    def _explain(
+    def describe(self, view: StrategyView) -> Callable[[], Mapping[str, Any]]:
+        """Look at the situation as it is now; what is returned tells of it, as ``Decision.explain`` does."""
+        underlying = view.quote(stock_key(view.symbol))
+        dims = self._dimensions(view, underlying)
+        return partial(explain, self._seen(view, underlying, dims, self._failing_terms(dims)))
+
+    def _seen(
         self, view: StrategyView, underlying: Quote | None, dims: Dimensions, blocked: tuple[str, ...]
-    ) -> Mapping[str, Any]:
-        key = stock_key(view.symbol)
-        totals = None
-        if underlying is not None:
-            totals = self.pricer.totals(self.legs, underlying.mid, view.now_ns)
-        return {
-            "trading_state": self.state,
-            "safe_cause": self.cause,
-            "hedge_state": view.hedge_state,
-            "dimensions": dims.words(),
-            "spot": None if underlying is None else underlying.mid,
-            "bid": None if underlying is None else underlying.bid,
-            "ask": None if underlying is None else underlying.ask,
-            "net_delta": self.net_delta,
-            "stock_position": int(view.own_positions().get(key, 0)),
-            "option_legs_count": len(self.legs),
-            "legs_left_out": [f"{key}: {why}" for key, why in self.selection.left_out],
-            "gamma": None if totals is None else totals.gamma,
-            "theta": None if totals is None else totals.theta,
-            "vega": None if totals is None else totals.vega,
-            "volatility_age_s": self.pricer.oldest_volatility_s(self.legs, view.now_ns),
-            "data_lag_ms": self.lag_ms,
-            "reasons": [self._reason(code, view, underlying) for code in blocked],
-        }
-
-    def _reason(self, code: str, view: StrategyView, underlying: Quote | None) -> str:
-        word = WORDS.get(code)
-        if word is None:
-            cause = f" ({', '.join(view.halts) or self.cause})" if code == SAFE and self.cause else ""
-            return f"state {code}{cause}"
-        facts = self._facts_behind(code, view, underlying)
-        return f"{code} {word}" + (f" {facts}" if facts else "")
-
-    def _facts_behind(self, code: str, view: StrategyView, underlying: Quote | None) -> str:
-        state = self.config.gates.state
-        if code in ("D0", "D1") and self.net_delta is not None:
-            limit = self.band.epsilon if code == "D0" else self.band.threshold
-            return f"net delta {self.net_delta:.1f} within ±{limit:g}"
-        if code == "L2" and underlying is not None:
-            return f"spread {underlying.spread_pct:.2f} % ≥ {state.liquidity.extreme_spread_pct:g} %"
-        if code == "M5":
-            since = (view.now_ns - (self._last_quote_ns or view.started_ns)) / NS
-            return f"last quote {since:.1f} s ago > {state.market.stale_ts_threshold_ms / 1000:g} s"
-        if code == "S2":
-            return f"lag {self.lag_ms:.0f} ms > {state.system.data_lag_threshold_ms:g} ms"
-        if code == "S3":
-            return ", ".join(view.halts)
-        if code[0] == "E":
-            return view.hedge_state
-        return ""
+    ) -> Seen:
+        return Seen(
+            view.now_ns,
+            self.state,
+            self.cause,
+            view.hedge_state,
+            dims,
+            underlying,
+            self.net_delta,
+            self._own_shares,
+            self.legs,
+            self.selection.left_out,
+            self.lag_ms,
+            self._last_quote_ns or view.started_ns,
+            view.halts if dims.system == "S3" else (),
+            blocked,
+            self.band,
+            self.config.gates.state,
+            self.pricer.prices,
+        )
