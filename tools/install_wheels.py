@@ -39,6 +39,16 @@ def run(*command: str | Path) -> None:
         raise SystemExit(status)
 
 
+def install_lowest(wheels: Path) -> None:
+    """Install the oldest direct dependencies that agree with each other and with the tests' own."""
+    # From the manifests: to uv a wheel's own dependencies aren't direct ones.
+    files = [ROOT / "tests/requirements.txt", *(source / "pyproject.toml" for source in sources())]
+    needs = [part for file in files for part in ("-r", file)]
+    extras = [part for extra in EXTRAS.values() for part in ("--extra", extra)]
+    lowest = (*UV, "install", "--upgrade", "--resolution", "lowest-direct", "--python", sys.executable)
+    run(*lowest, "--find-links", wheels, *extras, *needs)
+
+
 def main() -> None:
     """Build, install over what is there, fetch the dependencies, check that all agree."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -51,12 +61,11 @@ def main() -> None:
     wheels = sorted(options.wheels.glob("*.whl"))
     # First without dependencies: the same version number must not keep yesterday's wheel.
     run(*PIP, "install", "--force-reinstall", "--no-deps", *wheels)
-    wanted = [requirement(wheel) for wheel in wheels]
     if options.lowest:
-        run(*UV, "install", "--python", sys.executable, "--resolution", "lowest-direct", *wanted)
+        install_lowest(options.wheels)
     else:
-        run(*PIP, "install", *wanted)
-    run(*PIP, "check")
+        run(*PIP, "install", *(requirement(wheel) for wheel in wheels))
+    run(sys.executable, "-m", "pip", "check")
 
 
 if __name__ == "__main__":

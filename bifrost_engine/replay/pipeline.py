@@ -192,21 +192,20 @@ class Pipeline:
         """Carry out effects in order; operations are told of afterwards, so that no order waits for it."""
         operations = []
         for effect in effects:
-            kind = effect.__class__
-            if kind is Record:
+            if isinstance(effect, Record):
                 self._records.append(effect)
                 if effect.kind == "operation":
                     operations.append(effect)
                 elif effect.kind == "run":
                     self._run_id = effect.payload["run_id"]
-            elif kind is WakeAt:
+            elif isinstance(effect, WakeAt):
                 self._wake_at(effect.at_ns)
-            elif kind is Notice:
+            elif isinstance(effect, Notice):
                 getattr(self.log, effect.level)(effect.event, **effect.facts)
-            elif kind is StopHost:
+            elif isinstance(effect, StopHost):
                 self.on_stop(effect.reason)
             else:
-                await self._carriers[kind](effect)
+                await self._carriers[effect.__class__](effect)
         for record in operations:
             self.on_operation(record.payload)
         if len(self._records) >= FLUSH_AT:

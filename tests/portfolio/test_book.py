@@ -75,6 +75,17 @@ def test_a_revision_is_as_if_it_had_come_in_the_first_place(make_fill, data, tra
     assert corrected.apply(fills[index]).kind is ChangeKind.DUPLICATE
 
 
+@given(TRADES, st.lists(st.tuples(st.integers(0, 9), st.decimals(-1, 5, places=2)), max_size=6))
+def test_commissions_reported_later_are_as_if_they_had_come_with_the_fills(make_fill, trades, reports):
+    fills = fills_of(make_fill, trades)
+    book = book_of(fills)
+    for n, commission in reports:
+        index = n % len(fills)
+        book.report_commission(f"x{index}", commission, "USD")
+        fills[index] = evolve(fills[index], commission=commission)
+    assert book.digest_state() == book_of(fills).digest_state()
+
+
 @given(st.data(), TRADES)
 def test_a_bust_is_as_if_it_had_never_been(make_fill, data, trades):
     fills = fills_of(make_fill, trades)
@@ -113,6 +124,22 @@ def test_a_commission_replaces_the_one_before_and_is_never_added_to_it(make_fill
     assert book.report_commission("a", Decimal("0.35"), "USD").kind is ChangeKind.DUPLICATE
     assert book.positions[key].commission == {"USD": Decimal("0.35")}
     assert book.report_commission("unheard of", Decimal(1), "USD") is None
+
+
+def test_a_commission_in_another_currency_takes_the_first_ones_place(make_fill):
+    book, key = Book("s1"), INSTRUMENTS[0].key
+    book.apply(make_fill("a", 5, "10", commission="1.00"))
+    book.report_commission("a", Decimal("0.90"), "EUR")
+    assert book.positions[key].commission == {"EUR": Decimal("0.90")}
+
+
+def test_a_commission_of_a_busted_execution_is_kept_but_not_counted(make_fill):
+    book, key = Book("s1"), INSTRUMENTS[0].key
+    book.apply(make_fill("a", 5, "10", commission=None))
+    book.apply(make_fill("a", 0, "10", commission=None, revision=2))
+    book.report_commission("a", Decimal("0.90"), "USD")
+    assert book.positions[key].commission == {}
+    assert [fill.commission for fill in book.fills()] == [Decimal("0.90")]
 
 
 def test_a_revision_keeps_the_commission_unless_it_brings_one(make_fill):

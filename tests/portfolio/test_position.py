@@ -108,12 +108,16 @@ def test_every_value_is_rounded_once_to_ten_places_half_to_even():
 
 def test_amounts_of_thirty_digits_are_kept_whatever_the_callers_context():
     with localcontext(prec=6):
-        position = Position().book(Decimal("12345678.9"), Decimal("98765432.0123456789"), Decimal(100))
-        position = position.book(Decimal("-12345678.9"), Decimal("98765432.0123456789"), Decimal(100))
-    assert position.realized == 0
-    # 12345678.9 * 98765432.0123456789 * 100, by long multiplication
-    opened = Position().book(Decimal("12345678.9"), Decimal("98765432.0123456789"), Decimal(100))
-    assert opened.cost == Decimal(123456789 * 987654320123456789 * 10) / 10**10
+        opened = Position().book(Decimal("12345678.9"), Decimal("98765432.0123456789"), Decimal(100))
+        closed = opened.book(Decimal("-2345678.9"), Decimal("98765433.0123456789"), Decimal(100))
+        average = opened.average_price(Decimal(100))
+        gain = closed.unrealized(Decimal("98765434.0123456789"), Decimal(100))
+    # 12345678.9 * 98765432.0123456789 * 100, in whole numbers
+    assert opened.cost == Decimal(123456789 * 987654320123456789).scaleb(-9)
+    assert average == Decimal("98765432.0123456789")
+    assert closed.quantity == 10_000_000
+    assert closed.realized == Decimal("234567890")  # 2345678.9 * 1 * 100
+    assert gain == 2_000_000_000  # 10000000 * 2 * 100
 
 
 def test_nothing_traded_changes_nothing():

@@ -1,0 +1,105 @@
+"""What a day's result of the options was made of: delta, gamma, theta, and what is left over.
+
+Between two recorded decisions the options' value moved by about
+δ·ΔS + ½·Γ·ΔS² + Θ·Δt, with δ as it was at the first and Γ, Θ as averages of both.
+What the marks moved beyond that is named as such, not spread over the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from attrs import frozen
+
+from bifrost_engine.domain.record import Record
+
+NS_PER_YEAR = 365 * 86_400 * 1_000_000_000
+
+
+class Sample(NamedTuple):
+    """The situation at one time; delta and gamma of the options in shares and shares per USD."""
+
+    ts_ns: int
+    spot: float
+    delta: float
+    gamma: float
+    theta: float
+
+
+@frozen
+class Moves:
+    """Parts of the options' result, quote currency.
+
+    delta  what the options' delta earned on the moves, before any stock against it
+    """
+
+    delta: float = 0.0
+    gamma: float = 0.0
+    theta: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Their sum."""
+        return self.delta + self.gamma + self.theta
+
+
+def sample(ts_ns: int, facts: Mapping[str, Any]) -> Sample | None:
+    """Return the sample in a decision's facts, or in a snapshot; None while greeks or spot are missing."""
+    names = ("spot", "net_delta", "gamma", "theta")
+    if any(facts.get(name) is None for name in names):
+        return None
+    spot, net_delta, gamma, theta = (float(facts[name]) for name in names)
+    return Sample(ts_ns, spot, net_delta - float(facts["stock_position"]), gamma, theta)
+
+
+def day_samples(records: Iterable[Record], strategy_id: str) -> list[Sample]:
+    """Return the samples of a strategy since the last trading day began, oldest first."""
+    found: list[Sample] = []
+    for record in records:
+        if record.kind == "day":
+            found = []
+        elif record.kind == "signal" and record.strategy_id == strategy_id and "facts" in record.payload:
+            made = sample(record.ts_ns, record.payload["facts"])
+            if made is not None:
+                found.append(made)
+    return found
+
+
+def moves(samples: Iterable[Sample]) -> Moves:
+    """Return what the samples explain of the options' result."""
+    delta = gamma = theta = 0.0
+    before: Sample | None = None
+    for now in samples:
+        if before is not None:
+            move, years = now.spot - before.spot, (now.ts_ns - before.ts_ns) / NS_PER_YEAR
+            delta += before.delta * move
+            gamma += 0.5 * 0.5 * (before.gamma + now.gamma) * move * move
+            theta += 0.5 * (before.theta + now.theta) * years
+        before = now
+    return Moves(delta, gamma, theta)
+
+
+def slippage(records: Iterable[Record], strategy_id: str) -> float:
+    """Return what a strategy's fills of the last trading day lost to the mids they were decided at.
+
+    Quote currency, positive is a cost: the spread, and what the market moved meanwhile.
+    """
+    mids: dict[str, float] = {}
+    decided: dict[int, float] = {}
+    cost = 0.0
+    for record in records:
+        payload = record.payload
+        if record.kind == "day":
+            cost = 0.0
+        elif record.kind == "decision" and payload["ref_price"] is not None:
+            decided[record.jseq] = float(payload["ref_price"])
+        elif record.kind == "order_event" and payload["event"] == "SUBMIT" and record.client_order_id:
+            mid = decided.get(payload["order"]["decision_jseq"])
+            if mid is not None:
+                mids[record.client_order_id] = mid
+        elif record.kind == "fill" and record.strategy_id == strategy_id and record.client_order_id in mids:
+            sign = 1.0 if payload["side"] == "BUY" else -1.0
+            away = float(payload["price"]) - mids[record.client_order_id]
+            cost += sign * away * float(payload["quantity"]) * float(payload["multiplier"])
+    return cost
