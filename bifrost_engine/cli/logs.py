@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -24,11 +24,13 @@ def configure(
     event_time  returns the market's time, which then stands in each line; empty for none
     """
 
-    def in_event_time(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    def in_event_time(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         at = event_time()
         return {"event_time": at, **event} if at else event
 
-    renderer = structlog.processors.JSONRenderer(default=str) if as_json else _Line()
+    renderer: Callable[[Any, str, MutableMapping[str, Any]], str | bytes] = (
+        structlog.processors.JSONRenderer(default=str) if as_json else _Line()
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -48,7 +50,7 @@ def configure(
 class _Line:
     """Time (the market's where it has its own), level, event, then what is known, as it reads."""
 
-    def __call__(self, _logger: Any, _method: str, event: dict[str, Any]) -> str:
+    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
         level, name, wall = event.pop("level"), event.pop("event"), event.pop("timestamp")
         time = event.pop("event_time", f"{wall[:23]}Z")
         trace = event.pop("exception", None)
@@ -58,5 +60,7 @@ class _Line:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{'; '.join(map(str, value))}]"
     text = f"{value:.10g}" if isinstance(value, float) else str(value)
     return f"'{text}'" if " " in text else text

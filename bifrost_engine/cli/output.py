@@ -6,23 +6,26 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from io import StringIO
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 UNBROKEN = 10_000
 STYLES = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
 
 
-def console() -> Console:
-    """Return a console on standard output, as wide as it likes where that is no terminal."""
+def show(renderable: Any) -> None:
+    """Print a table or text: as wide as the terminal, or unbroken and plain where there is none."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else UNBROKEN
-    return Console(width=width, highlight=False, soft_wrap=False)
+    if sys.stdout.isatty():
+        Console(highlight=False).print(renderable)
+        return
+    console = Console(width=UNBROKEN, highlight=False, color_system=None, file=StringIO())
+    with console.capture() as capture:
+        console.print(renderable)
+    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def print_json(value: Any) -> None:
@@ -52,7 +55,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Se
     for row in rows:
         cells = ["" if value is None else str(value) for value in row]
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
-    console().print(table)
+    show(table)
 
 
 def number(value: Any, form: str = "g", missing: str = "–") -> str:
@@ -63,3 +66,16 @@ def number(value: Any, form: str = "g", missing: str = "–") -> str:
 def signed_money(value: Any) -> str:
     """Return an amount with its sign and two decimals, ``–`` for None."""
     return number(value, "+,.2f")
+
+
+def print_pairs(rows: Iterable[tuple[str, Any]]) -> None:
+    """Print names, each with its value."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(Text(name), value if isinstance(value, Text) else Text(str(value)))
+    show(table)

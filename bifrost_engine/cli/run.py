@@ -58,7 +58,7 @@ class Speed(click.ParamType[float | None]):
     help="Least level that is logged.",
 )
 @click.pass_context
-def command(ctx: click.Context, json_logs: bool, log_level: str, **given: Any) -> None:
+def command(ctx: click.Context, /, json_logs: bool, log_level: str, **given: Any) -> None:
     """Run the daemon: hedge until stopped.
 
     On a terminal it shows a live status, elsewhere plain log lines. The market's time

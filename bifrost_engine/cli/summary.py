@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bifrost_engine.cli.output import console, number, signed_money
+from bifrost_engine.cli.output import number, print_pairs, signed_money
 from bifrost_engine.cli.times import show_length, show_time
 from bifrost_engine.daemon.summary import DayParts, RunSummary
 
@@ -17,18 +17,9 @@ UNEXPLAINED = "not explained by them (implied volatility, marks, higher orders)"
 
 def print_summary(summary: RunSummary, zone: ZoneInfo) -> None:
     """Print what a run came to."""
-    from rich.table import Table
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column()
-    for name, value in _facts(summary, zone):
-        table.add_row(name, value)
+    print_pairs(_facts(summary, zone))
     for day in summary.days:
-        table.add_row("", "")
-        for name, value in day_rows(day):
-            table.add_row(name, value)
-    console().print(table)
+        print_pairs([("", ""), *day_rows(day)])
 
 
 def _facts(summary: RunSummary, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
@@ -73,9 +64,11 @@ def next_steps(config: Path | None, folder: Path) -> str:
     option = "" if config is None else f" --config {config}"
     return "\n".join(
         (
-            f"state    {folder}",
-            f"orders   bifrost explain{option}            why each was sent; --longest-quiet: why none was",
-            f"rows     bifrost ops{option}                every intent, order, fill and command",
+            "",
+            f"state kept in {folder}; look at it with",
+            f"  bifrost explain{option}                    the last orders, and why each was sent",
+            f"  bifrost explain --longest-quiet{option}    the longest time without one, and why",
+            f"  bifrost ops{option}                        every intent, order, fill and command",
         )
     )
 

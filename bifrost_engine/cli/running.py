@@ -1,0 +1,148 @@
+"""A run of the daemon as its command line sees it: what is said before, shown meanwhile and told after."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from bifrost_engine.cli.logs import configure
+from bifrost_engine.cli.summary import next_steps, print_summary
+from bifrost_engine.cli.times import show_time
+from bifrost_engine.daemon.assemble import RunOptions, load_config
+from bifrost_engine.daemon.host import Daemon
+from bifrost_engine.daemon.instance import Instance
+from bifrost_engine.daemon.summary import RunSummary, summarize
+
+if TYPE_CHECKING:
+    from bifrost_engine.cli.display import Display
+    from bifrost_engine.cli.run import EarlyStop
+
+
+class Run:
+    """One run from its options to its summary.
+
+    live  whether to draw a display; None: on a terminal, unless JSON lines are asked for
+    """
+
+    def __init__(
+        self, options: RunOptions, *, as_json: bool = False, log_level: str = "info", live: bool | None = None
+    ) -> None:
+        self.options = options
+        self.as_json = as_json
+        self.log_level = log_level
+        self.loaded = load_config(options, os.environ)
+        self.zone = ZoneInfo(self.loaded.config.portfolio.roll_tz)
+        self.live = sys.stdout.isatty() and not as_json if live is None else live
+        self.daemon: Daemon | None = None
+        self.summary: RunSummary | None = None
+
+    def execute(self, stop: EarlyStop) -> int:
+        """Run until stopped, tell what came of it, return the exit code."""
+        with ExitStack() as stack:
+            file = None
+            if self.live:
+                file = stack.enter_context(self._log_file().open("a", buffering=1))
+            log = configure(self.as_json, self.log_level, file, self._event_time)
+            self.daemon = Daemon(self.loaded, self.options, os.environ, log)
+            for line in self.header():
+                self._say(line)
+            for warning in self.loaded.warnings:
+                log.warning(warning)
+            display = stack.enter_context(self._display()) if self.live else None
+            self.daemon.display = display
+            stop.daemon = self.daemon
+            asyncio.run(self._main(self.daemon, display, log))
+        self._tell()
+        return 0
+
+    async def _main(self, daemon: Daemon, display: Display | None, log: Any) -> None:
+        finding = asyncio.create_task(self._find_address(display, log))
+        try:
+            await daemon.run()
+        finally:
+            finding.cancel()
+
+    async def _find_address(self, display: Display | None, log: Any) -> None:
+        """Find the database's address, which takes a connection, and show it."""
+        if not self.loaded.config.sinks:
+            return
+        address = await asyncio.to_thread(self.instance.address)
+        if display is not None:
+            display.address = address
+        elif address:
+            log.info("database", psql=address)
+
+    @property
+    def instance(self) -> Instance:
+        """The instance that runs."""
+        assert self.daemon is not None
+        return Instance(config=self.loaded.config, folder=self.daemon.folder, zone=self.zone)
+
+    def _event_time(self) -> str:
+        engine = getattr(self.daemon, "engine", None)
+        if engine is None or not self.is_event_time():
+            return ""
+        return show_time(engine.core.now_ns, self.zone, "%Y-%m-%d %H:%M:%S")
+
+    def is_event_time(self) -> bool:
+        """Whether the feed brings its own time."""
+        from bifrost_engine.plugins import load
+
+        return hasattr(load("feeds", self.loaded.config.feed_name.partition(":")[0]), "read_quotes")
+
+    def pace(self) -> str:
+        """Return how event time passes, in words."""
+        if not self.is_event_time():
+            return "real time"
+        return "as fast as it goes" if self.options.speed is None else f"speed {self.options.speed:g}"
+
+    def header(self) -> list[str]:
+        """Return what is run and where, and how to look at it from elsewhere."""
+        assert self.daemon is not None
+        config = self.loaded.config
+        names = ", ".join(f"{s.id} on {s.symbol}" for s in config.strategies)
+        option = f" --config {self.options.config_path}" if self.options.config_path else ""
+        lines = [
+            f"bifrost runs {names}: broker {config.broker}, feed {config.feed_name}, {self.pace()}",
+            f"  state     {self.daemon.folder}",
+            f"  database  {self._sinks_in_words()}",
+            f"  watch     bifrost status{option}      stop: Ctrl-C, or bifrost control stop{option}",
+        ]
+        if self.live:
+            lines.append(f"  log       {self._log_file()}")
+        return lines
+
+    def _sinks_in_words(self) -> str:
+        sinks = self.loaded.config.sinks
+        return (
+            f"{', '.join(sinks)}; its address follows" if sinks else "none; bifrost status reads the journal"
+        )
+
+    def _say(self, line: str) -> None:
+        click.echo(line, err=self.as_json)
+
+    def _log_file(self) -> Any:
+        from bifrost_engine.daemon.assemble import instance_folder
+
+        folder = instance_folder(self.loaded.config, os.environ)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / "bifrost.log"
+
+    def _display(self) -> Display:
+        from bifrost_engine.cli.display import Display
+
+        return Display(self.zone, self.pace(), str(self._log_file()))
+
+    def _tell(self) -> None:
+        assert self.daemon is not None
+        self.summary = summarize(self.daemon)
+        if not self.as_json:
+            click.echo()
+            print_summary(self.summary, self.zone)
+            click.echo(next_steps(self.options.config_path, self.daemon.folder))
