@@ -12,6 +12,8 @@ from bifrost_engine.config.strategy import StructureConfig
 from bifrost_engine.domain.contract import Contract, Right, SecType
 from bifrost_engine.domain.view import StrategyView
 
+NO_QUOTE = "no quote of the underlying yet"
+
 
 class Leg(NamedTuple):
     """A managed option with the numbers that its greeks need.
@@ -72,7 +74,7 @@ def _why_not(
     if not structure.min_dte <= days <= structure.max_dte:
         return f"{days} days to expiry, outside {structure.min_dte}–{structure.max_dte}"
     if spot is None:
-        return "no quote of the underlying yet"
+        return NO_QUOTE
     away = abs(float(contract.strike) / spot - 1.0)
     if away > structure.atm_band_pct:
         return f"strike {100 * away:.1f} % from the spot, beyond {100 * structure.atm_band_pct:g} %"

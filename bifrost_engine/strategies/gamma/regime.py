@@ -73,9 +73,10 @@ class Regime:
         self.mids = deque(maxlen=self.limits.vol_window_min)
 
     def see(self, ts_ns: int, mid: float) -> None:
-        """Take a good mid; minutes before its own are complete."""
+        """Take a good mid; minutes before its own are complete, and for those it comes too late."""
         self.roll(ts_ns)
-        self.last_mid = mid
+        if ts_ns // MINUTE_NS == self.minute:
+            self.last_mid = mid
 
     def open_session(self, open_ns: int) -> None:
         """Note that a new session has begun: the last mid is the previous session's close."""

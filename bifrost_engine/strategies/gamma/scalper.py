@@ -14,7 +14,7 @@ from typing import Any
 from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain.contract import stock_key
 from bifrost_engine.domain.decision import Beat, Decision, Hold, Intent
-from bifrost_engine.domain.order import OrderType, Side
+from bifrost_engine.domain.order import OrderType, Purpose, Side
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.domain.session import Session
 from bifrost_engine.domain.view import OrderUpdate, StrategyView
@@ -31,13 +31,14 @@ from bifrost_engine.strategies.gamma.dimensions import (
     system_dimension,
 )
 from bifrost_engine.strategies.gamma.holds import Bounds, bounds_of, hold_range
-from bifrost_engine.strategies.gamma.legs import Leg, Selection, make_legs, select
+from bifrost_engine.strategies.gamma.legs import NO_QUOTE, Leg, Selection, make_legs, select
 from bifrost_engine.strategies.gamma.pricer import Pricer
 from bifrost_engine.strategies.gamma.regime import MINUTE_NS, Regime
 from bifrost_engine.strategies.gamma.story import Seen, explain
 from bifrost_engine.strategies.gamma.trading import (
     BOOT,
     CAUSES,
+    HALTS,
     HEDGING,
     NEED_HEDGE,
     RESTING,
@@ -77,7 +78,7 @@ class GammaStrategy:
         self._good_since_ns: int | None = None
         self._last_quote_ns: int | None = None
         self._delta_known = False
-        self._gamma = 0.0
+        self._option_delta = self._gamma = 0.0
         self._now_session: Session | None = None
         self._shares = self._own_shares = 0.0
         self._weights: tuple[float, ...] = ()
@@ -90,8 +91,8 @@ class GammaStrategy:
     def reconfigure(self, config: StrategyConfig) -> None:
         """Take new settings; a changed ``structure`` selects the legs anew."""
         old: StrategyConfig | None = getattr(self, "config", None)
+        self.pricer = Pricer(config.greeks)  # refuses what it can't do before anything changes
         self.config = config
-        self.pricer = Pricer(config.greeks)
         delta, market = config.gates.state.delta, config.gates.state.market
         self.band = DeltaBand(
             delta.epsilon_band,
@@ -137,7 +138,9 @@ class GammaStrategy:
         return self._decide(view, underlying, tick=False)
 
     def on_order(self, update: OrderUpdate, view: StrategyView) -> None:
-        """Follow the hedge in flight."""
+        """Follow the hedge in flight; an operator's flatten isn't one."""
+        if update.order.purpose is not Purpose.HEDGE:
+            return
         events = ["target_emitted"] if update.happened == "SUBMIT" else []
         events += [HEDGE_ENDS[state] for state in update.hedge_states if state in HEDGE_ENDS]
         for event in events:
@@ -156,20 +159,28 @@ class GammaStrategy:
             return None
         return self.pricer.prices.price(leg, underlying.mid, view.now_ns)
 
+    def shares_wanted(self, view: StrategyView) -> Decimal | None:
+        """Return the shares to buy (below 0: to sell) for a net delta of 0; None without greeks."""
+        if self.net_delta is None:
+            return None
+        return Decimal(round(-self._option_delta)) - self._stock(view, stock_key(view.symbol))
+
     # --- what is seen ------------------------------------------------------------------------
 
     def _watch_market(self, view: StrategyView, key: str, underlying: Quote | None) -> None:
         session = self._now_session = view.session()
+        # Quotes that changed nothing may have come since the last call; the last of them is ``previous``.
         previous = view.previous_quote(key)
-        if previous is not None and self._counts(previous, session):
+        if previous is not None and self._counts(previous):
             self.regime.see(previous.ts_ns, previous.mid)
         if session is not None and session is not self._session:
             self._open_session(session)
         now_ns = view.now_ns
-        if underlying is not None:
-            self._last_quote_ns = underlying.ts_ns
-            if self._counts(underlying, session):
-                self.regime.see(underlying.ts_ns, underlying.mid)
+        last = underlying or previous
+        if last is not None:
+            self._last_quote_ns = last.ts_ns
+        if underlying is not None and self._counts(underlying):
+            self.regime.see(underlying.ts_ns, underlying.mid)
         self.regime.roll(now_ns)
         positions, options = view.positions_version(), view.options_version()
         if positions != self._positions_version:
@@ -183,9 +194,11 @@ class GammaStrategy:
         ):
             self._options_version = options
             self._choose_legs(view, underlying)
-        # Without a quote the last good greeks stay.
         if underlying is not None:
             self._revalue(underlying.mid, now_ns)
+        elif previous is not None:
+            # Without a quote the last good greeks stay.
+            self._revalue(previous.mid, previous.event_ns)
 
     def _open_session(self, session: Session) -> None:
         if session != self._session:
@@ -193,9 +206,10 @@ class GammaStrategy:
             self._select_due = True
         self._session = session
 
-    def _counts(self, quote: Quote, session: Session | None) -> bool:
+    def _counts(self, quote: Quote) -> bool:
         if not self._rth_only:
             return True
+        session = self._session
         return session is not None and session.open_ns <= quote.ts_ns < session.close_ns
 
     def _choose_legs(self, view: StrategyView, underlying: Quote | None) -> None:
@@ -208,24 +222,30 @@ class GammaStrategy:
         self._weights = tuple(leg.weight for leg in self.legs)
         self._next_expiry_ns = min((leg.expiry_ns for leg in self.legs), default=FAR)
         self._bounds_until_ns = 0
-        if spot is not None:
-            self._select_due = self._select_anew = False
+        self._select_anew = self._select_anew and spot is None
+        unjudged = any(reason == NO_QUOTE for _, reason in self.selection.left_out)
+        self._select_due = spot is None and (self._select_anew or unjudged)
 
     def _revalue(self, spot: float, now_ns: int) -> None:
         totals = self.pricer.prices.delta_and_gamma(self.legs, spot, now_ns)
         if totals is None:
             self.net_delta = None
             return
-        delta, self._gamma = totals
-        net_delta = delta + self._shares
+        self._option_delta, self._gamma = totals
+        net_delta = self._option_delta + self._shares
         valid = sensible(net_delta, self._gamma)
         self.net_delta = net_delta if valid else None
         self._delta_known = self._delta_known or valid
 
     def _count_shares(self, view: StrategyView, key: str) -> None:
-        self._own_shares = self._shares = float(view.own_positions().get(key, 0))
+        self._own_shares = float(view.own_positions().get(key, 0))
+        self._shares = float(self._stock(view, key))
+
+    def _stock(self, view: StrategyView, key: str) -> Decimal:
+        stock = view.own_positions().get(key, Decimal(0))
         if self._counts_outside(view):
-            self._shares += float(view.outside_positions().get(key, 0))
+            stock += view.outside_positions().get(key, Decimal(0))
+        return stock
 
     def _counts_outside(self, view: StrategyView) -> bool:
         asked = self.config.gates.strategy.structure.include_account_stock
@@ -273,7 +293,8 @@ class GammaStrategy:
             retry_allowed=not halted and self._count_left(view),
             broker_up=up,
             recovered=good_since is not None and now_ns - good_since >= self._recovery_ns,
-            cause_passes=CAUSES.get(self.cause, 1) == 1,
+            # An operator lifts a halt, or the rule that ends it; then its cause is gone, too.
+            cause_passes=CAUSES.get(self.cause, 1) == 1 or (self.cause in HALTS and not halted),
         )
 
     def _count_left(self, view: StrategyView) -> bool:
@@ -360,8 +381,7 @@ class GammaStrategy:
         return known
 
     def _intent(self, view: StrategyView, dims: Dimensions) -> Intent | None:
-        assert self.net_delta is not None
-        need = round(-self.net_delta)
+        need = self.shares_wanted(view)
         if not need:
             return None
         order = self.config.order
@@ -369,7 +389,7 @@ class GammaStrategy:
         return Intent(
             contract_key=stock_key(view.symbol),
             side=Side.BUY if need > 0 else Side.SELL,
-            quantity=Decimal(abs(need)),
+            quantity=abs(need),
             order_type=OrderType.LIMIT if resting else OrderType.MARKET,
             limit_offset_ticks=order.limit_offset_ticks if resting else 0,
             force=dims.deviation == "D3",

@@ -112,3 +112,5 @@ CAUSES = {
     "shutdown": 4,
 }
 """Event that led to SAFE → its gravity; 1 ends by itself, the graver one counts."""
+HALTS = ("risk_halt", "strategy_raised")
+"""Causes that last as long as a halt does."""
