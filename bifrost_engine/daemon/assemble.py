@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import define, frozen
+from attrs import frozen
 
 from bifrost_engine.config.loader import LoadedConfig, Override, find_config, load
 from bifrost_engine.config.schema import Config
@@ -102,19 +102,56 @@ def instance_folder(config: Config, environ: Mapping[str, str]) -> Path:
     return Path(chosen).expanduser().absolute() / config.daemon.instance
 
 
-@define
 class Assembly:
-    """The parts of one run, made but not started.
+    """The plugins of one run: the sinks first, since they may hold settings for the others.
 
     broker_config  the broker's section; its ``account`` names the journal
+    slots          one for each strategy
     """
 
-    config: Config
-    folder: Path
-    plugins: PluginSet
-    broker_config: Any
-    slots: list[Slot]
-    log: Any
+    def __init__(
+        self, config: Config, folder: Path, clock: Clock, emit: Callable[[Any], None], log: Any
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self.log = log
+        self.plugins = PluginSet()
+        self.broker_config: Any = None
+        self.slots: list[Slot] = []
+        self._clock = clock
+        self._emit = emit
+
+    def start_sinks(self) -> None:
+        """Make the sinks. Raises ConfigError or PluginError for one that can't be used."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for sink in self.config.sinks:
+            self._start("sinks", sink, self.config.status.get(sink))
+
+    def start_rest(self, config: Config) -> None:
+        """Make broker, feed and strategies. Raises ConfigError or PluginError likewise."""
+        self.config = config
+        self.broker_config = self._start("brokers", config.broker, config.sections.get(config.broker))
+        feed, _, argument = config.feed_name.partition(":")
+        section = config.sections.get(feed)
+        self._start("feeds", feed, {**(section or {}), "path": argument} if argument else section)
+        self.slots = [
+            make_slot(strategy, self.plugins, self._context(strategy.id)) for strategy in config.strategies
+        ]
+
+    def _start(self, kind: str, name: str, raw: Any) -> Any:
+        value = section_value(kind, name, raw)
+        self.plugins.start(kind, name, value, self._context(name))
+        return value
+
+    def _context(self, name: str) -> PluginContext:
+        return PluginContext(
+            name=name,
+            log=self.log.bind(plugin=name),
+            clock=self._clock,
+            state_dir=self.folder,
+            emit=self._emit,
+            seed=seed_of(self.config),
+        )
 
     def guard(self, key: str) -> Guard:
         """Return a fresh guard for a plugin."""
@@ -129,37 +166,6 @@ class Assembly:
     def account(self) -> str:
         """The broker's account, or ``default`` where the configuration doesn't name it."""
         return getattr(self.broker_config, "account", "") or "default"
-
-
-def assemble(config: Config, folder: Path, clock: Clock, emit: Callable[[Any], None], log: Any) -> Assembly:
-    """Make the plugins of a run.
-
-    Raises ConfigError or PluginError for all that doesn't fit together.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    plugins = PluginSet()
-
-    def context(name: str) -> PluginContext:
-        return PluginContext(
-            name=name,
-            log=log.bind(plugin=name),
-            clock=clock,
-            state_dir=folder,
-            emit=emit,
-            seed=seed_of(config),
-        )
-
-    broker_config = section_value("brokers", config.broker, config.sections.get(config.broker))
-    plugins.start("brokers", config.broker, broker_config, context(config.broker))
-    feed, _, argument = config.feed_name.partition(":")
-    feed_section = config.sections.get(feed)
-    if argument:
-        feed_section = {**(feed_section or {}), "path": argument}
-    plugins.start("feeds", feed, section_value("feeds", feed, feed_section), context(feed))
-    for sink in config.sinks:
-        plugins.start("sinks", sink, section_value("sinks", sink, config.status.get(sink)), context(sink))
-    slots = [make_slot(strategy, plugins, context(strategy.id)) for strategy in config.strategies]
-    return Assembly(config, folder, plugins, broker_config, slots, log)
 
 
 def make_slot(strategy: StrategyConfig, plugins: PluginSet, context: PluginContext) -> Slot:

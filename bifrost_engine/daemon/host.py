@@ -23,7 +23,14 @@ from bifrost_engine.calendar import ExchangeSessions
 from bifrost_engine.clock import EventClock
 from bifrost_engine.config.loader import LoadedConfig
 from bifrost_engine.config.plain import to_plain
-from bifrost_engine.daemon.assemble import RunOptions, assemble, instance_folder, seed_of, set_aside
+from bifrost_engine.daemon.assemble import (
+    Assembly,
+    RunOptions,
+    instance_folder,
+    load_config,
+    seed_of,
+    set_aside,
+)
 from bifrost_engine.daemon.local_control import LocalControl
 from bifrost_engine.daemon.pace import Paced
 from bifrost_engine.daemon.reload import FileWatch
@@ -37,7 +44,7 @@ from bifrost_engine.domain.effects import Subscribe
 from bifrost_engine.domain.events import Commanded, Connecting, FlagsPolled, Started, Stopped
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.engine import Engine
-from bifrost_engine.errors import ConfigError
+from bifrost_engine.errors import ConfigError, LockHeld
 from bifrost_engine.hookspecs import Clock
 from bifrost_engine.journal import Journal, new_journal_id
 from bifrost_engine.replay.drive import FAR, Drive
@@ -90,6 +97,8 @@ class Daemon:
         self.recent: deque[Mapping[str, Any]] = deque(maxlen=RECENT)
         self._drive: Drive | None = None
         self._stop_early = ""
+        self._early: list[Any] = []
+        self.lock_lost: LockHeld | None = None
         self._environ = environ
         self._stop_deadline_s: float | None = None
         self._stopped_ns: int | None = None
@@ -106,11 +115,13 @@ class Daemon:
         """
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
-        early: list[Any] = []
         event_clock = EventClock()
         is_event_time = self._is_event_time()
         self.clock: Clock = event_clock if is_event_time else WallClock(self._loop, self.log)
-        self.parts = assemble(self.config, self.folder, self.clock, self._emitter(early), self.log)
+        self.parts = Assembly(self.config, self.folder, self.clock, self._emit, self.log)
+        self.parts.start_sinks()
+        await self._load_settings()
+        self.parts.start_rest(self.config)
         account = self.parts.account
         self.journal = self._open_journal(account)
         if self.options.fresh and self.journal.last_jseq:
@@ -123,10 +134,14 @@ class Daemon:
             await self._run_locked(account, event_clock if is_event_time else None)
         finally:
             self.journal.close()
+        if self.lock_lost is not None:
+            raise self.lock_lost
 
     async def _run_locked(self, account: str, event_clock: EventClock | None) -> None:
-        self._check_pair()
         self._make_pipeline(account)
+        self._check_pair()
+        for event in self._early:
+            self.pipeline.emit(event)
         quotes, resume_ns = self._quotes(event_clock)
         self._start_sinks()
         try:
@@ -150,17 +165,30 @@ class Daemon:
         feed = self.config.feed_name.partition(":")[0]
         return hasattr(load("feeds", feed), "read_quotes")
 
-    def _emitter(self, early: list[Any]) -> Callable[[Any], None]:
-        """Return what plugins report through; it is there before the pipeline is."""
+    def _emit(self, event: Any) -> None:
+        """Take a plugin's report; the first ones may come before there is a pipeline."""
+        pipeline = getattr(self, "pipeline", None)
+        if pipeline is None:
+            self._early.append(event)
+        else:
+            pipeline.emit(event)
 
-        def emit(event: Any) -> None:
-            pipeline = getattr(self, "pipeline", None)
-            if pipeline is None:
-                early.append(event)
-            else:
-                pipeline.emit(event)
+    async def _load_settings(self) -> None:
+        """Ask the sinks for saved settings, which also takes a database's lock; use them as told.
 
-        return emit
+        Raises LockHeld if another daemon works on a sink's database.
+        """
+        for key, load_settings in self.parts.plugins.implementations("load_settings", "sinks"):
+            try:
+                saved = await asyncio.to_thread(load_settings)
+            except LockHeld:
+                raise
+            except Exception as error:  # noqa: BLE001 - without its settings the file's are used
+                self.log.warning("no settings from the sink", plugin=key, error=str(error))
+                continue
+            if saved:
+                self.loaded = load_config(self.options, self._environ, database=saved)
+                self.config = self.loaded.config
 
     def _new_engine_id(self) -> str:
         if self.config.broker == "paper":
@@ -171,17 +199,16 @@ class Daemon:
         """Refuse to go on with a journal without the broker's record, or the other way round."""
         plugin = self.parts.plugins.plugin("brokers", self.config.broker)
         has_record = getattr(plugin, "record_exists", None)
-        has_journal = self.journal.last_jseq > 0
-        if has_record is not None and has_record != has_journal:
-            there, away = (
-                ("the journal", "the broker's record")
-                if has_journal
-                else ("the broker's record", "the journal")
-            )
-            raise ConfigError(
-                f"{self.folder}: {there} is there without {away}; restore it, "
-                "or begin anew with 'bifrost run --fresh', which sets both aside"
-            )
+        if has_record is False and self.engine.core.state.opened:
+            there, away = "the journal", "the broker's record"
+        elif has_record and not self.journal.last_jseq:
+            there, away = "the broker's record", "the journal"
+        else:
+            return
+        raise ConfigError(
+            f"{self.folder}: {there} is there without {away}; restore it, "
+            "or begin anew with 'bifrost run --fresh', which sets both aside"
+        )
 
     def _make_pipeline(self, account: str) -> None:
         records = list(self.journal.records())
@@ -261,12 +288,16 @@ class Daemon:
 
     def _start_sinks(self) -> None:
         for name in self.config.sinks:
+            if getattr(self.parts.plugins.plugin("sinks", name), "configured", True) is False:
+                self.log.warning("sink left out: nothing says where it writes", sink=name)
+                continue
             sink = SinkThread(
                 name,
                 self.parts.hooks("sinks", name, *SINK_HOOKS),
                 self.parts.guard(f"sinks:{name}"),
                 self.journal.path,
                 self._on_control,
+                self._on_lock_lost,
             )
             self.sinks.append(sink)
             sink.start()
@@ -431,6 +462,11 @@ class Daemon:
     def quotes_read(self) -> int:
         """Quotes that a run in event time has taken so far."""
         return 0 if self._drive is None else self._drive.quotes
+
+    def _on_lock_lost(self, error: LockHeld) -> None:
+        """Stop: another daemon has taken over; called from a sink's thread."""
+        self.lock_lost = error
+        self._loop.call_soon_threadsafe(self.request_stop, "another daemon holds the database's lock")
 
     async def _ask_stop(self, why: str) -> None:
         self.request_stop(why)

@@ -19,7 +19,7 @@ from typing import Any
 from bifrost_engine.domain.audit import AuditAck, AuditBatch, AuditRow
 from bifrost_engine.domain.control import ControlState
 from bifrost_engine.domain.rows import with_numbers
-from bifrost_engine.errors import SinkRejected, SinkUnavailable
+from bifrost_engine.errors import LockHeld, SinkRejected, SinkUnavailable
 from bifrost_engine.guard import Guard
 from bifrost_engine.journal.reader import JournalReader
 
@@ -65,6 +65,7 @@ class SinkThread(Thread):
         guard: Guard,
         journal: Path,
         on_control: Callable[[str, ControlState], None],
+        on_lock_lost: Callable[[LockHeld], None] = lambda _error: None,
     ) -> None:
         super().__init__(name=f"sink-{name}", daemon=True)
         self.sink_name = name
@@ -78,6 +79,7 @@ class SinkThread(Thread):
         self._asked_cursor = False
         self._at = 0
         self._on_control = on_control
+        self._on_lock_lost = on_lock_lost
         self._state: dict[tuple[str, str], Any] = {}
         self._lock = Lock()
         self._wake = Flag()
@@ -187,7 +189,7 @@ class SinkThread(Thread):
     def _write_state(self) -> None:
         with self._lock:
             pending, self._state = self._state, {}
-        for (hook, key), value in pending.items():
+        for (hook, _key), value in pending.items():
             arguments = (value, False) if hook == "write_snapshot" else (value,)
             if not self._call(hook, *arguments):
                 with self._lock:
@@ -204,6 +206,8 @@ class SinkThread(Thread):
                 raise TypeError(f"poll_control returned {type(answer).__name__}, expected ControlState")
         except SinkUnavailable:
             self.counters["poll_failed"] += 1
+        except LockHeld as error:
+            self._failed("poll_control", error)
         except Exception as error:  # noqa: BLE001 - the flags that were seen last hold
             self.counters["poll_failed"] += 1
             self._guard.note("poll_control", error)
@@ -222,6 +226,8 @@ class SinkThread(Thread):
 
     def _failed(self, hook: str, error: Exception) -> bool:
         self.counters["failures"] += 1
+        if isinstance(error, LockHeld):
+            self._on_lock_lost(error)
         if not self.trouble or not isinstance(error, SinkUnavailable):
             self._guard.note(hook, error)
         self.trouble = f"{hook}: {error}"

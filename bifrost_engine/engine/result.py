@@ -41,6 +41,7 @@ class DayResult:
         self._lines: tuple[Line, ...] = ()
         self._turn: tuple[object, ...] = ()
         self._pnl: float | None = None
+        self._model_off: dict[str, float] = {}
 
     def day_pnl(self, core: Core) -> float | None:
         """Return the day's profit after commissions, quote currency; None while a mark is missing."""
@@ -75,21 +76,34 @@ class DayResult:
         return self._lines
 
     def mark(self, core: Core, contract_key: str) -> float | None:
-        """Return a contract's mark: the mid of its quote, else the strategy's model; None if neither."""
-        quote = core.quotes.latest.get(contract_key)
-        if quote is not None and self._is_fresh(core, contract_key, quote.ts_ns):
-            return quote.mid
-        model = getattr(self._slot.plugin, "model_price", None)
-        modelled: float | None = model(contract_key, self._slot.view) if model is not None else None
-        if modelled is not None:
-            return modelled
-        last = quote or core.quotes.previous.get(contract_key)
-        return None if last is None else last.mid
+        """Return a contract's mark, quote currency per unit, or None.
 
-    def _is_fresh(self, core: Core, contract_key: str, ts_ns: int) -> bool:
+        For stock it is the last mid. For an option it is the mid of a fresh quote; without one the
+        strategy's model, moved by what it was off at the last fresh quote, so that a quote that
+        ages makes no profit. An option that never had a quote goes by the model only after
+        ``portfolio.mark_max_age``.
+        """
+        quote = core.quotes.latest.get(contract_key)
         if contract_key == self._slot.stock_key:
-            return True
-        return core.now_ns - ts_ns <= core.config.portfolio.mark_max_age * 1e9
+            last = quote or core.quotes.previous.get(contract_key)
+            return None if last is None else last.mid
+        patience_ns = int(core.config.portfolio.mark_max_age * 1e9)
+        modelled = self._modelled(contract_key)
+        if quote is not None and core.now_ns - quote.ts_ns <= patience_ns:
+            if modelled is not None:
+                self._model_off[contract_key] = quote.mid - modelled
+            return quote.mid
+        if modelled is None:
+            return None if quote is None else quote.mid
+        off = self._model_off.get(contract_key)
+        if off is None and core.now_ns - core.started_ns < patience_ns:
+            return None
+        return modelled + (off or 0.0)
+
+    def _modelled(self, contract_key: str) -> float | None:
+        model = getattr(self._slot.plugin, "model_price", None)
+        price: float | None = None if model is None else model(contract_key, self._slot.view)
+        return price
 
     def _view_legs(self, core: Core) -> tuple[str, ...]:
         return core.state.strategy(self._slot.id).legs

@@ -254,6 +254,10 @@ class StaticView:
         """Return the version it was made with."""
         return self.version
 
+    def options_version(self) -> int:
+        """Return the version it was made with."""
+        return self.version
+
     def contract(self, contract_key: str) -> Contract:
         """Return the contract that the key names, with its type's usual multiplier."""
         return parse_contract_key(contract_key)
