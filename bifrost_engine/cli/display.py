@@ -109,9 +109,9 @@ def strategy_panel(snapshot: Mapping[str, Any], band: tuple[float, float], most_
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column()
-    grid.add_row(str(snapshot["symbol"]), _market(snapshot))
+    grid.add_row(str(snapshot["symbol"]), market_text(snapshot))
     grid.add_row("net delta", gauge(snapshot["net_delta"], *band))
-    grid.add_row("state", _states(snapshot))
+    grid.add_row("state", states_text(snapshot))
     grid.add_row("decision", last_decision(snapshot))
     stock = Text(f"{snapshot['stock_position']:+d} shares, {snapshot['option_legs_count']} option legs")
     grid.add_row("position", stock)
@@ -122,9 +122,10 @@ def strategy_panel(snapshot: Mapping[str, Any], band: tuple[float, float], most_
     return Panel(grid, title=str(snapshot["strategy_id"]), title_align="left", border_style="dim")
 
 
-def _market(snapshot: Mapping[str, Any]) -> Text:
-    spot, bid, ask = snapshot["spot"], snapshot["bid"], snapshot["ask"]
-    if spot is None:
+def market_text(snapshot: Mapping[str, Any]) -> Text:
+    """Return spot, bid, ask and spread."""
+    spot, bid, ask = (snapshot.get(name) for name in ("spot", "bid", "ask"))
+    if spot is None or bid is None or ask is None:
         return Text("no quote", CARE)
     spread = 100.0 * (ask - bid) / spot
     return Text.assemble((f"{spot:.3f}", "bold"), f"   {bid:.2f} × {ask:.2f}   spread {spread:.3f} %")
@@ -155,7 +156,8 @@ def _cell(value: float, threshold: float, width: int) -> int:
     return round(min(max(share, 0.0), 1.0) * (width - 1))
 
 
-def _states(snapshot: Mapping[str, Any]) -> Text:
+def states_text(snapshot: Mapping[str, Any]) -> Text:
+    """Return the states of the machines."""
     parts: list[str | tuple[str, str]] = []
     for name, key in (("trading", "trading_state"), ("hedge", "hedge_state"), ("daemon", "daemon_state")):
         state = str(snapshot.get(key) or "–")
@@ -165,7 +167,7 @@ def _states(snapshot: Mapping[str, Any]) -> Text:
 
 def last_decision(snapshot: Mapping[str, Any]) -> Text:
     """Return what was decided last and why, in one line."""
-    reasons = [str(reason) for reason in snapshot["block_reasons"]]
+    reasons = [str(reason) for reason in snapshot.get("block_reasons") or ()]
     if reasons:
         return Text("no order: " + "; ".join(reasons))
     veto = snapshot.get("last_veto")

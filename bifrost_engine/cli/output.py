@@ -9,6 +9,7 @@ from decimal import Decimal
 from io import StringIO
 from typing import Any
 
+import attrs
 import click
 
 UNBROKEN = 10_000
@@ -38,6 +39,8 @@ def _plain(value: Any) -> Any:
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, Mapping):
         return dict(value)
+    if attrs.has(type(value)):
+        return attrs.asdict(value, recurse=False)
     return list(value) if isinstance(value, set | frozenset | tuple) else str(value)
 
 

@@ -1,0 +1,134 @@
+"""How a daemon stands, and what it did: from its database where that answers, else from its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import Factory, define
+
+from bifrost_engine.daemon.instance import Instance
+from bifrost_engine.journal import JournalReader
+from bifrost_engine.journal.story import newest, operations
+
+Row = dict[str, Any]
+LEAST_PATIENCE_S = 30.0
+
+
+@define(kw_only=True)
+class Standing:
+    """The newest state that could be had.
+
+    source      where it comes from, in words
+    why         why not from the database, empty if it does
+    strategies  a row each: the fields of a snapshot as far as they are known, ``ts`` in epoch seconds
+    daemon      ``alive`` (None: not known), ``text``, and what is known beyond
+    suspended, killed  the flags of all strategies
+    """
+
+    source: str
+    why: str = ""
+    strategies: list[Row] = Factory(list)
+    daemon: Row = Factory(dict)
+    suspended: bool = False
+    killed: bool = False
+
+
+def standing(instance: Instance) -> Standing:
+    """Return how the instance stands. Raises JournalError if there is neither database nor journal."""
+    with instance.database() as (reader, why):
+        if reader is not None:
+            return _by_database(reader.status(), f"database {reader.address}")
+    return _by_journal(instance, why)
+
+
+def _by_database(status: Mapping[str, Any], source: str) -> Standing:
+    flags = status["run_status"] or {}
+    return Standing(
+        source=source,
+        strategies=[{**row, **(row.get("detail") or {}), "detail": None} for row in status["strategies"]],
+        daemon=_heart(status["heartbeat"], status["now"]),
+        suspended=bool(flags.get("suspended")),
+        killed=bool(flags.get("killed")),
+    )
+
+
+def _heart(beat: Mapping[str, Any] | None, now: Any) -> Row:
+    if beat is None:
+        return {"alive": False, "text": "no daemon has written to this database yet"}
+    age_s = (now - beat["last_ts"]).total_seconds()
+    patience_s = max(LEAST_PATIENCE_S, 3.0 * float(beat.get("interval_s") or 0.0))
+    who = f"pid {beat.get('pid')} on {beat.get('hostname')}"
+    if beat["graceful_shutdown_at"] is not None:
+        text = f"stopped in good order, {age_s:.0f} s ago"
+    elif age_s > patience_s:
+        text = f"{who}, last heard of {age_s:.0f} s ago: it has vanished"
+    else:
+        text = f"running, {who}, heard of {age_s:.0f} s ago"
+    return {**beat, "alive": text.startswith("running"), "text": text}
+
+
+def _by_journal(instance: Instance, why: str) -> Standing:
+    (path,) = instance.journals()
+    with JournalReader(path) as reader:
+        found = newest(reader.records(), reader.meta["account"])
+    rows = list(found.strategies.values())
+    process = _process(instance, found.ended)
+    if not process["alive"]:
+        for row in rows:  # the last snapshot is from before the end
+            row["daemon_state"] = "STOPPED" if found.ended else None
+    return Standing(
+        source=f"journal {path}",
+        why=why,
+        strategies=rows,
+        daemon=process,
+        suspended=bool(rows) and all(row["suspended"] for row in rows),
+        killed=bool(rows) and all(row["killed"] for row in rows),
+    )
+
+
+def _process(instance: Instance, ended: bool) -> Row:
+    daemon = instance.daemon()
+    if daemon is not None:
+        return {"alive": True, "pid": daemon.pid, "text": f"running, pid {daemon.pid} since {daemon.since}"}
+    text = "stopped in good order" if ended else "not running on this host; its end wasn't recorded"
+    return {"alive": False, "text": text}
+
+
+@define(kw_only=True)
+class Done:
+    """Operations, newest first, with where they come from and why not from the database."""
+
+    rows: list[Row]
+    source: str
+    why: str = ""
+
+
+def done(
+    instance: Instance,
+    *,
+    since: float | None = None,
+    until: float | None = None,
+    type: str | None = None,
+    limit: int = 100,
+    every: bool = False,
+) -> Done:
+    """Return operations, newest first, of the newest journal, with ``every`` of all.
+
+    since, until  epoch seconds, both included; None: no bound
+
+    Raises JournalError if there is neither database nor journal.
+    """
+    with instance.database() as (reader, why):
+        if reader is not None:
+            rows = reader.operations(since, until, type, limit)
+            if not every:
+                rows = [row for row in rows if row["journal_id"] == rows[0]["journal_id"]]
+            return Done(rows=rows, source=f"database {reader.address}")
+    rows = []
+    paths = instance.journals(every)
+    for path in paths:
+        with JournalReader(path) as journal:
+            found = operations(journal.records(), since, until, type, limit)
+            rows += [{**row, "journal_id": journal.journal_id} for row in found]
+    return Done(rows=rows[:limit], source=f"journal {', '.join(map(str, paths))}", why=why)
