@@ -607,6 +607,11 @@ def test_a_setting_in_its_old_and_its_new_place_is_refused():
     assert config_of(text.replace("epsilon_band: 6, ", "")).strategies[0].gates.state.delta.epsilon_band == 5
 
 
+def test_an_empty_old_section_leaves_the_new_one_as_it_is():
+    text = "symbol: SPY\ndelta:\ngates: {state: {delta: {epsilon_band: 6}}}"
+    assert config_of(text).strategies[0].gates.state.delta.epsilon_band == 6
+
+
 def test_configurations_of_current_layout_give_no_warning():
     assert load(WHOLE, name="f").warnings == ()
 
