@@ -11,7 +11,7 @@ comma := ,
 .PHONY: run test lint types docs bench dev clean
 
 run: $(BIN)/.run  ## rehearse: a simulated market, the paper broker, a private database
-	$(BIN)/bifrost run --config examples/paper.yaml --broker paper
+	$(BIN)/bifrost run --config examples/paper.yaml --broker paper --speed 30 --fresh
 
 test: $(BIN)/.tox  ## all gates: lint, types, tests on built wheels, docs
 	$(BIN)/tox run -e $(ENVS)$(if $(DOCS),$(comma)docs)

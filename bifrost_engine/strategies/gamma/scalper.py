@@ -227,15 +227,17 @@ class GammaStrategy:
         self._select_due = spot is None and (self._select_anew or unjudged)
 
     def _revalue(self, spot: float, now_ns: int) -> None:
+        self.net_delta, self._gamma, self._option_delta = self._value(spot, now_ns)
+        self._delta_known = self._delta_known or self.net_delta is not None
+
+    def _value(self, spot: float, now_ns: int) -> tuple[float | None, float, float]:
+        """Return the book's net delta, None if it makes no sense, its gamma, and its options' delta."""
         totals = self.pricer.prices.delta_and_gamma(self.legs, spot, now_ns)
         if totals is None:
-            self.net_delta = None
-            return
-        self._option_delta, self._gamma = totals
-        net_delta = self._option_delta + self._shares
-        valid = sensible(net_delta, self._gamma)
-        self.net_delta = net_delta if valid else None
-        self._delta_known = self._delta_known or valid
+            return None, self._gamma, self._option_delta
+        delta, gamma = totals
+        net_delta = delta + self._shares
+        return (net_delta if sensible(net_delta, gamma) else None), gamma, delta
 
     def _count_shares(self, view: StrategyView, key: str) -> None:
         self._own_shares = float(view.own_positions().get(key, 0))
@@ -254,21 +256,30 @@ class GammaStrategy:
     # --- what follows ------------------------------------------------------------------------
 
     def _dimensions(self, view: StrategyView, underlying: Quote | None) -> Dimensions:
+        return self._dimensions_at(view, underlying, self.net_delta, self._gamma)
+
+    def _dimensions_at(
+        self, view: StrategyView, underlying: Quote | None, net_delta: float | None, gamma: float
+    ) -> Dimensions:
         return Dimensions(
-            option_dimension(self._weights, self._gamma),
-            deviation_dimension(self.net_delta, self.band),
-            "M5" if self._stale(view) else self.regime.value,
+            option_dimension(self._weights, gamma),
+            deviation_dimension(net_delta, self.band),
+            "M5" if self._stale(view, underlying) else self.regime.value,
             liquidity_dimension(underlying, self._wide_pct, self._extreme_pct),
             execution_dimension(view.connected, view.hedge_state, EXECUTION),
-            system_dimension(bool(view.halts), self.net_delta is not None, self.lag_ms, self._lag_limit_ms),
+            system_dimension(bool(view.halts), net_delta is not None, self.lag_ms, self._lag_limit_ms),
         )
 
-    def _stale(self, view: StrategyView) -> bool:
+    def _stale(self, view: StrategyView, underlying: Quote | None) -> bool:
         session = self._now_session
         if session is None:
             return False
-        since = max(session.open_ns, self._last_quote_ns or view.started_ns)
+        since = max(session.open_ns, self._quoted_ns(view, underlying))
         return (view.now_ns - since) / MS > self._stale_ms
+
+    def _quoted_ns(self, view: StrategyView, underlying: Quote | None) -> int:
+        """Return the time of the last good quote of the underlying; without any, the run's start."""
+        return underlying.ts_ns if underlying is not None else self._last_quote_ns or view.started_ns
 
     def _facts(self, view: StrategyView, underlying: Quote | None, dims: Dimensions) -> Facts:
         up, reconciled, halted = view.connected, view.reconciled, dims.system == "S3"
@@ -328,7 +339,7 @@ class GammaStrategy:
         return Decision(
             intent=intent,
             key=(dims, self.state, view.hedge_state),
-            explain=partial(explain, self._seen(view, underlying, dims, blocked)),
+            explain=partial(explain, self._seen(view, underlying, dims, self.net_delta, blocked)),
             legs=legs if legs != view.legs else None,
             hold=self._hold(view, underlying, dims) if intent is None and self.state in RESTING else None,
         )
@@ -434,12 +445,21 @@ class GammaStrategy:
 
     def describe(self, view: StrategyView) -> Callable[[], Mapping[str, Any]]:
         """Look at the situation as it is now; what is returned tells of it, as ``Decision.explain`` does."""
+        # Nothing may be kept of this look: it happens whenever somebody is curious.
         underlying = view.quote(stock_key(view.symbol))
-        dims = self._dimensions(view, underlying)
-        return partial(explain, self._seen(view, underlying, dims, self._failing_terms(dims)))
+        net_delta, gamma = self.net_delta, self._gamma
+        if underlying is not None:
+            net_delta, gamma, _ = self._value(underlying.mid, view.now_ns)
+        dims = self._dimensions_at(view, underlying, net_delta, gamma)
+        return partial(explain, self._seen(view, underlying, dims, net_delta, self._failing_terms(dims)))
 
     def _seen(
-        self, view: StrategyView, underlying: Quote | None, dims: Dimensions, blocked: tuple[str, ...]
+        self,
+        view: StrategyView,
+        underlying: Quote | None,
+        dims: Dimensions,
+        net_delta: float | None,
+        blocked: tuple[str, ...],
     ) -> Seen:
         return Seen(
             view.now_ns,
@@ -448,12 +468,12 @@ class GammaStrategy:
             view.hedge_state,
             dims,
             underlying,
-            self.net_delta,
+            net_delta,
             self._own_shares,
             self.legs,
             self.selection.left_out,
             self.lag_ms,
-            self._last_quote_ns or view.started_ns,
+            self._quoted_ns(view, underlying),
             view.halts if dims.system == "S3" else (),
             blocked,
             self.band,
