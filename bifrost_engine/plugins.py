@@ -230,6 +230,15 @@ def _adapted(method: Implementation, positions: tuple[int, ...], offered: int) -
     return awaited
 
 
+def _watching(on_tick: Implementation, positions: tuple[int, ...]) -> Implementation:
+    """Return ``on_tick`` as an observer has it: of the quote, without a strategy's view."""
+    if positions == (0,):
+        return on_tick
+    if not positions:
+        return lambda _quote: on_tick()
+    return lambda quote: on_tick(*((quote, None)[position] for position in positions))
+
+
 def _choosing(method: Implementation, positions: tuple[int, ...]) -> Implementation:
     if not positions:
         return lambda *_: method()
@@ -250,6 +259,7 @@ class PluginSet:
         self._registrar: pluggy.PluginManager | None = None
         self._plugins: dict[str, Any] = {}
         self._hooks: dict[str, dict[str, Implementation]] = {}
+        self._watchers: dict[str, Implementation] = {}
         self._cache: dict[tuple[str, str | None], tuple[tuple[str, Implementation], ...]] = {}
 
     def start(self, kind: str, name: str, config: Any, context: PluginContext) -> Any:
@@ -280,6 +290,8 @@ class PluginSet:
         checked = _checked_hooks(self._registrar, key, plugin)
         self._plugins[key] = plugin
         self._hooks[key] = {hook: _adapted(*parts) for hook, parts in checked.items()}
+        if kind != "strategies" and "on_tick" in checked:
+            self._watchers[key] = _watching(*checked["on_tick"][:2])
         self._cache.clear()
 
     @property
@@ -290,6 +302,13 @@ class PluginSet:
     def plugin(self, kind: str, name: str) -> Any:
         """Return a registered plugin. Raises KeyError."""
         return self._plugins[f"{kind}:{name}"]
+
+    def observers(self) -> tuple[tuple[str, Implementation], ...]:
+        """Return ``(plugin key, callable)`` of each plugin that watches ticks; it takes the quote alone.
+
+        A quote goes through all of them: a method that takes just the quote is called as it is.
+        """
+        return tuple(self._watchers.items())
 
     def implementation(self, kind: str, name: str, hook: str) -> Implementation | None:
         """Return one plugin's implementation of ``hook``, or None."""

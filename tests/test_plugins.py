@@ -348,3 +348,26 @@ def test_a_plugins_own_refusal_comes_through_as_it_is(distribution, tmp_path):
     distribution("my-sink", "sinks", "mine", "from bifrost_engine.errors import PluginError\n" + refusing)
     with pytest.raises(PluginError, match=r"^not today$"):
         PluginSet().start("sinks", "mine", None, make_context(tmp_path))
+
+
+class FullObserver:
+    """An observer that takes all of the hook's arguments."""
+
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+
+    @hookimpl
+    def on_tick(self, quote: Quote, view: object) -> None:
+        self.seen.append((quote, view))
+
+
+def test_observers_take_the_quote_alone_whatever_they_declare():
+    plugins, slim, full = PluginSet(), Observer(), FullObserver()
+    plugins.register("brokers", "slim", slim)
+    plugins.register("sinks", "full", full)
+    plugins.register("strategies", "gamma", FullObserver())
+    assert [key for key, _ in plugins.observers()] == ["brokers:slim", "sinks:full"]
+    for _, watch in plugins.observers():
+        watch(QUOTE)
+    assert slim.seen == [QUOTE]
+    assert full.seen == [(QUOTE, None)]

@@ -237,11 +237,8 @@ class Daemon:
             sink.wake()
 
     def _observers(self) -> Iterator[Observer]:
-        for key, on_tick in self.parts.plugins.implementations("on_tick"):
-            kind = key.partition(":")[0]
-            if kind == "strategies":
-                continue
-            fails = self._broker_failed if kind == "brokers" else lambda: None
+        for key, on_tick in self.parts.plugins.observers():
+            fails = self._broker_failed if key.startswith("brokers:") else lambda: None
             yield Observer(on_tick, self.parts.guard(key), fails)
 
     def _broker_failed(self) -> None:

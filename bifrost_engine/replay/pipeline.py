@@ -85,7 +85,7 @@ class Observer:
 
     def __init__(
         self,
-        on_tick: Callable[[Quote, Any], Any],
+        on_tick: Callable[[Quote], Any],
         guard: Guard,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
@@ -101,13 +101,13 @@ class Observer:
         left_out = self.guard.consecutive >= OBSERVER_PATIENCE
         self.call = _ignore if left_out else self._careful
 
-    def _careful(self, quote: Quote, view: Any) -> None:
-        self._on_tick(quote, view)
+    def _careful(self, quote: Quote) -> None:
+        self._on_tick(quote)
         self.guard.consecutive = 0
         self.call = self._on_tick
 
 
-def _ignore(_quote: Quote, _view: Any) -> None:
+def _ignore(_quote: Quote) -> None:
     pass
 
 
@@ -170,7 +170,7 @@ class Pipeline:
         """Show a quote to the observers, then to the engine; return its effects."""
         for observer in self._observers:
             try:
-                observer.call(quote, None)
+                observer.call(quote)
             except Exception as error:  # noqa: BLE001 - an observer's failure is kept from the rest
                 observer.failed(error)
         return self.engine.handle(quote)
