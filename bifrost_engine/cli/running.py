@@ -112,7 +112,8 @@ class Run:
             f"bifrost runs {names}: broker {config.broker}, feed {config.feed_name}, {self.pace()}",
             f"  state     {self.daemon.folder}",
             f"  database  {self._sinks_in_words()}",
-            f"  watch     bifrost status{option}      stop: Ctrl-C, or bifrost control stop{option}",
+            f"  watch     bifrost status{option}",
+            f"  stop      Ctrl-C, or bifrost control stop{option}",
         ]
         if self.live:
             lines.append(f"  log       {self._log_file()}")

@@ -65,10 +65,10 @@ def next_steps(config: Path | None, folder: Path) -> str:
     return "\n".join(
         (
             "",
-            f"state kept in {folder}; look at it with",
-            f"  bifrost explain{option}                    the last orders, and why each was sent",
-            f"  bifrost explain --longest-quiet{option}    the longest time without one, and why",
-            f"  bifrost ops{option}                        every intent, order, fill and command",
+            f"kept in {folder}",
+            f"  the last orders and why:   bifrost explain{option}",
+            f"  the longest time without:  bifrost explain --longest-quiet{option}",
+            f"  every operation:           bifrost ops{option}",
         )
     )
 

@@ -1,4 +1,4 @@
-"""What a run came to: how much was seen and done, the day's result and its parts, what kept it from trading."""
+"""What a run came to: what was seen and done, what kept it from trading, the day's result and its parts."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import dict_row
 
+from bifrost_pg import migrations
 from bifrost_pg.connection import Link, address
 from bifrost_pg.control import send_command
 
@@ -113,6 +114,10 @@ class Reader:
     ) -> list[Record]:
         """Return operations, newest first; see ``read_operations``."""
         return self._link.run(lambda conn: read_operations(conn, since, until, type, limit))
+
+    def check(self) -> list[str]:
+        """Return what is wrong with the tables, one line each; see ``migrations.check``."""
+        return self._link.run(migrations.check)
 
     def send_command(
         self,

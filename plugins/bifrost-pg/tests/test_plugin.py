@@ -109,3 +109,12 @@ def test_a_command_sent_by_a_reader_is_followed_to_its_outcome(make_sink, conn):
         sink.write_operation(report | {"outcome": "suspended"})
         assert reader.command_outcome(command_id)["outcome"] == "suspended"
         assert reader.command_outcome(99) is None
+
+
+def test_a_reader_tells_what_is_wrong_with_the_tables(make_sink, conn):
+    sink = make_sink()
+    sink.load_settings()
+    with sink.reader() as reader:
+        assert reader.check() == []
+        conn.execute("ALTER TABLE operations DROP COLUMN trace_id")
+        assert reader.check() == ["column operations.trace_id is missing; run: bifrost db refresh"]
