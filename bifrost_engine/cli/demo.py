@@ -94,9 +94,10 @@ def lesson(summary: Any, config_path: Path) -> list[str]:
         day, hedges = summary.days[0], summary.tally.hedges
         gamma, theta = day.moves.gamma, day.moves.theta
         took, gave = ("earned", "took") if gamma >= 0 else ("cost", "paid")
+        costs = day.slippage + day.commission
         lines.append(
-            f"The moves {took} {abs(gamma):.2f} USD through gamma, time {gave} {abs(theta):.2f}; {hedges} hedges"
-            f" cost {day.slippage + day.commission:.2f} in spread and commission."
+            f"The moves {took} {abs(gamma):.2f} USD through gamma, time {gave} {abs(theta):.2f};"
+            f" {hedges} hedges cost {costs:.2f} in spread and commission."
         )
     return [
         *lines,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from contextlib import ExitStack
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -22,6 +24,8 @@ from bifrost_engine.daemon.summary import RunSummary, summarize
 if TYPE_CHECKING:
     from bifrost_engine.cli.display import Display
     from bifrost_engine.cli.run import EarlyStop
+
+ADDRESS_AGAIN_S = 2.0
 
 
 class Run:
@@ -57,25 +61,20 @@ class Run:
             display = stack.enter_context(self._display()) if self.live else None
             self.daemon.display = display
             stop.daemon = self.daemon
-            asyncio.run(self._main(self.daemon, display, log))
+            if self.loaded.config.sinks:
+                # A thread that nothing waits for: an unreachable database mustn't hold a stop up.
+                Thread(target=self._find_address, args=(display, log), daemon=True).start()
+            asyncio.run(self.daemon.run())
         self._tell()
         return 0
 
-    async def _main(self, daemon: Daemon, display: Display | None, log: Any) -> None:
-        finding = asyncio.create_task(self._find_address(display, log))
-        try:
-            await daemon.run()
-        finally:
-            finding.cancel()
-
-    async def _find_address(self, display: Display | None, log: Any) -> None:
-        """Find the database's address, which takes a connection, and show it."""
-        if not self.loaded.config.sinks:
-            return
-        address = await asyncio.to_thread(self.instance.address)
+    def _find_address(self, display: Display | None, log: Any) -> None:
+        """Find the database's address and show it; it takes a connection, and tables to be there."""
+        while not (address := self.instance.address()):
+            time.sleep(ADDRESS_AGAIN_S)
         if display is not None:
             display.address = address
-        elif address:
+        else:
             log.info("database", psql=address)
 
     @property

@@ -74,31 +74,36 @@ class Instance:
         return LocalControl(self.folder / "control.db")
 
     @contextmanager
-    def database(self) -> Iterator[tuple[Any, str]]:
-        """Yield a reader of the first sink that can be read and answers, else None; and the reason.
+    def reader(self) -> Iterator[Any]:
+        """Yield a reader of the first sink that has one, None without; it connects when it is used.
 
-        A reader has ``status``, ``operations``, ``send_command``, ``command_outcome`` and ``address``.
+        A reader has ``status``, ``operations``, ``send_command``, ``command_outcome`` and ``address``;
+        each may raise SinkUnavailable.
+        """
+        found = next((made for name in self.config.sinks if (made := self._reader(name)) is not None), None)
+        if found is None:
+            yield None
+            return
+        with closing(found):
+            yield found
+
+    @contextmanager
+    def database(self) -> Iterator[tuple[Any, str]]:
+        """Yield ``reader``'s reader if it answers, else None and the reason.
+
+        An instance without a folder never ran, and has no database of its own either.
         """
         if not self.folder.exists():
             yield None, f"{self.folder}: no state yet; 'bifrost run' makes it"
             return
-        why = "no sink that can be read is configured"
-        for name in self.config.sinks:
+        with self.reader() as reader:
+            why = "" if reader is not None else "no sink that can be read is configured"
             try:
-                reader = self._reader(name)
-                if reader is None:
-                    continue
-                with closing(reader):
-                    try:
-                        reader.status()
-                    except SinkError as error:
-                        why = str(error)
-                        continue
-                    yield reader, name
-                    return
+                if reader is not None:
+                    reader.status()
             except SinkError as error:
-                why = str(error)
-        yield None, why
+                reader, why = None, str(error)
+            yield reader, why
 
     def _reader(self, sink: str) -> Any:
         factory = load_plugin("sinks", sink)

@@ -29,7 +29,7 @@ from bifrost_engine.domain.broker import BrokerEventKind
 from bifrost_engine.domain.record import Record
 from bifrost_engine.domain.rows import OPERATION_FIELDS, SNAPSHOT_FIELDS
 from bifrost_engine.engine import Engine
-from bifrost_engine.errors import BifrostError
+from bifrost_engine.errors import BifrostError, SinkError
 from bifrost_engine.hookspecs import PluginContext
 from bifrost_engine.journal import JournalReader
 from bifrost_engine.plugins import PluginSet, find, inspect
@@ -152,21 +152,27 @@ def database(instance: Instance) -> Iterator[Finding]:
         yield Finding("database", SKIPPED, "no sink is configured; status and ops read the journal")
         return
     instance.folder.mkdir(parents=True, exist_ok=True)
-    with instance.database() as (reader, why):
+    with instance.reader() as reader:
         if reader is None:
-            fails = "postgres" in instance.config.sinks
+            yield Finding("database", SKIPPED, "no sink that can be read is configured")
+            return
+        try:
+            yield Finding("database", OK, f"reachable: psql '{reader.address}'")
+            yield _tables(reader)
+        except SinkError as error:
             yield Finding(
-                "database", FAILED if fails else SKIPPED, why, "mend status.postgres" if fails else ""
+                "database", FAILED, str(error), "mend the sink's section under status, or --skip-db"
             )
-            return
-        yield Finding("database", OK, f"reachable: psql '{reader.address}'")
-        check = getattr(reader, "check", None)
-        if check is None:
-            yield Finding("tables", SKIPPED, "this sink doesn't check its tables")
-            return
-        problems = check()
-        text = "; ".join(problems) or "tables, columns and types as expected"
-        yield Finding("tables", FAILED if problems else OK, text, "bifrost db refresh" if problems else "")
+
+
+def _tables(reader: Any) -> Finding:
+    if not hasattr(reader, "check"):
+        return Finding("tables", SKIPPED, "this sink doesn't check its tables")
+    problems = reader.check()
+    if not problems:
+        return Finding("tables", OK, "tables, columns and types as expected")
+    more = f"; {len(problems) - 1} more" if len(problems) > 1 else ""
+    return Finding("tables", FAILED, f"{problems[0]}{more}", "bifrost db refresh")
 
 
 def broker(instance: Instance) -> Finding:
