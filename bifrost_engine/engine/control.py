@@ -10,10 +10,11 @@ from bifrost_engine.domain.decision import Intent
 from bifrost_engine.domain.effects import ConnectBroker, StopHost
 from bifrost_engine.domain.events import FlagsPolled
 from bifrost_engine.domain.order import Origin, Purpose, Side
-from bifrost_engine.engine.core import Core
+from bifrost_engine.engine.core import BREAKER, RAISED, Core
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.reconciler import Reconciler
 from bifrost_engine.engine.slot import Slot
+from bifrost_engine.engine.state import EVERYBODY
 from bifrost_engine.oms.event import EventSource
 
 Flatten = Callable[[Slot, Intent, Origin], bool]
@@ -66,11 +67,16 @@ class Control:
 
     def flags(self, event: FlagsPolled) -> None:
         """Take the flags of a control source; they hold until it shows others."""
-        before = self._core.flags.get(event.source)
-        self._core.flags[event.source] = (event.suspended, event.killed)
-        if before is None and not event.suspended and not event.killed:
+        known = self._core.state.polled_flags
+        before, now = known.get(event.source, (None, None)), (event.suspended, event.killed)
+        if now == before:
             return
-        if event.killed and not (before and before[1]):
+        source = {"source": event.source, "suspended": event.suspended, "killed": event.killed}
+        self._core.record("polled_flags", source)
+        if not any(before) and not any(now):
+            return
+        if event.killed and not before[1]:
+            self._end_flatten(None)
             self._cancel_working(self._targets(None), "kill")
         text = f"{event.source}: suspended {event.suspended}, killed {event.killed}"
         self._core.operation("flags", reason=text)
@@ -93,20 +99,29 @@ class Control:
         self._core.effects.append(StopHost(why))
 
     def _cancel_working(self, slots: list[Slot], reason: str) -> int:
-        count = 0
-        for slot in slots:
-            for order in self._core.state.open_orders(slot.id):
-                if (
-                    order.purpose is Purpose.HEDGE
-                    or reason == "kill"
-                    or self._core.config.oms.stop_cancel_open == "all"
-                ):
-                    self._desk.cancel(slot, order, EventSource.OPERATOR, reason)
-                    count += 1
-        return count
+        working = [(slot, order) for slot in slots for order in self._core.state.open_orders(slot.id)]
+        if reason == "stop" and self._core.config.oms.stop_cancel_open == "hedges":
+            working = [(slot, order) for slot, order in working if order.purpose is Purpose.HEDGE]
+        for slot, order in working:
+            self._desk.cancel(slot, order, EventSource.OPERATOR, reason)
+        return len(working)
 
     def _set_flag(self, flag: str, on: bool, strategy_id: str | None) -> None:
         self._core.record("flag", {"flag": flag, "on": on}, strategy_id)
+
+    def _lift_flag(self, flag: str, strategy_id: str | None) -> None:
+        """End a flag; what held for all goes on for the others if it ends for one."""
+        state = self._core.state
+        flagged = state.suspended if flag == "suspended" else state.killed
+        if strategy_id is not None and EVERYBODY in flagged:
+            self._set_flag(flag, False, None)
+            for other in self._core.slots:
+                self._set_flag(flag, True, other)
+        self._set_flag(flag, False, strategy_id)
+
+    def _sources_with(self, flag: int) -> str:
+        flags = self._core.state.polled_flags
+        return ", ".join(sorted(source for source, shown in flags.items() if shown[flag]))
 
     def _suspend(self, command: Command) -> str:
         self._set_flag("suspended", True, command.strategy_id)
@@ -114,7 +129,9 @@ class Control:
 
     def _resume(self, command: Command) -> str:
         self._end_flatten(command.strategy_id)
-        self._set_flag("suspended", False, command.strategy_id)
+        self._lift_flag("suspended", command.strategy_id)
+        if sources := self._sources_with(0):
+            return f"resumed, but still suspended by the flag of {sources}"
         if any(self._core.is_killed(slot.id) for slot in self._targets(command.strategy_id)):
             return "resumed, but the kill switch is on: resume --clear-kill ends it"
         return "resumed"
@@ -126,29 +143,34 @@ class Control:
         return f"killed; {count} working orders to be cancelled"
 
     def _clear_kill(self, command: Command) -> str:
-        self._set_flag("killed", False, command.strategy_id)
+        self._lift_flag("killed", command.strategy_id)
+        if sources := self._sources_with(1):
+            return f"cleared, but still killed by the flag of {sources}"
         return "kill switch cleared"
 
     def _manual_resume(self, command: Command) -> str:
-        lifted = []
-        names = [None, *(slot.id for slot in self._targets(command.strategy_id))]
-        for name in names:
-            for reason in list(self._core.state.strategy(name or "").halts):
-                if (
-                    reason == "circuit_breaker"
-                    and name is not None
-                    and self._still_lost(self._core.slots[name])
-                ):
-                    return "refused: the day's loss is still beyond max_daily_loss_usd; raise the limit first"
-                self._core.record("halt", {"reason": reason, "on": False, "text": ""}, name)
-                lifted.append(reason)
-        for slot in self._targets(command.strategy_id):
-            self._core.resumes[slot.id] += 1
-        return f"resumed; lifted: {', '.join(lifted) or 'nothing'}"
+        core = self._core
+        if command.strategy_id is None:
+            for reason in list(core.state.strategy(EVERYBODY).halts):
+                core.lift(None, reason)
+        return "; ".join(self._resume_one(slot) for slot in self._targets(command.strategy_id))
 
-    def _still_lost(self, slot: Slot) -> bool:
+    def _resume_one(self, slot: Slot) -> str:
+        core = self._core
+        halts = list(core.state.strategy(slot.id).halts)
+        if BREAKER in halts and self._is_still_lost(slot):
+            return f"{slot.id} refused: the day's loss reached max_daily_loss_usd; raise the limit first"
+        for reason in halts:
+            core.lift(slot.id, reason)
+        core.resumes[slot.id] += 1
+        return f"{slot.id} resumed; lifted: {', '.join(halts) or 'nothing'}"
+
+    def _is_still_lost(self, slot: Slot) -> bool:
+        limit = slot.config.gates.guard.risk.max_daily_loss_usd
+        latched_at = self._core.state.strategy(slot.id).breaker_limit
         pnl = slot.view.day_pnl
-        return pnl is not None and pnl <= -float(slot.config.gates.guard.risk.max_daily_loss_usd)
+        raised = latched_at is None or limit > latched_at
+        return not raised or (pnl is not None and pnl <= -limit)
 
     def _retry(self, command: Command) -> str:
         if self._core.connected:
@@ -184,7 +206,9 @@ class Control:
             if not state.flattening or state.open_orders or self._core.stopping:
                 continue
             left = self._to_flatten(slot)
-            if left:
+            if left is None:
+                slot.last_veto = "flatten waits for greeks"
+            elif left:
                 side = Side.BUY if left > 0 else Side.SELL
                 intent = Intent(
                     contract_key=slot.stock_key,
@@ -196,11 +220,16 @@ class Control:
                 self._propose(slot, intent, Origin.OPERATOR)
             else:
                 self._core.record("flatten", {"on": False}, slot.id)
-                self._core.operation("flattened", slot.id, reason="own stock position is flat; suspended")
+                self._core.operation("flattened", slot.id, reason=f"{slot.config.flatten.to}; suspended")
 
-    def _to_flatten(self, slot: Slot) -> Decimal:
-        own = self._core.state.portfolio.quantities(slot.id).get(slot.stock_key, Decimal(0))
-        if slot.config.flatten.to == "zero":
-            return -own
-        net_delta = getattr(slot.plugin, "net_delta", None)
-        return Decimal(0) if net_delta is None else Decimal(round(-net_delta))
+    def _to_flatten(self, slot: Slot) -> Decimal | None:
+        """Return the shares to trade, below 0 to sell; None while a strategy can't say."""
+        wanted = getattr(slot.plugin, "shares_wanted", None)
+        if slot.config.flatten.to == "zero" or wanted is None:
+            return -self._core.state.portfolio.quantities(slot.id).get(slot.stock_key, Decimal(0))
+        try:
+            shares: Decimal | None = wanted(slot.view)
+        except Exception as error:  # noqa: BLE001 - a strategy's code; the engine isolates it
+            self._core.halt(slot.id, RAISED, f"{type(error).__name__}: {error}")
+            return None
+        return shares

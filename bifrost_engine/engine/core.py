@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from bifrost_engine.calendar import Sessions
@@ -16,6 +17,8 @@ from bifrost_engine.engine.state import State
 from bifrost_engine.market.quotes import Quotes
 
 SECOND_NS = 1_000_000_000
+BREAKER = "circuit_breaker"
+RAISED = "strategy_raised"
 
 
 class Core:
@@ -25,7 +28,6 @@ class Core:
     now_ns     time of the event being handled; it never goes back
     effects    what the event has caused so far, in order
     counters   how often what happened that should not
-    transient  suspended and killed flags by control source, as last polled
     """
 
     def __init__(self, config: Config, state: State, sessions: Sessions, engine_id: str) -> None:
@@ -47,7 +49,6 @@ class Core:
         self.reconciled = False
         self.stopping = False
         self.resumes: Counter[str] = Counter()
-        self.flags: dict[str, tuple[bool | None, bool | None]] = {}
         self.journal_problem: str | None = None
         self.lifecycle = "IDLE"
 
@@ -102,13 +103,32 @@ class Core:
         """Add a line for the log to the effects."""
         self.effects.append(Notice(level, event, facts))
 
+    def halt(self, strategy_id: str, reason: str, text: str, limit: Decimal | None = None) -> None:
+        """Let no new order of a strategy out until the halt is lifted; once is enough.
+
+        limit  that was reached, where a person has to raise it first
+        """
+        if reason in self.state.strategy(strategy_id).halts:
+            return
+        self.record("halt", {"reason": reason, "on": True, "text": text, "limit": limit}, strategy_id)
+        self.operation("halt", strategy_id, reason=f"{reason}: {text}")
+        self.notice("error", "halt", strategy=strategy_id, reason=reason, text=text)
+
+    def lift(self, strategy_id: str | None, reason: str) -> None:
+        """End a halt."""
+        self.record("halt", {"reason": reason, "on": False, "text": "", "limit": None}, strategy_id)
+
     def is_suspended(self, strategy_id: str) -> bool:
         """Return whether new orders of a strategy are paused, by command or by a source's flag."""
-        return self.state.is_suspended(strategy_id) or any(flag[0] for flag in self.flags.values())
+        return self.state.is_suspended(strategy_id) or any(
+            suspended for suspended, _ in self.state.polled_flags.values()
+        )
 
     def is_killed(self, strategy_id: str) -> bool:
         """Return whether the kill switch is on for a strategy, by command or by a source's flag."""
-        return self.state.is_killed(strategy_id) or any(flag[1] for flag in self.flags.values())
+        return self.state.is_killed(strategy_id) or any(
+            killed for _, killed in self.state.polled_flags.values()
+        )
 
     def halts(self, strategy_id: str) -> tuple[str, ...]:
         """Return the reasons of the halts that hold for a strategy, the account's included."""

@@ -58,7 +58,7 @@ from bifrost_engine.oms.event import (
     fill_event,
 )
 from bifrost_engine.oms.fsm import apply
-from bifrost_engine.oms.hedge import FAIL, HEDGE, hedge_events
+from bifrost_engine.oms.hedge import FAIL, HEDGE, RECOVER, hedge_events
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 RETRY_AFTER_S = (0.0, 2.0, 5.0, 15.0, 30.0)
@@ -113,7 +113,7 @@ class Desk:
         core = self._core
         contract = contract_of(core.state, intent.contract_key)
         quote = core.quotes.latest.get(intent.contract_key)
-        limit = self._limit_price(intent, contract)
+        limit = self.limit_price(intent)
         mid = None if quote is None else quote.mid
         decision_jseq = self._trail.order_decision(
             slot,
@@ -129,8 +129,9 @@ class Desk:
             },
         )
         order = self._new_order(slot, intent, quantity, limit, decision_jseq, origin)
-        self._hedge(slot, "recv_target")
-        self._hedge(slot, "plan_send")
+        if intent.purpose is Purpose.HEDGE:
+            self._hedge(slot, "recv_target")
+            self._hedge(slot, "plan_send")
         core.operation(
             "hedge_intent",
             slot.id,
@@ -180,13 +181,19 @@ class Desk:
             trace_id=f"{slot.id}.{decision_jseq}",
         )
 
-    def _limit_price(self, intent: Intent, contract: Contract) -> Decimal | None:
-        quote = self._core.quotes.latest.get(intent.contract_key)
-        if intent.order_type is OrderType.MARKET or quote is None:
+    def limit_price(self, intent: Intent) -> Decimal | None:
+        """Return the limit that an order of an intent gets now; None for a market order."""
+        if intent.order_type is OrderType.MARKET:
             return None
-        up = intent.side is Side.BUY
-        offset = intent.limit_offset_ticks * contract.tick_size * intent.side.sign
-        return round_to_tick(quote.mid, contract.tick_size, up=up) + offset
+        return self._limit(intent.contract_key, intent.side, intent.limit_offset_ticks)
+
+    def _limit(self, contract_key: str, side: Side, offset_ticks: int) -> Decimal | None:
+        core = self._core
+        quote = core.quotes.latest.get(contract_key)
+        if quote is None:
+            return None
+        tick = contract_of(core.state, contract_key).tick_size
+        return round_to_tick(quote.mid, tick, up=side is Side.BUY) + offset_ticks * tick * side.sign
 
     def _request(self, order: Order, contract: Contract) -> OrderRequest:
         return OrderRequest(
@@ -230,12 +237,7 @@ class Desk:
 
     def _reprice(self, slot: Slot, order: Order) -> None:
         core = self._core
-        contract = contract_of(core.state, order.contract_key)
-        quote = core.quotes.latest.get(order.contract_key)
-        assert quote is not None
-        offset = slot.config.order.limit_offset_ticks * contract.tick_size * order.side.sign
-        up = order.side is Side.BUY
-        price = round_to_tick(quote.mid, contract.tick_size, up=up) + offset
+        price = self._limit(order.contract_key, order.side, slot.config.order.limit_offset_ticks)
         slot.reprices += 1
         terms = Terms(quantity=order.quantity, limit_price=price)
         event = self._event(OrderEventKind.REPLACE_REQ, EventSource.STRATEGY, terms=terms)
@@ -264,9 +266,15 @@ class Desk:
             and not core.is_killed(slot.id)
             and not core.stopping
             and not core.halts(slot.id)
+            and core.reconciled
             and slot.reprices < slot.config.order.max_reprices
-            and order.contract_key in core.quotes.latest
+            and self._is_fresh(slot, order.contract_key)
         )
+
+    def _is_fresh(self, slot: Slot, contract_key: str) -> bool:
+        quote = self._core.quotes.latest.get(contract_key)
+        limit_ms = slot.config.gates.state.market.stale_ts_threshold_ms
+        return quote is not None and self._core.now_ns - quote.ts_ns <= limit_ms * 1_000_000
 
     # --- answers -----------------------------------------------------------------------------
 
@@ -397,6 +405,14 @@ class Desk:
         elif order.state is OrderState.UNKNOWN:
             self._ask_about(order)
 
+    def still_working(self, order: Order) -> None:
+        """Take up the wait for an order that turned out to be where it was before the link was lost."""
+        slot = self._core.slots.get(order.strategy_id)
+        if slot is None or slot.hedge_state != RECOVER or order.purpose is not Purpose.HEDGE:
+            return
+        self._hedge(slot, "still_working")
+        self._arm(order.client_order_id, "working", slot.config.order.working_timeout_seconds)
+
     def open_orders(self) -> list[Order]:
         """Return all orders that aren't done, oldest first within a strategy."""
         return [order for sid in self._core.state.strategies for order in self._core.state.open_orders(sid)]
@@ -441,7 +457,8 @@ class Desk:
         if self._core.now_ns < (order.last_event_ns or 0) + self._working_ns(slot):
             return
         may_reprice = self._may_reprice(slot, order)
-        self._hedge(slot, "timeout_working", may_reprice)
+        if order.purpose is Purpose.HEDGE:
+            self._hedge(slot, "timeout_working", may_reprice)
         if may_reprice:
             self._reprice(slot, order)
         else:
@@ -586,7 +603,7 @@ class Desk:
         kind = FillKind.TRADE if booking.old is None else FillKind.CORRECTION
         self.book_execution(execution, owner, order.client_order_id, kind, FillSource.LIVE, late)
         slot = self._core.slots.get(order.strategy_id)
-        if slot is None or booking.old is not None:
+        if slot is None or booking.old is not None or booking.external:
             return
         self._order_operation(
             "fill", slot, order, execution.quantity, execution.price, f"{order.purpose} {order.state}"

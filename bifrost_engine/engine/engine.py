@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from bifrost_engine.calendar import Sessions
 from bifrost_engine.config.plain import config_hash, config_summary
 from bifrost_engine.config.schema import Config
+from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind
 from bifrost_engine.domain.contract import Contract
 from bifrost_engine.domain.decision import Beat, Decision, Hold, Intent
@@ -33,11 +34,12 @@ from bifrost_engine.domain.events import (
     StrategyRaised,
     Timer,
 )
-from bifrost_engine.domain.order import Origin, Side
+from bifrost_engine.domain.order import Origin
 from bifrost_engine.domain.quote import Quote, quote_fault
 from bifrost_engine.domain.record import Record
+from bifrost_engine.engine.answer import check_decision
 from bifrost_engine.engine.control import Control
-from bifrost_engine.engine.core import Core
+from bifrost_engine.engine.core import BREAKER, RAISED, SECOND_NS, Core
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.lifecycle import LIFECYCLE
 from bifrost_engine.engine.reconciler import Reconciler
@@ -45,13 +47,13 @@ from bifrost_engine.engine.slot import Slot, View
 from bifrost_engine.engine.snapshot import snapshot
 from bifrost_engine.engine.state import State, contract_of
 from bifrost_engine.engine.trail import Trail
+from bifrost_engine.errors import ConfigError
+from bifrost_engine.oms.event import EventSource
 from bifrost_engine.oms.hedge import EXEC_IDLE, RECOVER
 from bifrost_engine.risk.gates import judge
 from bifrost_engine.risk.proposal import Proposal, SentOrder
 
 NOTHING: tuple[Effect, ...] = ()
-BREAKER = "circuit_breaker"
-RAISED = "strategy_raised"
 FAR = 1 << 63
 
 
@@ -96,6 +98,7 @@ class Engine:
         self.desk = Desk(self.core, self.trail, self._strategy_raised)
         self.reconciler = Reconciler(self.core, self.desk)
         self.control = Control(self.core, self.desk, self.reconciler, self._propose)
+        self._raised: list[Slot] = []
         self._by_key: dict[str, tuple[Slot, ...]] = {}
         self._held: dict[str, Held] = {}
         self._next_roll_ns = 0
@@ -150,6 +153,8 @@ class Engine:
             self._release()
             self._keep_time()
             self._handlers[event.__class__](event)
+        if self._raised:
+            self._cancel_raised()
         if not core.effects:
             return NOTHING
         effects, core.effects = core.effects, []
@@ -213,6 +218,9 @@ class Engine:
 
     def _hold(self, slots: tuple[Slot, ...]) -> None:
         """Combine the holds of all strategies on an underlying into one range."""
+        if any(state.flattening for state in self.core.state.strategies.values()):
+            self._held.clear()  # a slice that had to wait is tried again at each quote
+            return
         for key in {slot.stock_key for slot in slots}:
             self._held.pop(key, None)
             holds = [slot.hold for slot in self._slots_of(key)]
@@ -267,6 +275,8 @@ class Engine:
             if slot.on_tick is not None:
                 self._evaluate(slot, slot.on_tick, quote)
         self._flatten_if_wanted()
+        if core.effects:
+            self._held.clear()  # what was decided may have armed a timer
         self._hold(slots)
 
     def _on_beat(self, beat: Beat) -> None:
@@ -275,6 +285,7 @@ class Engine:
         if core.state.needs_baseline:
             self._set_baselines()
         for slot in core.slots.values():
+            slot.result.learn(core)
             self._check_loss(slot)
             if slot.on_heartbeat is not None:
                 self._evaluate(slot, slot.on_heartbeat, beat)
@@ -304,6 +315,8 @@ class Engine:
         if decision.legs is not None:
             self.core.record("legs", {"managed": list(decision.legs)}, slot.id)
             self._subscribe()
+        if self.core.state.needs_baseline:
+            self._set_baselines()
         if decision.intent is None or event.__class__ is Beat:
             self.trail.decided(slot, decision, None)
             slot.hold = decision.hold
@@ -312,13 +325,8 @@ class Engine:
 
     def _propose(self, slot: Slot, intent: Intent, origin: Origin, decision: Decision | None = None) -> bool:
         """Send an intent through the gates and out if they let it; return whether they did."""
-        core = self.core
         self._check_loss(slot)
-        proposal = self._proposal(slot, intent)
-        judgement = judge(proposal)
-        if core.stopping or not core.connected or core.journal_problem is not None:
-            slot.last_veto = "stopping" if core.stopping else core.journal_problem or "not connected"
-            return False
+        judgement = judge(self._proposal(slot, intent))
         if decision is None:
             decision = Decision(intent=intent, key=("operator", intent.purpose))
         slot.last_veto = ", ".join(judgement.vetoes)
@@ -333,9 +341,10 @@ class Engine:
         own = state.strategy(slot.id)
         key = intent.contract_key
         working = state.open_orders(slot.id)
-        sent = state.last_sent.get(key)
+        window_ns = int(core.config.account.duplicate_window_seconds * SECOND_NS)
         return Proposal(
             intent=intent,
+            limit_price=self.desk.limit_price(intent),
             quantity=intent.quantity,
             now_ns=core.now_ns,
             config=slot.config,
@@ -357,31 +366,47 @@ class Engine:
             legs_changed=slot.view.legs_changed,
             reconciled=core.reconciled,
             paper_account=core.caps.paper or core.account.startswith("D"),
-            recent_order=None if sent is None else SentOrder(order=state.orders[sent[0]], sent_ns=sent[1]),
+            connected=core.connected,
+            stopping=core.stopping,
+            halts=core.halts(slot.id),
+            problem=core.journal_problem,
+            recent_orders=tuple(
+                SentOrder(order=order, sent_ns=sent_ns)
+                for sent_ns, order in state.sent_after(core.now_ns - window_ns)
+            ),
             orders_last_minute=state.orders_last_minute(core.now_ns),
             orders_today=state.orders_today,
         )
 
     def _check_loss(self, slot: Slot) -> None:
         """Latch the circuit breaker when the day's loss has reached its limit."""
-        limit = float(slot.config.gates.guard.risk.max_daily_loss_usd)
+        limit = slot.config.gates.guard.risk.max_daily_loss_usd
         pnl = slot.view.day_pnl
-        if pnl is not None and pnl <= -limit and BREAKER not in self.core.state.strategy(slot.id).halts:
-            text = f"day's result {pnl:.2f} ≤ −{limit:g}"
-            self._halt(slot.id, BREAKER, text)
-
-    def _halt(self, strategy_id: str, reason: str, text: str) -> None:
-        self.core.record("halt", {"reason": reason, "on": True, "text": text}, strategy_id)
-        self.core.operation("halt", strategy_id, reason=f"{reason}: {text}")
-        self.core.notice("error", "halt", strategy=strategy_id, reason=reason, text=text)
+        if pnl is not None and pnl <= -limit:
+            self.core.halt(slot.id, BREAKER, f"day's result {pnl:.2f} ≤ −{limit:f}", limit)
 
     def _strategy_raised(self, slot: Slot, error: Exception) -> None:
         self.core.counters[f"raised_{slot.id}"] += 1
-        if RAISED not in self.core.state.strategy(slot.id).halts:
-            self._halt(slot.id, RAISED, f"{type(error).__name__}: {error}")
+        self._hold_back(slot, f"{type(error).__name__}: {error}")
 
     def _on_raised(self, event: StrategyRaised) -> None:
-        self._halt(event.strategy_id, RAISED, event.error)
+        slot = self.core.slots.get(event.strategy_id)
+        if slot is not None:
+            self._hold_back(slot, event.error)
+            self._cancel_raised()
+
+    def _hold_back(self, slot: Slot, why: str) -> None:
+        """Halt a strategy whose code failed; its orders are cancelled if the operator wants that."""
+        self.core.halt(slot.id, RAISED, why)
+        if self.core.config.oms.on_error == "cancel":
+            self._raised.append(slot)
+
+    def _cancel_raised(self) -> None:
+        # At the event's end: it may have been raised while an order was just being made.
+        while self._raised:
+            slot = self._raised.pop()
+            for order in self.core.state.open_orders(slot.id):
+                self.desk.cancel(slot, order, EventSource.RISK, RAISED)
 
     # --- connection and broker ---------------------------------------------------------------
 
@@ -500,17 +525,31 @@ class Engine:
         core.config = event.config
         for config in event.config.strategies:
             slot = core.slots.get(config.id)
-            if slot is not None and slot.config != config:
+            if slot is not None and slot.config != config and self._reconfigure(slot, config):
                 self.trail.flush(slot)
                 slot.config = config
                 slot.config_hash, slot.config_summary = config_hash(config), config_summary(config)
                 slot.run_id = event.run_ids.get(slot.id, slot.run_id)
-                slot.plugin.reconfigure(config)
                 self._record_run(slot, {})
         core.operation("config_reloaded", reason="; ".join(event.problems) or "in force")
 
+    def _reconfigure(self, slot: Slot, config: StrategyConfig) -> bool:
+        """Give a strategy its new settings; return False if it keeps the old ones."""
+        try:
+            getattr(slot.plugin, "reconfigure", lambda _config: None)(config)
+        except ConfigError as error:
+            self.core.operation("config_rejected", slot.id, reason=str(error))
+            return False
+        except Exception as error:  # noqa: BLE001 - a strategy's code; the engine isolates it
+            self._strategy_raised(slot, error)
+        return True
+
     def _on_journal(self, event: JournalChecked) -> None:
-        self.core.journal_problem = event.problem
+        core = self.core
+        had, core.journal_problem = core.journal_problem, event.problem
+        if had is not None and event.problem is None and core.connected:
+            core.reconciled = False
+            self.reconciler.request("RECONNECT")
 
     def _on_stopped(self, event: Stopped) -> None:
         for slot in self.core.slots.values():
@@ -535,7 +574,7 @@ class Engine:
         core.record("day", {"trading_day": day.isoformat(), "baselines": baselines, "late_roll": late})
         for slot in core.slots.values():
             if BREAKER in state.strategy(slot.id).halts:
-                core.record("halt", {"reason": BREAKER, "on": False, "text": ""}, slot.id)
+                core.lift(slot.id, BREAKER)
                 core.operation("release", slot.id, reason=f"{BREAKER}: a new trading day")
 
     def _net(self, owner: str, key: str) -> Decimal | None:
@@ -568,24 +607,3 @@ class Engine:
     def is_quiet(self) -> bool:
         """Whether no order is on its way or working."""
         return not self.desk.open_orders()
-
-
-def check_decision(slot: Slot, decision: Decision) -> None:
-    """Refuse what isn't a decision, or an intent that can't be meant.
-
-    Raises TypeError or ValueError, saying what is wrong.
-    """
-    if not isinstance(decision, Decision):
-        raise TypeError(f"on_tick and on_heartbeat return a Decision or None, not {type(decision).__name__}")
-    intent = decision.intent
-    if intent is None:
-        return
-    if not isinstance(intent.side, Side):
-        raise ValueError(f"intent side {intent.side!r}: expected Side.BUY or Side.SELL")
-    quantity = intent.quantity
-    if not isinstance(quantity, Decimal) or not quantity.is_finite() or quantity <= 0:
-        raise ValueError(f"intent quantity {quantity!r}: expected a finite Decimal above 0")
-    allowed = slot.config.allowed_instruments
-    fits = slot.wants(intent.contract_key) if allowed is None else intent.contract_key in allowed
-    if not fits:
-        raise ValueError(f"intent contract {intent.contract_key!r}: not an instrument of {slot.id}")

@@ -28,7 +28,6 @@ ENDED = {
     "EXPIRED": OrderEventKind.EXPIRE,
 }
 RETRY_S = 5.0
-MIN_AGE_NS = 10 * SECOND_NS
 POSITION_DIFFERENCE = "position_difference"
 
 
@@ -140,7 +139,9 @@ class Reconciler:
         self._absent_since.pop(order.client_order_id, None)
         if order.state is OrderState.UNKNOWN or order.state is OrderState.SUBMITTED:
             items.append(f"order {order.client_order_id} was {order.state}: the broker holds it")
-        if order.state not in (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED):
+        if order.state in (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED):
+            self._desk.still_working(order)
+        else:
             order = self._desk.apply_event(order, self._event(OrderEventKind.ACK, theirs))
         if order.pending_cancel:
             self._desk.ask_cancel(order, order.reason_code or "wanted before")
@@ -160,10 +161,10 @@ class Reconciler:
 
     def _not_found(self, order: Order, state: BrokerState, items: list[str]) -> None:
         """Take an absence for proven after two complete snapshots, and only for an order old enough."""
-        coid, now = order.client_order_id, self._core.now_ns
+        coid, now, recon = order.client_order_id, self._core.now_ns, self._core.config.recon
         first = self._absent_since.setdefault(coid, now)
-        old_enough = now - (order.submitted_ns or order.created_ns) >= MIN_AGE_NS
-        gap_ns = int(self._core.config.recon.proof_gap * SECOND_NS)
+        old_enough = now - (order.submitted_ns or order.created_ns) >= recon.min_age * SECOND_NS
+        gap_ns = int(recon.proof_gap * SECOND_NS)
         if now - first < gap_ns or not old_enough or not self._positions_agree(order.contract_key, state):
             return
         del self._absent_since[coid]
@@ -246,8 +247,7 @@ class Reconciler:
         text = f"{key} differs by {difference} from the books; check, then manual-resume"
         for slot in core.slots.values():
             if slot.config.symbol == contract.symbol:
-                core.record("halt", {"reason": POSITION_DIFFERENCE, "on": True, "text": text}, slot.id)
-                core.operation("halt", slot.id, reason=f"{POSITION_DIFFERENCE}: {text}")
+                core.halt(slot.id, POSITION_DIFFERENCE, text)
 
     def _price(self, key: str, contract: Contract, position: BrokerPosition | None, opening: bool) -> Decimal:
         quote = self._core.quotes.latest.get(key)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from math import isfinite
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from bifrost_engine.domain.contract import SecType
+from bifrost_engine.domain.quote import Quote
 from bifrost_engine.engine.state import contract_of
 from bifrost_engine.portfolio.position import Position
 
@@ -53,11 +55,12 @@ class DayResult:
 
     def _sum(self, core: Core) -> float | None:
         total = 0.0
-        if core.state.needs_baseline and any(
-            (line.owner, line.contract_key) in core.state.needs_baseline for line in self.lines(core)
-        ):
-            return None
+        waiting = core.state.needs_baseline
         for line in self.lines(core):
+            if waiting and (line.owner, line.contract_key) in waiting:
+                if not self._is_early(core):
+                    return None
+                continue  # its result counts from its first mark, which is still to come
             if line.units:
                 mark = self.mark(core, line.contract_key)
                 if mark is None:
@@ -87,23 +90,48 @@ class DayResult:
         if contract_key == self._slot.stock_key:
             last = quote or core.quotes.previous.get(contract_key)
             return None if last is None else last.mid
-        patience_ns = int(core.config.portfolio.mark_max_age * 1e9)
-        modelled = self._modelled(contract_key)
-        if quote is not None and core.now_ns - quote.ts_ns <= patience_ns:
-            if modelled is not None:
-                self._model_off[contract_key] = quote.mid - modelled
+        if self._is_fresh(quote, core):
             return quote.mid
+        modelled = self._modelled(core, contract_key)
         if modelled is None:
             return None if quote is None else quote.mid
         off = self._model_off.get(contract_key)
-        if off is None and core.now_ns - core.started_ns < patience_ns:
+        if off is None and self._is_early(core):
             return None
         return modelled + (off or 0.0)
 
-    def _modelled(self, contract_key: str) -> float | None:
+    def learn(self, core: Core) -> None:
+        """Note by how much the model is off where there is a fresh quote.
+
+        Done at beats and not when a mark is asked for: looking must change nothing.
+        """
+        for line in self.lines(core):
+            quote = core.quotes.latest.get(line.contract_key)
+            if line.contract_key != self._slot.stock_key and self._is_fresh(quote, core):
+                modelled = self._modelled(core, line.contract_key)
+                if modelled is not None:
+                    self._model_off[line.contract_key] = quote.mid - modelled
+
+    def _is_fresh(self, quote: Quote | None, core: Core) -> TypeGuard[Quote]:
+        return quote is not None and core.now_ns - quote.ts_ns <= self._patience_ns(core)
+
+    def _is_early(self, core: Core) -> bool:
+        return core.now_ns - core.started_ns < self._patience_ns(core)
+
+    def _patience_ns(self, core: Core) -> int:
+        return int(core.config.portfolio.mark_max_age * 1e9)
+
+    def _modelled(self, core: Core, contract_key: str) -> float | None:
         model = getattr(self._slot.plugin, "model_price", None)
-        price: float | None = None if model is None else model(contract_key, self._slot.view)
-        return price
+        if model is None:
+            return None
+        try:
+            price = model(contract_key, self._slot.view)
+            return float(price) if price is not None and isfinite(price) else None
+        except Exception as error:  # noqa: BLE001 - a strategy's code; without it there is no mark
+            core.counters[f"model_raised_{self._slot.id}"] += 1
+            core.notice("warning", "model_price raised", strategy=self._slot.id, error=repr(error))
+            return None
 
     def _view_legs(self, core: Core) -> tuple[str, ...]:
         return core.state.strategy(self._slot.id).legs

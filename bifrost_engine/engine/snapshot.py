@@ -6,8 +6,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from bifrost_engine.domain.rows import SNAPSHOT_DETAIL, SNAPSHOT_FIELDS
+from bifrost_engine.engine.answer import told
 from bifrost_engine.engine.core import SECOND_NS, Core
 from bifrost_engine.engine.slot import Slot
+
+_UNTOLD = dict.fromkeys((*SNAPSHOT_FIELDS, *SNAPSHOT_DETAIL))
 
 
 def snapshot(core: Core, slot: Slot) -> Callable[[], dict[str, Any]]:
@@ -36,18 +40,20 @@ def _teller(slot: Slot) -> Callable[[], Mapping[str, Any]]:
     """Return what tells of the strategy: its own look at now, or else its last decision."""
     describe = getattr(slot.plugin, "describe", None)
     if describe is not None:
-        teller: Callable[[], Mapping[str, Any]] = describe(slot.view)
-        return teller
+        try:
+            teller: Callable[[], Mapping[str, Any]] = describe(slot.view)
+            return teller
+        except Exception as error:  # noqa: BLE001 - a strategy's code; the snapshot itself tells of it
+            return partial(dict, reasons=[f"describe raised {type(error).__name__}: {error}"])
     return dict if slot.last_decision is None else slot.last_decision.explain
 
 
 def _told(
     tell: Callable[[], Mapping[str, Any]], fields: dict[str, Any], standing: list[str]
 ) -> dict[str, Any]:
-    facts = dict(tell())
+    facts = told(tell)
     reasons = [*facts.pop("reasons", ()), *standing]
-    missing = {"trading_state": None, "net_delta": None, "data_lag_ms": None}
-    return {**missing, **facts, **fields, "block_reasons": reasons}
+    return {**_UNTOLD, **facts, **fields, "block_reasons": reasons}
 
 
 def standing_reasons(core: Core, slot: Slot) -> list[str]:

@@ -8,7 +8,7 @@ replayed journal gives the state that was lost.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -17,13 +17,15 @@ from attrs import Factory, define, evolve
 
 from bifrost_engine.domain.contract import Contract, SecType, parse_contract_key
 from bifrost_engine.domain.fill import Fill, FillKind
-from bifrost_engine.domain.order import Order, Purpose
+from bifrost_engine.domain.order import Order, OrderState, Purpose
 from bifrost_engine.domain.record import Record
 from bifrost_engine.domain.view import LastHedge
 from bifrost_engine.engine.codec import order_from_payload
 from bifrost_engine.portfolio.portfolio import Portfolio
 
 MINUTE_NS = 60_000_000_000
+REMEMBERED = 4000
+"""Orders that the controls on repetition and rate look back on, at most."""
 EVERYBODY = ""
 """Key of a flag that holds for all strategies."""
 
@@ -35,7 +37,8 @@ class StrategyState:
     halts         reason → text; each stays until it is lifted
     legs          contract keys that it manages
     hedge_legs    those at its last hedge
-    open_order    its order that isn't done
+    open_orders   its orders that aren't done, oldest first
+    breaker_limit ``max_daily_loss_usd`` when the circuit breaker latched last
     """
 
     day_hedges: int = 0
@@ -47,6 +50,7 @@ class StrategyState:
     flattening: bool = False
     open_orders: dict[str, None] = Factory(dict)
     limit_exhausted: bool = False
+    breaker_limit: Decimal | None = None
 
 
 class State:
@@ -66,9 +70,9 @@ class State:
         self.contracts: dict[str, Contract] = {}
         self.seen_events: set[str] = set()
         self.orders_by_strategy: Counter[str] = Counter()
-        self.sent_ns: deque[int] = deque()
+        self.sent: deque[tuple[int, str]] = deque()
         self.orders_today = 0
-        self.last_sent: dict[str, tuple[str, int]] = {}
+        self.polled_flags: dict[str, tuple[bool | None, bool | None]] = {}
         self.order_of_execution: dict[str, str] = {}
         self.positions_version = 0
         self.options_version = 0
@@ -79,6 +83,7 @@ class State:
             "fill": self._on_fill,
             "commission": self._on_commission,
             "flag": self._on_flag,
+            "polled_flags": self._on_polled_flags,
             "halt": self._on_halt,
             "day": self._on_day,
             "baseline": self._on_baseline,
@@ -95,10 +100,10 @@ class State:
 
     def apply(self, record: Record) -> None:
         """Fold one record; kinds that change nothing lasting only count."""
-        self.last_jseq = record.jseq
         change = self._apply.get(record.kind)
         if change is not None:
             change(record, record.payload)
+        self.last_jseq = record.jseq
 
     def strategy(self, strategy_id: str) -> StrategyState:
         """Return the state of one strategy, a fresh one if there is none."""
@@ -121,9 +126,14 @@ class State:
 
     def orders_last_minute(self, now_ns: int) -> int:
         """Return how many orders were sent in the 60 s before ``now_ns``."""
-        while self.sent_ns and self.sent_ns[0] <= now_ns - MINUTE_NS:
-            self.sent_ns.popleft()
-        return len(self.sent_ns)
+        return sum(1 for _ in self.sent_after(now_ns - MINUTE_NS))
+
+    def sent_after(self, ts_ns: int) -> Iterator[tuple[int, Order]]:
+        """Yield the orders that were sent after a time, with theirs, newest first."""
+        for sent_ns, client_order_id in reversed(self.sent):
+            if sent_ns <= ts_ns:
+                return
+            yield sent_ns, self.orders[client_order_id]
 
     # --- folds, one for each kind of record ---------------------------------------------------
 
@@ -147,25 +157,28 @@ class State:
         if order.client_order_id == state.last_hedge_order and state.last_hedge is not None:
             average = order.average_price
             state.last_hedge = LastHedge(sent_ns=state.last_hedge.sent_ns, fill_price=average)
-            unfilled = not order.is_open and order.limit_price is not None
-            state.limit_exhausted = unfilled and order.cum_quantity < order.quantity
+            timed_out = payload["event"] == "CANCEL_REQ" and payload["source"] == "TIMER"
+            exhausted = state.limit_exhausted or (timed_out and order.limit_price is not None)
+            state.limit_exhausted = exhausted and order.state is not OrderState.FILLED
 
     def _on_submit(self, order: Order, state: StrategyState) -> None:
         self.orders_by_strategy[order.strategy_id] += 1
         self.orders_today += 1
         assert order.submitted_ns is not None
-        self.sent_ns.append(order.submitted_ns)
-        self.last_sent[order.contract_key] = (order.client_order_id, order.submitted_ns)
+        self.sent.append((order.submitted_ns, order.client_order_id))
+        if len(self.sent) > REMEMBERED:
+            self.sent.popleft()
         if order.purpose is Purpose.HEDGE:
             state.day_hedges += 1
+            state.limit_exhausted = False
             state.last_hedge = LastHedge(sent_ns=order.submitted_ns, fill_price=None)
             state.last_hedge_order = order.client_order_id
             state.hedge_legs = state.legs
 
     def _on_fill(self, record: Record, payload: Mapping[str, Any]) -> None:
         fill = Fill.from_payload(payload)
-        self.contracts[fill.contract.key] = fill.contract
         self.portfolio.apply(fill)
+        self.contracts[fill.contract.key] = fill.contract
         self.positions_version += 1
         if fill.contract.sec_type is SecType.OPTION:
             self.options_version += 1
@@ -190,10 +203,16 @@ class State:
         else:
             flags.discard(name)
 
+    def _on_polled_flags(self, record: Record, payload: Mapping[str, Any]) -> None:
+        self.polled_flags[payload["source"]] = (payload["suspended"], payload["killed"])
+
     def _on_halt(self, record: Record, payload: Mapping[str, Any]) -> None:
-        halts = self.strategy(record.strategy_id or EVERYBODY).halts
+        state = self.strategy(record.strategy_id or EVERYBODY)
+        halts = state.halts
         if payload["on"]:
             halts[payload["reason"]] = payload["text"]
+            if payload.get("limit") is not None:
+                state.breaker_limit = Decimal(payload["limit"])
         else:
             halts.pop(payload["reason"], None)
 

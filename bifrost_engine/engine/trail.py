@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from bifrost_engine.domain.decision import Decision
+from bifrost_engine.engine.answer import told
 from bifrost_engine.engine.core import Core
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.risk.gates import Judgement
@@ -77,7 +78,7 @@ class Trail:
 
 def _signal_payload(run_id: str, now_ns: int, decision: Decision) -> dict[str, Any]:
     intent = decision.intent
-    facts = dict(decision.explain())
+    facts = told(decision.explain)
     return {
         "run_id": run_id,
         "kind": "none" if intent is None else str(intent.purpose).lower(),

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from attrs import frozen
 
-from bifrost_engine.domain.order import OrderType, Purpose
+from bifrost_engine.domain.order import Purpose
 from bifrost_engine.risk.proposal import BYPASSED, PASSED, SHRUNK, VETOED, Proposal, Verdict
 
 Answer = tuple[Decimal, object, object]
@@ -53,7 +53,7 @@ def earnings_blackout(p: Proposal) -> Answer:
     before = timedelta(days=earnings.blackout_days_before)
     after = timedelta(days=earnings.blackout_days_after)
     hit = next((d for d in earnings.dates if d - before <= p.trading_day <= d + after), None)
-    return _all_if(hit is None, p, hit, p.trading_day)
+    return _all_if(hit is None, p, p.trading_day, hit)
 
 
 def cooldown(p: Proposal) -> Answer:
@@ -99,9 +99,9 @@ def max_position(p: Proposal) -> Answer:
     sign = p.intent.side.sign
     worst = p.own_position + (p.working if p.working * sign > 0 else NONE)
     after = worst + p.signed()
-    if abs(after) <= limit or abs(after) < abs(p.own_position):
+    reduces = p.own_position * sign < 0 and abs(p.signed()) <= abs(p.own_position)
+    if abs(after) <= limit or reduces:
         return p.quantity, after, limit
-    # A reduction always passes; beyond it, only what the limit leaves room for.
     room = limit - worst * sign
     return max(NONE, min(p.quantity, Decimal(room))), after, limit
 
@@ -147,10 +147,9 @@ def price_collar(p: Proposal) -> Answer:
         return NONE, None, limit
     if p.jump_pct > p.account.max_jump_pct:
         return NONE, p.jump_pct, p.account.max_jump_pct
-    # A limit at the mid plus an offset is judged where it is made; the touch is the worst case.
-    away = 100.0 * (p.quote.ask - p.quote.mid) / p.quote.mid
-    if p.intent.order_type is OrderType.LIMIT:
-        away = 100.0 * abs(p.intent.limit_offset_ticks) * 0.01 / p.quote.mid
+    mid = p.quote.mid
+    price = p.quote.ask if p.limit_price is None else float(p.limit_price)  # bid and ask are as far
+    away = 100.0 * abs(price - mid) / mid
     return _all_if(away <= limit, p, away, limit)
 
 
@@ -164,17 +163,13 @@ def wrong_direction(p: Proposal) -> Answer:
 
 def duplicate(p: Proposal) -> Answer:
     limit = p.account.duplicate_window_seconds
-    recent = p.recent_order
-    if recent is None:
-        return p.quantity, None, limit
-    same = (recent.order.contract_key, recent.order.side, recent.order.quantity) == (
-        p.intent.contract_key,
-        p.intent.side,
-        p.quantity,
-    )
-    idle = not recent.order.cum_quantity
-    age = (p.now_ns - recent.sent_ns) / NS
-    return _all_if(not (same and idle and age < limit), p, age, limit)
+    wanted = (p.intent.contract_key, p.intent.side, p.quantity)
+    for recent in p.recent_orders:
+        order, age = recent.order, (p.now_ns - recent.sent_ns) / NS
+        same = (order.contract_key, order.side, order.quantity) == wanted
+        if same and not order.cum_quantity and age < limit:
+            return NONE, age, limit
+    return p.quantity, None, limit
 
 
 def order_rate(p: Proposal) -> Answer:
@@ -183,23 +178,44 @@ def order_rate(p: Proposal) -> Answer:
     return _all_if(ok, p, [p.orders_last_minute, p.orders_today], [per_minute, per_day])
 
 
+# --- what lets no order out, whoever wants it ------------------------------------------------
+
+
+def halted(p: Proposal) -> Answer:
+    return _all_if(not p.halts, p, list(p.halts), [])
+
+
+def link_down(p: Proposal) -> Answer:
+    return _all_if(p.connected, p, p.connected, True)
+
+
+def journal_failed(p: Proposal) -> Answer:
+    return _all_if(p.problem is None, p, p.problem, None)
+
+
+def stopping(p: Proposal) -> Answer:
+    return _all_if(not p.stopping, p, p.stopping, False)
+
+
 @frozen
 class Gate:
     """One row of the chain.
 
     force    a forced hedge passes it
     flatten  an explicit flatten obeys it
+    code     the reason code, where it isn't the function's name
     """
 
     check: Callable[[Proposal], Answer]
     force: bool = False
     flatten: bool = False
     control: bool = False
+    code: str = ""
 
     @property
     def name(self) -> str:
         """The reason code."""
-        return self.check.__name__
+        return self.code or self.check.__name__
 
 
 GATES = (
@@ -227,7 +243,13 @@ CONTROLS = (
     Gate(duplicate, control=True),
     Gate(order_rate, flatten=True, control=True),
 )
-CHAIN = GATES + CONTROLS
+DENIALS = (
+    Gate(halted, code="HALTED"),
+    Gate(link_down, flatten=True, code="LINK_DOWN"),
+    Gate(journal_failed, flatten=True, code="JOURNAL_FAILED"),
+    Gate(stopping, flatten=True, code="STOPPING"),
+)
+CHAIN = GATES + CONTROLS + DENIALS
 FLATTEN_CHAIN = tuple(gate for gate in CHAIN if gate.flatten)
 _EVERY = tuple((gate.check, gate.name, gate.force) for gate in CHAIN)
 _FOR_FLATTEN = tuple((gate.check, gate.name, gate.force) for gate in FLATTEN_CHAIN)

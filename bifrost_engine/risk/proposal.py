@@ -49,9 +49,14 @@ class Proposal:
     day_pnl        quote currency; None while a mark is missing
     legs_changed   the set of managed legs differs from that at the last hedge
     paper_account  no real money can move
+    limit_price    of the order that would be sent; None for a market order
+    recent_orders  the account's orders of the last ``duplicate_window_seconds``, newest first
+    halts          reasons of the halts that hold for the strategy
+    problem        why the journal can't be written, or None
     """
 
     intent: Intent
+    limit_price: Decimal | None
     quantity: Decimal
     now_ns: int
     config: StrategyConfig
@@ -73,7 +78,11 @@ class Proposal:
     legs_changed: bool
     reconciled: bool
     paper_account: bool
-    recent_order: SentOrder | None
+    connected: bool
+    stopping: bool
+    halts: tuple[str, ...]
+    problem: str | None
+    recent_orders: tuple[SentOrder, ...]
     orders_last_minute: int
     orders_today: int
 
