@@ -14,7 +14,12 @@ from bifrost_engine.cli.options import config_option, json_option
 
 @click.group(name="config")
 def command() -> None:
-    """Check, show or write a configuration."""
+    """Check, show or write a configuration.
+
+    \b
+        bifrost config check hedge.yaml
+        bifrost config show --changed
+    """
 
 
 command.add_command(init_command, "init")
@@ -72,6 +77,7 @@ def show(config_path: Path | None, settings: tuple[str, ...], changed: bool, as_
     """
     from bifrost_engine.cli.output import print_json, print_table
     from bifrost_engine.config.loader import parse_override
+    from bifrost_engine.config.section import MASK
     from bifrost_engine.config.template import inline
     from bifrost_engine.daemon.assemble import RunOptions, load_config
 
@@ -84,7 +90,8 @@ def show(config_path: Path | None, settings: tuple[str, ...], changed: bool, as_
     if as_json:
         print_json({key: {"value": value, "source": source} for key, value, source in rows})
     else:
-        print_table(("key", "value", "from"), [(key, inline(value), source) for key, value, source in rows])
+        shown = [(key, value if value == MASK else inline(value), source) for key, value, source in rows]
+        print_table(("key", "value", "from"), shown)
 
 
 def defaults() -> dict[str, str]:

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from bifrost_engine.cli.main import COMMANDS
+from bifrost_engine.cli.main import bifrost as group
+
+
+def test_help_names_every_command_and_those_of_plugins(bifrost):
+    answer = bifrost("--help")
+    assert answer.code == 0
+    for name, line in COMMANDS.items():
+        assert f"  {name} " in answer.out
+        assert line in answer.out
+    assert "db  from bifrost-pg" in " ".join(answer.out.split("\n"))
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_has_help_with_an_example(name: str):
+    result = CliRunner().invoke(group, [name, "--help"])
+    assert result.exit_code == 0
+    assert f"bifrost {name}" in result.output.partition("\n")[2]  # beyond the usage line
+
+
+def test_later_commands_are_not_there_yet(bifrost):
+    for name in ("backtest", "sweep", "stats", "monitor"):
+        assert name not in COMMANDS
+        assert bifrost(name).code == 2
+
+
+def test_a_misspelled_command_is_answered_with_the_nearest_one(bifrost):
+    answer = bifrost("staus")
+    assert (answer.code, answer.out) == (2, "")
+    assert "no command 'staus'; did you mean 'status'?" in answer.err
+
+
+def test_an_expected_error_is_one_sentence_without_a_traceback(bifrost):
+    answer = bifrost("status")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == (
+        "ConfigError: no configuration: name one with --config or BIFROST_CONFIG,"
+        " or make one with 'bifrost init'\n"
+    )
+
+
+def test_an_unexpected_error_is_one_sentence_unless_debug_asks_for_more(bifrost, monkeypatch):
+    monkeypatch.setattr("bifrost_engine.plugins.installed", lambda: 1 / 0)
+    answer = bifrost("plugins")
+    assert answer.code == 1
+    assert answer.err.startswith("bifrost: unexpected ZeroDivisionError: division by zero; add --debug")
+    with pytest.raises(ZeroDivisionError):
+        bifrost("plugins", "--debug")
+
+
+def test_a_plugins_command_can_be_told_the_configuration_file(bifrost, tmp_path):
+    answer = bifrost("db", "check", "--config", str(tmp_path / "missing.yaml"))
+    assert answer.code == 2
+    assert "missing.yaml: expected a file, was missing" in answer.err
+
+
+def test_the_help_imports_no_command_and_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from bifrost_engine.cli.main import run\n"
+        "run(['--help'])\n"
+        "heavy = ('attrs', 'rich', 'yaml', 'pluggy', 'asyncio', 'sqlite3', 'structlog', 'bifrost_pg')\n"
+        "print([name for name in heavy if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path):
+    done = subprocess.run(
+        f"{sys.executable} -m bifrost_engine.cli plugins --json | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
