@@ -27,11 +27,29 @@ from bifrost_engine.domain import (
     Quote,
     Right,
 )
-from bifrost_engine.domain.effects import FetchBrokerState, PlaceOrder
-from bifrost_engine.domain.events import BrokerStateReceived, Commanded, Event, Placed, Started
+from bifrost_engine.domain.effects import (
+    CancelOrder,
+    FetchBrokerState,
+    PlaceOrder,
+    ReplaceOrder,
+    WakeAt,
+)
+from bifrost_engine.domain.events import (
+    BrokerStateReceived,
+    Commanded,
+    Connecting,
+    Event,
+    FlagsPolled,
+    Placed,
+    Reloaded,
+    Started,
+    Timer,
+)
+from bifrost_engine.domain.order import Order
 from bifrost_engine.domain.record import Record
 from bifrost_engine.engine import Engine
 from bifrost_engine.engine.slot import Slot
+from bifrost_engine.journal.memory import MemoryJournal
 
 SECOND_NS = 1_000_000_000
 OPEN_NS = 1_741_012_200 * SECOND_NS
@@ -39,6 +57,9 @@ OPEN_NS = 1_741_012_200 * SECOND_NS
 STOCK = Contract.stock("NVDA")
 CALL = Contract.option("NVDA", date(2025, 3, 28), Decimal(100), Right.CALL)
 PUT = Contract.option("NVDA", date(2025, 3, 28), Decimal(100), Right.PUT)
+PAPER = BrokerCaps(paper=True)
+WHOLE_ACCOUNT = ("account", "daemon", "oms", "portfolio", "recon")
+"""Sections that aren't a strategy's."""
 
 
 def change(value: Any, path: str, new: Any) -> Any:
@@ -59,6 +80,7 @@ class EngineUnderTest:
 
     positions  the broker's positions, by contract; compared at the first pass
     effects    of the last call, in order
+    cancels    every cancel that was asked for; ``replaces`` likewise
     """
 
     account = "DTEST"
@@ -74,6 +96,8 @@ class EngineUnderTest:
         records: Iterable[Record] = (),
         at_ns: int = OPEN_NS,
         connect: bool = True,
+        caps: BrokerCaps = PAPER,
+        mode: str = "PAPER",
     ) -> None:
         config = StrategyConfig(symbol="NVDA")
         for path, value in (settings or {}).items():
@@ -85,6 +109,11 @@ class EngineUnderTest:
         self.positions = dict(positions)
         self.records: list[Record] = list(records)
         self.placed: list[PlaceOrder] = []
+        self.cancels: list[CancelOrder] = []
+        self.replaces: list[ReplaceOrder] = []
+        self.config = whole
+        self._wakes: list[int] = []
+        self._sessions = sessions
         self.now_ns = at_ns
         self.effects: Sequence[Any] = ()
         self.executions: list[Execution] = []
@@ -97,8 +126,8 @@ class EngineUnderTest:
                 ts_ns=at_ns,
                 run_ids={slot.id: f"run-{slot.id}" for slot in slots},
                 account=self.account,
-                mode="PAPER",
-                caps=BrokerCaps(paper=True),
+                mode=mode,
+                caps=caps,
             )
         )
         if connect:
@@ -111,11 +140,51 @@ class EngineUnderTest:
         self.effects = self.engine.handle(event)
         self.records += [effect for effect in self.effects if isinstance(effect, Record)]
         self.placed += [effect for effect in self.effects if isinstance(effect, PlaceOrder)]
+        self.cancels += [effect for effect in self.effects if isinstance(effect, CancelOrder)]
+        self.replaces += [effect for effect in self.effects if isinstance(effect, ReplaceOrder)]
+        self._wakes += [effect.at_ns for effect in self.effects if isinstance(effect, WakeAt)]
         return self.effects
+
+    def restart(self, *, strategies: Sequence[Slot] | None = None, connect: bool = True) -> EngineUnderTest:
+        """Return what a crash now and a new start would give: a fresh engine on the same records.
+
+        The records come as a journal gives them back: numbers as texts.
+        """
+        again = EngineUnderTest(
+            positions=self.positions.items(),
+            sessions=self._sessions,
+            strategies=strategies or [make_slot(config) for config in self.config.strategies],
+            account_settings={name: getattr(self.config, name) for name in WHOLE_ACCOUNT},
+            records=self.stored_records(),
+            at_ns=self.now_ns,
+            connect=False,
+        )
+        again.executions = self.executions
+        again.placed = self.placed
+        if connect:
+            again.connect()
+        return again
+
+    def stored_records(self) -> list[Record]:
+        """Return the records so far as a journal gives them back."""
+        journal = MemoryJournal(self.account, engine_id="test", journal_id="test")
+        journal.append(self.records, None)
+        journal.commit()
+        return list(journal.records())
 
     def advance(self, seconds: float) -> EngineUnderTest:
         """Let time pass; the next event comes that much later."""
         self.now_ns += int(seconds * SECOND_NS)
+        return self
+
+    def wait(self, seconds: float) -> EngineUnderTest:
+        """Let time pass, with the timers that were asked for on the way."""
+        until_ns = self.now_ns + int(seconds * SECOND_NS)
+        while due := [at_ns for at_ns in self._wakes if at_ns <= until_ns]:
+            self.now_ns = max(self.now_ns, min(due))
+            self._wakes.remove(min(due))
+            self.handle(Timer(ts_ns=self.now_ns))
+        self.now_ns = until_ns
         return self
 
     def quote(
@@ -142,6 +211,7 @@ class EngineUnderTest:
 
     def connect(self) -> None:
         """Report the link and answer the first snapshot request."""
+        self.handle(Connecting(ts_ns=self.now_ns))
         self.broker(BrokerEventKind.LINK_UP)
         self.reconcile()
 
@@ -172,12 +242,48 @@ class EngineUnderTest:
         """Hand in an operator's command."""
         return self.handle(Commanded(ts_ns=self.now_ns, command=Command(name=name, source="test", **fields)))
 
+    def flags(
+        self, suspended: bool | None = None, killed: bool | None = None, source: str = "postgres"
+    ) -> Sequence[Any]:
+        """Hand in the flags of a control source."""
+        return self.handle(FlagsPolled(ts_ns=self.now_ns, source=source, suspended=suspended, killed=killed))
+
+    def reload(self, **settings: Any) -> Sequence[Any]:
+        """Hand in a configuration with other settings; ``__`` stands for the dots in a path."""
+        config = self.config.strategies[0]
+        for path, value in settings.items():
+            config = change(config, path.replace("__", "."), value)
+        self.config = self.config.with_strategy(config)
+        return self.handle(Reloaded(ts_ns=self.now_ns, config=self.config))
+
     # --- the broker's answers to the last order -------------------------------------------------
 
     @property
     def last_order(self) -> Any:
         """The request of the last order that was placed."""
         return self.placed[-1].request
+
+    @property
+    def order(self) -> Order:
+        """The last order that was placed, as it stands."""
+        return self.engine.core.state.orders[self.last_order.client_order_id]
+
+    def hedge(self, mid: float = 103.0, *, filled: bool = False) -> EngineUnderTest:
+        """Let the market move until the strategy hedges; the order is accepted, or filled at ``mid``."""
+        count = len(self.placed)
+        self.mid(mid)
+        assert len(self.placed) == count + 1, (
+            f"no hedge: {self.snapshot['block_reasons']} {self.slot.last_veto}"
+        )
+        self.hand_over()
+        self.ack()
+        if filled:
+            self.fill(price=str(mid))
+        return self
+
+    def answer(self, kind: BrokerEventKind, **fields: Any) -> Sequence[Any]:
+        """Report something about the last order."""
+        return self.broker(kind, client_order_id=self.last_order.client_order_id, **fields)
 
     def hand_over(self) -> Sequence[Any]:
         """Report that the last order was handed over."""
