@@ -65,6 +65,7 @@ class Held(NamedTuple):
 
     low: float
     high: float
+    min_spread: float
     max_spread: float
     until_ns: int
     max_lag_ns: int
@@ -104,6 +105,7 @@ class Engine:
         self._next_roll_ns = 0
         self._next_refresh_ns = FAR
         self._subscribed: tuple[str, ...] = ()
+        self._options_version = -1
         for slot in slots:
             self._take(slot)
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -150,7 +152,8 @@ class Engine:
         else:
             core.now_ns = max(core.now_ns, event.ts_ns)
             core.turn += 1
-            self._release()
+            if event.__class__ is not Beat:
+                self._release()
             self._keep_time()
             self._handlers[event.__class__](event)
         if self._raised:
@@ -170,7 +173,7 @@ class Engine:
         if (
             last is None
             or not held.low <= bid <= ask <= held.high
-            or ask - bid > held.max_spread
+            or not held.min_spread <= ask - bid <= held.max_spread
             or not (0.0 < bid_size < inf and 0.0 < ask_size < inf)
             or not last[5] < ts_ns
             or not core.now_ns <= now_ns < held.until_ns
@@ -234,6 +237,7 @@ class Engine:
         return Held(
             low=max(hold.low for hold in holds),
             high=min(hold.high for hold in holds),
+            min_spread=max(hold.min_spread for hold in holds),
             max_spread=min(hold.max_spread for hold in holds),
             until_ns=min(self.desk.next_deadline_ns, self._next_roll_ns, *(hold.until_ns for hold in holds)),
             max_lag_ns=min(hold.max_lag_ns or 0 for hold in holds),
@@ -284,14 +288,31 @@ class Engine:
         core.quotes.forget_old(beat.ts_ns)
         if core.state.needs_baseline:
             self._set_baselines()
+        changed = False
         for slot in core.slots.values():
             slot.result.learn(core)
-            self._check_loss(slot)
-            if slot.on_heartbeat is not None:
+            limit = slot.config.gates.guard.risk.max_daily_loss_usd
+            if slot.result.may_reach(core, -float(limit)):
+                self._check_loss(slot)
+            if self._outlasts_beat(slot):
+                slot.folded += 1
+                slot.last_ts_ns = beat.ts_ns
+            elif slot.on_heartbeat is not None:
+                changed = True
                 self._evaluate(slot, slot.on_heartbeat, beat)
         self._flatten_if_wanted()
-        self._subscribe()
-        self._hold(tuple(core.slots.values()))
+        if core.state.options_version != self._options_version:
+            self._subscribe()
+        if changed or core.effects:
+            self._hold(tuple(core.slots.values()))
+
+    def _outlasts_beat(self, slot: Slot) -> bool:
+        """Return whether a strategy's last decision stays through this beat."""
+        hold, core = slot.hold, self.core
+        if hold is None or hold.max_lag_ns is None or core.effects or core.now_ns >= hold.until_ns:
+            return False
+        main = core.quotes.latest.get(hold.contract_key)
+        return main is not None and core.now_ns - main.ts_ns <= hold.max_lag_ns
 
     def _on_timer(self, event: Timer) -> None:
         self._flatten_if_wanted()
@@ -490,6 +511,7 @@ class Engine:
 
     def _subscribe(self) -> None:
         """Tell the host which contracts are wanted, when they changed."""
+        self._options_version = self.core.state.options_version
         wanted = self.wanted_contracts()
         keys = tuple(contract.key for contract in wanted)
         if keys != self._subscribed:
@@ -592,10 +614,14 @@ class Engine:
         return paid + position.quantity * contract_of(core.state, key).multiplier * Decimal(repr(mark))
 
     def _set_baselines(self) -> None:
-        for owner, key in sorted(self.core.state.needs_baseline):
+        core = self.core
+        managed = {key for slot in core.slots.values() for key in slot.view.legs}
+        for owner, key in sorted(core.state.needs_baseline):
+            if key not in managed and key not in core.quotes.latest:
+                continue
             net = self._net(owner, key)
             if net is not None:
-                self.core.record("baseline", {"owner": owner, "contract_key": key, "net": net})
+                core.record("baseline", {"owner": owner, "contract_key": key, "net": net})
 
     # --- what a host may ask -----------------------------------------------------------------
 

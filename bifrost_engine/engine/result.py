@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from bifrost_engine.engine.slot import Slot
 
 
+MINUTE_NS = 60_000_000_000
+
+
 class Line(NamedTuple):
     """One position: result = quantity × multiplier × mark + fixed.
 
@@ -43,6 +46,8 @@ class DayResult:
         self._lines: tuple[Line, ...] = ()
         self._turn: tuple[object, ...] = ()
         self._pnl: float | None = None
+        self._summed_ns = 0
+        self._summed_at: Quote | None = None
         self._model_off: dict[str, float] = {}
 
     def day_pnl(self, core: Core) -> float | None:
@@ -51,7 +56,29 @@ class DayResult:
         turn = (core.turn, state.positions_version, len(state.needs_baseline), self._view_legs(core))
         if turn != self._turn:
             self._turn, self._pnl = turn, self._sum(core)
+            self._summed_ns = core.now_ns
+            self._summed_at = core.quotes.latest.get(self._slot.stock_key)
         return self._pnl
+
+    def may_reach(self, core: Core, floor: float) -> bool:
+        """Return whether the result may have come down to ``floor`` since it was last summed.
+
+        Without quotes of its options a position loses at most the move of the stock per share, and
+        by a minute's time less than 1 % of the stock's price (what an option at the money, with a
+        volatility of 5, is worth a minute before it expires, is 0.3 % of it).
+        """
+        quote, then = core.quotes.latest.get(self._slot.stock_key), self._summed_at
+        lines = self._lines
+        if self.lines(core) is not lines or self._pnl is None or quote is None or then is None:
+            return True
+        if core.now_ns - self._summed_ns > MINUTE_NS or any(
+            line.contract_key in core.quotes.latest
+            for line in lines
+            if line.contract_key != self._slot.stock_key
+        ):
+            return True
+        units = sum(abs(line.units) for line in lines)
+        return units * (abs(quote.mid - then.mid) + 0.01 * then.mid) >= self._pnl - floor
 
     def _sum(self, core: Core) -> float | None:
         total = 0.0

@@ -58,11 +58,15 @@ def bounds_of(
 ) -> Bounds | None:
     """Return bounds around ``spot``; None for a mixed book, or one whose gamma may vanish.
 
+    Without legs nothing moves the net delta.
+
     legs  priced by Black–Scholes with one constant volatility
     """
-    if not legs or len({leg.weight > 0 for leg in legs}) != 1:
-        return None
     low, high = spot * (1.0 - REACH), spot * (1.0 + REACH)
+    if not legs:
+        return Bounds(low, high, now_ns, until_ns, 0.0, 0.0, 1)
+    if len({leg.weight > 0 for leg in legs}) != 1:
+        return None
     gamma = charm = floor = 0.0
     for leg in legs:
         weight = abs(leg.weight)
@@ -82,10 +86,37 @@ def hold_range(
     bounds: Bounds,
     net_delta: float,
     band: DeltaBand,
-    max_spread_pct: float,
+    spreads_pct: tuple[float, ...],
     max_lag_ns: int,
 ) -> Hold | None:
-    """Return the hold around ``quote``, or None if there is no useful one."""
+    """Return the hold around ``quote``, or None if there is no useful one.
+
+    spreads_pct  the limits at which the liquidity changes, percent of the mid, lowest first
+    """
+    spots = _spots(quote.mid, now_ns, bounds, net_delta, band)
+    if spots is None:
+        return None
+    low, high = spots
+    spread_pct = quote.spread_pct
+    narrower = max((limit for limit in spreads_pct if limit <= spread_pct), default=0.0)
+    wider = min((limit for limit in spreads_pct if limit > spread_pct), default=100.0)
+    return Hold(
+        contract_key=quote.contract_key,
+        low=low,
+        high=high,
+        min_spread=high * narrower / 100.0 / SAFETY,
+        max_spread=SAFETY * low * wider / 100.0,
+        until_ns=bounds.until_ns,
+        max_lag_ns=max_lag_ns,
+    )
+
+
+def _spots(
+    mid: float, now_ns: int, bounds: Bounds, net_delta: float, band: DeltaBand
+) -> tuple[float, float] | None:
+    """Return the spots between which the deviation stays; None if there are none."""
+    if not bounds.gamma:
+        return bounds.low, bounds.high
     edges = _edges(net_delta, band)
     if edges is None:
         return None
@@ -95,16 +126,8 @@ def hold_range(
         return None
     if bounds.sign < 0:
         fall, rise = rise, fall
-    mid = quote.mid
-    low = max(bounds.low, mid - SAFETY * fall / bounds.gamma)
-    return Hold(
-        contract_key=quote.contract_key,
-        low=low,
-        high=min(bounds.high, mid + SAFETY * rise / bounds.gamma),
-        max_spread=SAFETY * low * max_spread_pct / 100.0,
-        until_ns=bounds.until_ns,
-        max_lag_ns=max_lag_ns,
-    )
+    reach_down, reach_up = SAFETY * fall / bounds.gamma, SAFETY * rise / bounds.gamma
+    return max(bounds.low, mid - reach_down), min(bounds.high, mid + reach_up)
 
 
 def _edges(net_delta: float, band: DeltaBand) -> tuple[float, float] | None:

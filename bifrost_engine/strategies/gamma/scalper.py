@@ -40,6 +40,7 @@ from bifrost_engine.strategies.gamma.trading import (
     CAUSES,
     HALTS,
     HEDGING,
+    IDLE,
     NEED_HEDGE,
     RESTING,
     SAFE,
@@ -109,8 +110,8 @@ class GammaStrategy:
         liquidity, risk = config.gates.state.liquidity, config.gates.guard.risk
         self._wide_pct, self._extreme_pct = liquidity.wide_spread_pct, liquidity.extreme_spread_pct
         self._max_spread_pct = risk.max_spread_pct
-        narrow = self._wide_pct if risk.max_spread_pct is None else min(self._wide_pct, risk.max_spread_pct)
-        self._narrow_pct = narrow
+        limits = {self._wide_pct, self._extreme_pct, risk.max_spread_pct}
+        self._spread_limits = tuple(sorted(limit for limit in limits if limit is not None))
         self._lag_limit_ms = config.gates.state.system.data_lag_threshold_ms
         self._stale_ms = market.stale_ts_threshold_ms
         self._recovery_ns = int(config.gates.state.system.safe_recovery_seconds * NS)
@@ -188,7 +189,7 @@ class GammaStrategy:
             self._count_shares(view, key)
         if (
             options != self._options_version
-            or self._select_due
+            or (self._select_due and self._may_select(underlying))
             or now_ns >= self._next_expiry_ns
             or (self._live_selection and underlying is not None)
         ):
@@ -212,10 +213,14 @@ class GammaStrategy:
         session = self._session
         return session is not None and session.open_ns <= quote.ts_ns < session.close_ns
 
+    def _may_select(self, underlying: Quote | None) -> bool:
+        """Return whether there is a spot by which legs may be chosen: one of the regular session."""
+        return underlying is not None and (self._now_session is not None or not self._rth_only)
+
     def _choose_legs(self, view: StrategyView, underlying: Quote | None) -> None:
         structure = self.config.gates.strategy.structure
-        in_session = self._now_session is not None or not self._rth_only
-        spot = underlying.mid if underlying is not None and in_session else None
+        may_select = underlying is not None and self._may_select(underlying)
+        spot = underlying.mid if underlying is not None and may_select else None
         anew = (self._select_anew or self._live_selection) and spot is not None
         self.selection = select(view, spot, structure, () if anew else view.legs)
         self.legs = make_legs(view, self.selection.managed)
@@ -341,7 +346,7 @@ class GammaStrategy:
             key=(dims, self.state, view.hedge_state),
             explain=partial(explain, self._seen(view, underlying, dims, self.net_delta, blocked)),
             legs=legs if legs != view.legs else None,
-            hold=self._hold(view, underlying, dims) if intent is None and self.state in RESTING else None,
+            hold=self._hold(view, underlying, dims) if self._rests() else None,
         )
 
     def _run_machine(self, view: StrategyView, dims: Dimensions, facts: Facts, tick: bool) -> None:
@@ -408,8 +413,14 @@ class GammaStrategy:
             reason=f"{dims.deviation} {WORDS[dims.deviation]}",
         )
 
+    def _rests(self) -> bool:
+        """Return whether ticks can leave the state as it is."""
+        return self.state in RESTING or (self.state == IDLE and not self.legs)
+
     def _hold(self, view: StrategyView, underlying: Quote | None, dims: Dimensions) -> Hold | None:
-        if dims.liquidity != "L0" or dims.system != "S0" or self._live_selection or self._select_due:
+        if dims.system != "S0" or self._live_selection:
+            return None
+        if self._select_due and self._may_select(underlying):
             return None
         if underlying is None or self.net_delta is None or view.stopping:
             return None
@@ -425,7 +436,7 @@ class GammaStrategy:
             bounds,
             self.net_delta,
             self.band,
-            self._narrow_pct,
+            self._spread_limits,
             int(min(self._lag_limit_ms, self._stale_ms) * MS),
         )
 
