@@ -41,10 +41,11 @@ class Quotes:
         self.rejected[fault] += 1
         if fault in DROPPING:
             return False
-        self.previous[key] = before
         self._last[key] = quote
-        self.latest.pop(key, None)
-        return before is not None
+        if before is None:
+            return False
+        self.previous[key] = self.latest.pop(key)
+        return True
 
     def forget_old(self, now_ns: int) -> None:
         """Drop from ``recent`` what lies more than a second back."""

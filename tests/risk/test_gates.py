@@ -1,0 +1,392 @@
+"""Each gate and control at its boundary, who bypasses it, and what a verdict says."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from bifrost_engine.config.schema import AccountLimits
+from bifrost_engine.config.strategy import StrategyConfig
+from bifrost_engine.domain import Intent, OrderState, OrderType, Origin, Purpose, Quote, Side, TimeInForce
+from bifrost_engine.domain.order import BookedExecution, Order
+from bifrost_engine.domain.view import LastHedge
+from bifrost_engine.risk.gates import CHAIN, CONTROLS, DENIALS, FLATTEN_CHAIN, GATES, Judgement, judge
+from bifrost_engine.risk.proposal import Proposal, SentOrder
+from bifrost_engine.testing.engine import change
+
+NOW = 1_741_012_300 * 1_000_000_000
+SECOND = 1_000_000_000
+KEY = "NVDA|STK|||"
+DAY = date(2025, 3, 3)
+RISK = "gates.guard.risk."
+HEDGE = "gates.intent.hedge."
+EARNINGS = "gates.strategy.earnings."
+
+
+def a_quote(bid: float = 99.99, ask: float = 100.01, age_ms: float = 0.0) -> Quote:
+    return Quote(KEY, bid, ask, 100, 100, NOW - int(age_ms * 1e6))
+
+
+def an_order(quantity: int = 100, side: Side = Side.BUY, filled: int = 0, key: str = KEY) -> Order:
+    executions = {}
+    if filled:
+        executions["x"] = BookedExecution(revision=1, side=side, quantity=Decimal(filled), price=Decimal(100))
+    return Order(
+        client_order_id="BF-test-gamma-7",
+        strategy_id="gamma",
+        run_id="run",
+        account="DTEST",
+        contract_key=key,
+        side=side,
+        quantity=Decimal(quantity),
+        order_type=OrderType.MARKET,
+        limit_price=None,
+        time_in_force=TimeInForce.DAY,
+        purpose=Purpose.HEDGE,
+        origin=Origin.STRATEGY,
+        decision_jseq=1,
+        state=OrderState.UNKNOWN,
+        created_ns=0,
+        executions=executions,
+    )
+
+
+def a_proposal(**facts: Any) -> Proposal:
+    """Return a hedge of 100 shares bought that every gate lets through; ``facts`` change it."""
+    config = StrategyConfig(symbol="NVDA")
+    for path, value in facts.pop("settings", {}).items():
+        config = change(config, path, value)
+    intent = Intent(contract_key=KEY, side=Side.BUY, quantity=Decimal(100), net_delta=-100.0)
+    intent = evolve(intent, **facts.pop("intent", {}))
+    account = evolve(AccountLimits(), **facts.pop("limits", {}))
+    fields: dict[str, Any] = {
+        "intent": intent,
+        "limit_price": None,
+        "quantity": intent.quantity,
+        "now_ns": NOW,
+        "config": config,
+        "account": account,
+        "quote": a_quote(),
+        "underlying": a_quote(),
+        "jump_pct": 0.0,
+        "own_position": Decimal(0),
+        "working": Decimal(0),
+        "in_flight": None,
+        "killed": False,
+        "breaker_latched": False,
+        "suspended": False,
+        "in_session": True,
+        "trading_day": DAY,
+        "day_pnl": 0.0,
+        "day_hedges": 0,
+        "last_hedge": None,
+        "legs_changed": False,
+        "reconciled": True,
+        "paper_account": True,
+        "connected": True,
+        "stopping": False,
+        "halts": (),
+        "problem": None,
+        "recent_orders": (),
+        "orders_last_minute": 0,
+        "orders_today": 0,
+    }
+    return Proposal(**{**fields, **facts})
+
+
+def verdict(judgement: Judgement, gate: str) -> str:
+    return next(v.verdict for v in judgement.verdicts if v.gate == gate)
+
+
+def hedged(price: str | None = "100", ago_s: float = 3600) -> LastHedge:
+    return LastHedge(sent_ns=NOW - int(ago_s * SECOND), fill_price=None if price is None else Decimal(price))
+
+
+def sent(ago_s: float, **fields: Any) -> tuple[SentOrder, ...]:
+    return (SentOrder(order=an_order(**fields), sent_ns=NOW - int(ago_s * SECOND)),)
+
+
+def test_the_chain_is_in_the_documented_order() -> None:
+    assert [gate.name for gate in GATES] == [
+        "kill_switch",
+        "circuit_breaker",
+        "suspended",
+        "outside_rth",
+        "earnings_blackout",
+        "cooldown",
+        "min_price_move",
+        "max_daily_hedge_count",
+        "max_spread",
+        "max_order_size",
+        "max_position",
+        "min_hedge_shares",
+        "one_in_flight",
+    ]
+    assert [gate.name for gate in CONTROLS] == [
+        "mode_mismatch",
+        "not_reconciled",
+        "quote_invalid",
+        "quote_stale",
+        "price_collar",
+        "wrong_direction",
+        "duplicate",
+        "order_rate",
+    ]
+    assert [gate.name for gate in DENIALS] == ["HALTED", "LINK_DOWN", "JOURNAL_FAILED", "STOPPING"]
+
+
+def test_a_quiet_day_lets_a_hedge_through_and_every_gate_says_so() -> None:
+    judgement = judge(a_proposal())
+    assert judgement.quantity == 100
+    assert [v.gate for v in judgement.verdicts] == [gate.name for gate in CHAIN]
+    assert {v.verdict for v in judgement.verdicts} == {"passed"}
+
+
+FORCE_PASSES = {"cooldown", "min_price_move"}
+
+# What is passed on each side of a gate's limit.
+BOUNDARIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("kill_switch", {"killed": False}, {"killed": True}),
+    ("circuit_breaker", {"day_pnl": -4999.99}, {"day_pnl": -5000.0}),
+    ("circuit_breaker", {"day_pnl": 10.0}, {"day_pnl": None}),
+    ("circuit_breaker", {"day_pnl": 10.0}, {"day_pnl": 10.0, "breaker_latched": True}),
+    ("suspended", {"suspended": False}, {"suspended": True}),
+    ("outside_rth", {"in_session": True}, {"in_session": False}),
+    (
+        "earnings_blackout",
+        {"settings": {EARNINGS + "dates": (date(2025, 3, 7),)}},  # 4 days before
+        {"settings": {EARNINGS + "dates": (date(2025, 3, 6),)}},  # 3 days before
+    ),
+    (
+        "earnings_blackout",
+        {"settings": {EARNINGS + "dates": (date(2025, 3, 1),)}},  # 2 days after
+        {"settings": {EARNINGS + "dates": (date(2025, 3, 2),)}},  # 1 day after
+    ),
+    (
+        "earnings_blackout",
+        {"settings": {EARNINGS + "dates": (date(2025, 1, 1), date(2025, 12, 1))}},
+        {"settings": {EARNINGS + "dates": (date(2025, 1, 1), DAY)}},
+    ),
+    ("cooldown", {"last_hedge": hedged(None, 60)}, {"last_hedge": hedged(None, 59.999)}),
+    ("min_price_move", {"last_hedge": hedged("99.80")}, {"last_hedge": hedged("99.81")}),  # 0.2 %
+    ("min_price_move", {"last_hedge": hedged("100.21")}, {"last_hedge": hedged("100.19")}),
+    ("min_price_move", {"last_hedge": hedged(None)}, {"last_hedge": hedged("100")}),
+    (
+        "min_price_move",
+        {"last_hedge": hedged("100"), "legs_changed": True},
+        {"last_hedge": hedged("100"), "legs_changed": False},
+    ),
+    ("max_daily_hedge_count", {"day_hedges": 49}, {"day_hedges": 50}),
+    (
+        "max_spread",
+        {"settings": {RISK + "max_spread_pct": 0.03}, "underlying": a_quote()},  # 0.02 %
+        {"settings": {RISK + "max_spread_pct": 0.01}, "underlying": a_quote()},
+    ),
+    ("max_spread", {"underlying": None}, {"settings": {RISK + "max_spread_pct": 1.0}, "underlying": None}),
+    ("max_position", {"own_position": Decimal(1900)}, {"own_position": Decimal(2000)}),
+    (
+        "max_position",
+        {"own_position": Decimal(1800), "working": Decimal(100)},
+        {"own_position": Decimal(1800), "working": Decimal(200)},
+    ),
+    (
+        "min_hedge_shares",
+        {"intent": {"quantity": Decimal(10), "net_delta": -10.0}},
+        {"intent": {"quantity": Decimal(9), "net_delta": -9.0}},
+    ),
+    ("one_in_flight", {"in_flight": None}, {"in_flight": an_order()}),
+    ("mode_mismatch", {"paper_account": True}, {"paper_account": False}),
+    (
+        "mode_mismatch",
+        {"paper_account": False, "settings": {RISK + "paper_trade": False}},
+        {"paper_account": False},
+    ),
+    ("not_reconciled", {"reconciled": True}, {"reconciled": False}),
+    ("quote_invalid", {"quote": a_quote()}, {"quote": None}),
+    ("quote_stale", {"quote": a_quote(age_ms=5000)}, {"quote": a_quote(age_ms=5000.001)}),
+    ("price_collar", {"quote": a_quote(98.0, 102.0)}, {"quote": a_quote(97.9, 102.1)}),  # 2 % and 2.1 %
+    ("price_collar", {"limit_price": Decimal("102")}, {"limit_price": Decimal("102.01")}),
+    ("price_collar", {"limit_price": Decimal("98")}, {"limit_price": Decimal("97.99")}),
+    ("price_collar", {"jump_pct": 5.0}, {"jump_pct": 5.01}),
+    ("wrong_direction", {"intent": {"net_delta": -50.5}}, {"intent": {"net_delta": -49.5}}),
+    ("wrong_direction", {"intent": {"net_delta": None}}, {"intent": {"net_delta": 50.0}}),
+    ("wrong_direction", {"intent": {"net_delta": -99.0}}, {"intent": {"net_delta": float("nan")}}),
+    ("duplicate", {"recent_orders": sent(2.0)}, {"recent_orders": sent(1.999)}),
+    ("duplicate", {"recent_orders": sent(1, filled=1)}, {"recent_orders": sent(1)}),
+    ("duplicate", {"recent_orders": sent(1, quantity=99)}, {"recent_orders": sent(1)}),
+    ("duplicate", {"recent_orders": sent(1, side=Side.SELL)}, {"recent_orders": sent(1)}),
+    ("duplicate", {"recent_orders": sent(1, key="SPY|STK|||")}, {"recent_orders": sent(1)}),
+    (
+        "duplicate",
+        {"recent_orders": sent(0.5, quantity=7)},
+        {"recent_orders": sent(0.5, quantity=7) + sent(1)},  # not only the newest counts
+    ),
+    ("order_rate", {"orders_last_minute": 19}, {"orders_last_minute": 20}),
+    ("order_rate", {"orders_today": 499}, {"orders_today": 500}),
+    ("HALTED", {"halts": ()}, {"halts": ("position_difference",)}),
+    ("LINK_DOWN", {"connected": True}, {"connected": False}),
+    ("JOURNAL_FAILED", {"problem": None}, {"problem": "disk full"}),
+    ("STOPPING", {"stopping": False}, {"stopping": True}),
+]
+
+
+def test_every_gate_that_may_veto_has_its_boundary() -> None:
+    assert {gate for gate, _, _ in BOUNDARIES} | {"max_order_size"} == {gate.name for gate in CHAIN}
+
+
+@pytest.mark.parametrize(("gate", "good", "bad"), BOUNDARIES)
+def test_a_gate_passes_up_to_its_limit_and_vetoes_beyond(
+    gate: str, good: dict[str, Any], bad: dict[str, Any]
+) -> None:
+    assert verdict(judge(a_proposal(**good)), gate) == "passed"
+    judgement = judge(a_proposal(**bad))
+    assert verdict(judgement, gate) == "vetoed"
+    assert judgement.quantity == 0
+
+
+@pytest.mark.parametrize(("gate", "good", "bad"), BOUNDARIES)
+def test_force_bypasses_what_the_table_says_and_nothing_else(
+    gate: str, good: dict[str, Any], bad: dict[str, Any]
+) -> None:
+    forced = {**bad, "intent": {**bad.get("intent", {}), "force": True}}
+    judgement = judge(a_proposal(**forced))
+    if gate in FORCE_PASSES:
+        assert verdict(judgement, gate) == "bypassed"
+        assert judgement.quantity == 100
+    else:
+        assert verdict(judgement, gate) == "vetoed"
+        assert judgement.quantity == 0
+
+
+OBEYED_BY_FLATTEN = {
+    "max_order_size",
+    "one_in_flight",
+    "mode_mismatch",
+    "not_reconciled",
+    "quote_invalid",
+    "order_rate",
+    "LINK_DOWN",
+    "JOURNAL_FAILED",
+    "STOPPING",
+}
+
+
+@pytest.mark.parametrize(("gate", "good", "bad"), BOUNDARIES)
+def test_a_flatten_obeys_only_its_subset(gate: str, good: dict[str, Any], bad: dict[str, Any]) -> None:
+    intent = {**bad.get("intent", {}), "purpose": Purpose.FLATTEN, "net_delta": None}
+    judgement = judge(a_proposal(**{**bad, "intent": intent}))
+    expected = 0 if gate in OBEYED_BY_FLATTEN else intent.get("quantity", Decimal(100))
+    assert judgement.quantity == expected
+
+
+def test_a_flatten_is_asked_about_stale_quotes_but_allowed() -> None:
+    assert {gate.name for gate in FLATTEN_CHAIN} == OBEYED_BY_FLATTEN | {"quote_stale"}
+    intent = {"purpose": Purpose.FLATTEN}
+    judgement = judge(a_proposal(intent=intent, quote=a_quote(age_ms=60_000)))
+    assert verdict(judgement, "quote_stale") == "passed"
+    age = next(v.value for v in judgement.verdicts if v.gate == "quote_stale")
+    assert age == pytest.approx(60_000)
+
+
+@pytest.mark.parametrize(("wanted", "kept"), [(500, 500), (501, 500), (4000, 500)])
+def test_an_order_is_cut_to_the_largest_size(wanted: int, kept: int) -> None:
+    judgement = judge(a_proposal(intent={"quantity": Decimal(wanted), "net_delta": -5000.0}))
+    assert judgement.quantity == kept
+    assert judgement.shrinks == (("max_order_size",) if wanted > kept else ())
+
+
+@pytest.mark.parametrize(
+    ("own", "working", "side", "wanted", "kept"),
+    [
+        (1700, 0, Side.BUY, 300, 300),  # exactly up to the limit of 2000
+        (1700, 0, Side.BUY, 400, 300),
+        (1700, 200, Side.BUY, 400, 100),  # the working order is taken as filled
+        (1700, -200, Side.BUY, 400, 300),  # one on the other side makes no room
+        (-1700, 0, Side.SELL, 400, 300),
+        (2000, 0, Side.BUY, 400, 0),
+        (2500, 0, Side.SELL, 400, 400),  # a reduction passes, though it stays beyond the limit
+        (-2500, 0, Side.BUY, 400, 400),
+        (2500, 0, Side.BUY, 400, 0),
+        (0, 0, Side.SELL, 400, 400),
+    ],
+)
+def test_an_order_is_cut_to_what_the_position_limit_leaves(
+    own: int, working: int, side: Side, wanted: int, kept: int
+) -> None:
+    delta = -5000.0 if side is Side.BUY else 5000.0
+    judgement = judge(
+        a_proposal(
+            own_position=Decimal(own),
+            working=Decimal(working),
+            intent={"side": side, "quantity": Decimal(wanted), "net_delta": delta},
+        )
+    )
+    assert judgement.quantity == kept
+    assert verdict(judgement, "max_position") == (
+        "vetoed" if not kept else "shrunk" if kept < wanted else "passed"
+    )
+
+
+def test_a_reduction_through_zero_is_held_to_the_limit_on_the_other_side() -> None:
+    judgement = judge(
+        a_proposal(
+            settings={HEDGE + "max_hedge_shares_per_order": 10_000},
+            own_position=Decimal(3000),
+            intent={"side": Side.SELL, "quantity": Decimal(5500), "net_delta": 9000.0},
+        )
+    )
+    assert judgement.quantity == 5000  # to −2000, not to −2500
+
+
+def test_a_later_gate_judges_what_earlier_ones_left() -> None:
+    judgement = judge(
+        a_proposal(own_position=Decimal(1995), intent={"quantity": Decimal(100), "net_delta": -5000.0})
+    )
+    assert verdict(judgement, "max_position") == "shrunk"  # to 5
+    assert judgement.vetoes == ("min_hedge_shares",)
+
+
+def test_every_gate_is_asked_also_after_a_veto() -> None:
+    judgement = judge(a_proposal(killed=True, suspended=True, day_hedges=50, reconciled=False))
+    assert judgement.vetoes == ("kill_switch", "suspended", "max_daily_hedge_count", "not_reconciled")
+    assert len(judgement.verdicts) == len(CHAIN)
+
+
+@pytest.mark.parametrize(
+    ("gate", "facts", "value", "limit"),
+    [
+        ("circuit_breaker", {"day_pnl": -6000.0}, -6000.0, Decimal(-5000)),
+        ("cooldown", {"last_hedge": hedged(None, 30)}, 30.0, 60.0),
+        ("max_daily_hedge_count", {"day_hedges": 51}, 51, 50),
+        ("max_order_size", {"intent": {"quantity": Decimal(600), "net_delta": -900.0}}, Decimal(600), 500),
+        ("max_position", {"own_position": Decimal(1950)}, Decimal(2050), 2000),
+        ("one_in_flight", {"in_flight": an_order()}, "BF-test-gamma-7", None),
+        ("quote_stale", {"quote": a_quote(age_ms=7000)}, 7000.0, 5000),
+        ("order_rate", {"orders_last_minute": 20}, [20, 0], [20, 500]),
+        ("earnings_blackout", {"settings": {EARNINGS + "dates": (DAY,)}}, DAY, DAY),
+    ],
+)
+def test_a_verdict_names_the_value_and_the_limit(
+    gate: str, facts: dict[str, Any], value: object, limit: object
+) -> None:
+    found = next(v for v in judge(a_proposal(**facts)).verdicts if v.gate == gate)
+    assert (found.value, found.limit) == (value, limit)
+
+
+def test_outside_hours_may_be_traded_where_the_settings_say_so() -> None:
+    settings = {"gates.strategy.trading_hours_only": False}
+    assert judge(a_proposal(in_session=False, settings=settings)).quantity == 100
+
+
+def test_a_hedge_within_one_share_of_rounding_is_no_wrong_direction() -> None:
+    intent = {"quantity": Decimal(1), "net_delta": -0.4}  # to +0.6
+    assert verdict(judge(a_proposal(intent=intent)), "wrong_direction") == "passed"
+
+
+def test_only_hedges_must_reduce_the_net_delta() -> None:
+    intent = {"purpose": Purpose.ENTRY, "net_delta": 50.0}
+    assert judge(a_proposal(intent=intent)).quantity == 100
