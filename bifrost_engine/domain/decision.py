@@ -43,7 +43,7 @@ class Intent:
 class Hold:
     """Inputs within which a decision stays as it is, so that a tick needs no call.
 
-    A good quote of ``contract_key`` with low ≤ bid ≤ ask ≤ high, a spread from ``min_spread`` to
+    A good quote of ``contract_key`` with low ≤ mid ≤ high, a spread from ``min_spread`` to
     ``max_spread`` (quote currency) and a time before ``until_ns`` changes nothing. So does,
     unless ``max_lag_ns`` is None, a quote of another contract before ``until_ns`` that comes at
     most ``max_lag_ns`` after the last one of ``contract_key``.

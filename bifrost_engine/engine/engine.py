@@ -63,8 +63,8 @@ class Held(NamedTuple):
     keep  where a quote that was taken is kept
     """
 
-    low: float
-    high: float
+    twice_low: float
+    twice_high: float
     min_spread: float
     max_spread: float
     until_ns: int
@@ -172,8 +172,9 @@ class Engine:
         now_ns = recv_ns or ts_ns
         if (
             last is None
-            or not held.low <= bid <= ask <= held.high
+            or not held.twice_low <= bid + ask <= held.twice_high
             or not held.min_spread <= ask - bid <= held.max_spread
+            or not 0.0 < bid <= ask
             or not (0.0 < bid_size < inf and 0.0 < ask_size < inf)
             or not last[5] < ts_ns
             or not core.now_ns <= now_ns < held.until_ns
@@ -235,8 +236,8 @@ class Engine:
 
     def _combined(self, key: str, holds: list[Hold]) -> Held:
         return Held(
-            low=max(hold.low for hold in holds),
-            high=min(hold.high for hold in holds),
+            twice_low=2.0 * max(hold.low for hold in holds),
+            twice_high=2.0 * min(hold.high for hold in holds),
             min_spread=max(hold.min_spread for hold in holds),
             max_spread=min(hold.max_spread for hold in holds),
             until_ns=min(self.desk.next_deadline_ns, self._next_roll_ns, *(hold.until_ns for hold in holds)),
