@@ -44,7 +44,7 @@ def run(folder: Path) -> list[RenderableType]:
     )
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     daemon = Daemon(load_config(options, {}), options, {}, structlog.get_logger())
-    display = Display(ZONE, "speed 1", str(daemon.folder / "bifrost.log"))
+    display = Display(ZONE, "speed 30", str(daemon.folder / "bifrost.log"))
     shown: list[RenderableType] = []
 
     def draw(daemon: Daemon) -> None:

@@ -150,12 +150,18 @@ def test_every_plugin_section_has_its_heading():
     assert [path for path in sections if f"\n### {path}\n" not in filled("configuration")] == []
 
 
-def test_a_key_that_no_code_reads_is_told_so():
-    assert "account.max_order_notional" not in settings.idle_keys() or (
-        f"{settings.IDLE}" in filled("configuration")
-    )
-    assert "gates.state.delta.epsilon_band" not in settings.idle_keys()
-    assert "oms.ack_timeout" not in settings.idle_keys()
+def test_a_key_that_no_code_reads_is_told_so_and_no_other():
+    idle = settings.idle_keys()
+    assert "gates.state.delta.epsilon_band" not in idle
+    assert "oms.ack_timeout" not in idle
+    told = {unquoted(row[0]) for row in rows(filled("configuration")) if row[-1].endswith(settings.IDLE)}
+    assert told == {key.rpartition(".")[2] for key in idle}
+
+
+def test_the_readme_warns_of_limits_that_do_not_act_as_long_as_they_do_not():
+    readme = (REFERENCE.parents[1] / "README.md").read_text("utf-8")
+    warns = "account's limits on order and position\nvalues" in readme
+    assert warns == ("account.max_order_notional" in settings.idle_keys())
 
 
 def test_every_hook_has_its_heading_and_its_contract():
