@@ -46,7 +46,8 @@ class Hold:
     A good quote of ``contract_key`` with low ≤ mid ≤ high, a spread from ``min_spread`` to
     ``max_spread`` (quote currency) and a time before ``until_ns`` changes nothing. So does,
     unless ``max_lag_ns`` is None, a quote of another contract before ``until_ns`` that comes at
-    most ``max_lag_ns`` after the last one of ``contract_key``.
+    most ``max_lag_ns`` after the last one of ``contract_key``, and a beat that comes at most
+    ``max_age_ns`` after it.
     A range that is too narrow costs time; one that is too wide is a defect.
     """
 
@@ -57,6 +58,7 @@ class Hold:
     until_ns: int
     min_spread: float = 0.0
     max_lag_ns: int | None = None
+    max_age_ns: int = 0
 
 
 def _nothing() -> Mapping[str, Any]:

@@ -310,10 +310,10 @@ class Engine:
     def _outlasts_beat(self, slot: Slot) -> bool:
         """Return whether a strategy's last decision stays through this beat."""
         hold, core = slot.hold, self.core
-        if hold is None or hold.max_lag_ns is None or core.effects or core.now_ns >= hold.until_ns:
+        if hold is None or core.effects or core.now_ns >= hold.until_ns:
             return False
         main = core.quotes.latest.get(hold.contract_key)
-        return main is not None and core.now_ns - main.ts_ns <= hold.max_lag_ns
+        return main is not None and core.now_ns - main.ts_ns <= hold.max_age_ns
 
     def _on_timer(self, event: Timer) -> None:
         self._flatten_if_wanted()

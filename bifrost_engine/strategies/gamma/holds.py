@@ -88,6 +88,7 @@ def hold_range(
     band: DeltaBand,
     spreads_pct: tuple[float, ...],
     max_lag_ns: int,
+    max_age_ns: int,
 ) -> Hold | None:
     """Return the hold around ``quote``, or None if there is no useful one.
 
@@ -108,6 +109,7 @@ def hold_range(
         max_spread=SAFETY * low * wider / 100.0,
         until_ns=bounds.until_ns,
         max_lag_ns=max_lag_ns,
+        max_age_ns=max_age_ns,
     )
 
 

@@ -438,12 +438,15 @@ class GammaStrategy:
             self.band,
             self._spread_limits,
             int(min(self._lag_limit_ms, self._stale_ms) * MS),
+            FAR if self._now_session is None else int(self._stale_ms * MS),
         )
 
     def _new_bounds(self, view: StrategyView, spot: float, now_ns: int) -> Bounds | None:
         """Return bounds up to the minute's end, or to what changes the situation before it."""
         volatility, greeks = self.pricer.constant_volatility, self.config.greeks
-        minute_end = (now_ns // MINUTE_NS + 1) * MINUTE_NS
+        # Where no minute counts and nothing decays, only the session's opening changes something.
+        idle = self._now_session is None and self._rth_only and not self.legs
+        minute_end = FAR if idle else (now_ns // MINUTE_NS + 1) * MINUTE_NS
         until_ns = min(minute_end, view.next_boundary_ns(), self._next_expiry_ns)
         self._bounds_until_ns = until_ns
         if volatility is None:
