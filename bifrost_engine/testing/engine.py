@@ -81,6 +81,7 @@ class EngineUnderTest:
     positions  the broker's positions, by contract; compared at the first pass
     effects    of the last call, in order
     cancels    every cancel that was asked for; ``replaces`` likewise
+    fetches    every snapshot that was asked for: when, and the trigger
     """
 
     account = "DTEST"
@@ -111,6 +112,7 @@ class EngineUnderTest:
         self.placed: list[PlaceOrder] = []
         self.cancels: list[CancelOrder] = []
         self.replaces: list[ReplaceOrder] = []
+        self.fetches: list[tuple[int, str]] = []
         self.config = whole
         self._wakes: list[int] = []
         self._sessions = sessions
@@ -142,6 +144,7 @@ class EngineUnderTest:
         self.placed += [effect for effect in self.effects if isinstance(effect, PlaceOrder)]
         self.cancels += [effect for effect in self.effects if isinstance(effect, CancelOrder)]
         self.replaces += [effect for effect in self.effects if isinstance(effect, ReplaceOrder)]
+        self.fetches += [(self.now_ns, e.trigger) for e in self.effects if isinstance(e, FetchBrokerState)]
         self._wakes += [effect.at_ns for effect in self.effects if isinstance(effect, WakeAt)]
         return self.effects
 
@@ -297,9 +300,14 @@ class EngineUnderTest:
         return self.broker(BrokerEventKind.ORDER_ACK, client_order_id=self.last_order.client_order_id)
 
     def fill(
-        self, quantity: int | None = None, price: str = "100.00", base_id: str | None = None
+        self,
+        quantity: int | None = None,
+        price: str = "100.00",
+        base_id: str | None = None,
+        *,
+        heard: bool = True,
     ) -> Sequence[Any]:
-        """Report an execution of the last order, the whole of it unless ``quantity`` is given."""
+        """Execute the last order, the whole of it unless ``quantity`` is given; report it if ``heard``."""
         request = self.last_order
         amount = request.quantity if quantity is None else Decimal(quantity)
         execution = Execution(
@@ -315,6 +323,8 @@ class EngineUnderTest:
         self.executions.append(execution)
         signed = int(amount) * request.side.sign
         self.positions[request.contract] = self.positions.get(request.contract, 0) + signed
+        if not heard:
+            return ()
         return self.broker(
             BrokerEventKind.ORDER_FILL,
             client_order_id=request.client_order_id,
