@@ -300,6 +300,8 @@ class Daemon:
             sink.start()
         self.local = LocalControl(self.folder / "control.db")
         self.local_thread = ControlThread("local", self.local.poll_control, self._on_control, self.log)
+        # Flags that were set while no daemon ran hold from the first tick on.
+        self.local_thread.ask()
         self.local_thread.start()
 
     async def _begin(self, account: str, at_ns: int) -> None:

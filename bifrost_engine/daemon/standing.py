@@ -38,11 +38,12 @@ def standing(instance: Instance) -> Standing:
     """Return how the instance stands. Raises JournalError if there is neither database nor journal."""
     with instance.database() as (reader, why):
         if reader is not None:
-            return _by_database(reader.status(), f"database {reader.address}")
+            return by_database(reader.status(), f"database {reader.address}")
     return _by_journal(instance, why)
 
 
-def _by_database(status: Mapping[str, Any], source: str) -> Standing:
+def by_database(status: Mapping[str, Any], source: str) -> Standing:
+    """Return how a daemon stands by what a sink's reader says; ``source`` names the database."""
     flags = status["run_status"] or {}
     return Standing(
         source=source,
