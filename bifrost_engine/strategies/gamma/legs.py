@@ -75,9 +75,9 @@ def _why_not(
         return f"{days} days to expiry, outside {structure.min_dte}–{structure.max_dte}"
     if spot is None:
         return NO_QUOTE
-    away = abs(float(contract.strike) / spot - 1.0)
-    if away > structure.atm_band_pct:
-        return f"strike {100 * away:.1f} % from the spot, beyond {100 * structure.atm_band_pct:g} %"
+    away = abs(float(contract.strike) - spot)
+    if away > structure.atm_band_pct * spot:
+        return f"strike {100 * away / spot:.1f} % from the spot, beyond {100 * structure.atm_band_pct:g} %"
     return None
 
 
