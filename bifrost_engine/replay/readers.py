@@ -81,7 +81,7 @@ def describe(path: str | Path) -> Description:
 def read_quotes(
     path: str | Path, skipped: Counter[str], symbols: frozenset[str] = frozenset()
 ) -> Iterator[Quote]:
-    """Yield the quotes of a file, or of a folder's files in order of their names.
+    """Return the quotes of a file, or of a folder's files in order of their names.
 
     skipped  gets the rows left out, by reason: ``columns``, ``non_numeric``,
              ``contract_key``, ``other_symbol``
@@ -90,8 +90,7 @@ def read_quotes(
     Raises DataError, naming file and line, when a file is missing, cut short or lacks a column.
     """
     keys = _ContractKeys(symbols)
-    for file in quote_files(path):
-        yield from _reader(file)(file, keys, skipped)
+    return chain.from_iterable(_reader(file)(file, keys, skipped) for file in quote_files(path))
 
 
 def quote_files(path: str | Path) -> list[Path]:
@@ -190,8 +189,8 @@ def _quote_with_gaps(ts_ms: str, key: str, numbers: Sequence[str]) -> Quote | No
 def _open_text(file: Path) -> IO[str]:
     # Bytes that are no UTF-8 spoil their own row only.
     if file.suffix == ".gz":
-        return gzip.open(file, "rt", encoding="utf-8-sig", errors="replace", newline="")
-    return open(file, encoding="utf-8-sig", errors="replace", newline="")
+        return gzip.open(file, "rt", encoding="utf-8-sig", errors="replace", newline="\n")
+    return open(file, encoding="utf-8-sig", errors="replace", newline="\n")
 
 
 def _after_header(

@@ -124,9 +124,15 @@ class DayEnds:
         self._at = time.fromisoformat(day_end)
         self._zone = ZoneInfo(zone)
         self._expiries: dict[date, int] = {}
+        self._asked_ns = self._answered_ns = 0
 
     def after(self, ts_ns: int) -> int:
         """Return the first end of a day that is later than ``ts_ns``, nanoseconds UTC."""
+        if not self._asked_ns <= ts_ns < self._answered_ns:
+            self._asked_ns, self._answered_ns = ts_ns, self._find(ts_ns)
+        return self._answered_ns
+
+    def _find(self, ts_ns: int) -> int:
         day = datetime.fromtimestamp(ts_ns // NS, self._zone).date()
         while True:
             end = datetime.combine(day, self._at, self._zone)

@@ -115,7 +115,6 @@ class PaperBroker:
         """Leave: nothing matches or is reported until the next ``connect``."""
         self.linked = self._open = False
         self._down_until_ns = 0
-        self._working = ()
         if self._venue is not None:
             self._venue.ledger.close()
 

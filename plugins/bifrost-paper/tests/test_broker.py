@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sqlite3
+import subprocess
+import sys
 from decimal import Decimal
 from math import nan
 from pathlib import Path
@@ -264,7 +267,7 @@ def test_buying_power_is_leverage_times_net_liquidation(tmp_path):
 def test_an_order_that_reduces_a_position_needs_no_buying_power(tmp_path):
     bench = Bench(tmp_path, cash=Decimal(-9_000), positions={SPY: 100}, leverage=Decimal(1))
     bench.quote()
-    order = bench.place(side="SELL", quantity=100)
+    order = bench.place(side="SELL", quantity=50)
     bench.wait(40)
     assert bench.kinds(order) == [Kind.ORDER_ACK, Kind.ORDER_FILL]
 
@@ -353,6 +356,20 @@ def test_a_day_order_expires_at_the_end_of_the_day(bench, time_in_force, expires
     assert bench.kinds(order) == [Kind.ORDER_ACK]
     bench.wait(21)
     assert (bench.kinds(order)[-1] is Kind.ORDER_EXPIRED) is expires
+
+
+def test_each_day_order_ends_with_its_own_day_weekends_left_out(tmp_path):
+    bench = Bench(tmp_path, FRIDAY_EVE)
+    bench.quote()
+    first = bench.place(limit_price="50")
+    bench.wait(TEN_TO_FOUR + 100)
+    second = bench.place(limit_price="50")
+    bench.wait(40)
+    assert bench.kinds(first)[-1] is Kind.ORDER_EXPIRED
+    bench.wait(3 * DAY / MS - 200)  # Monday, just before four
+    assert bench.kinds(second) == [Kind.ORDER_ACK]
+    bench.wait(200)
+    assert bench.kinds(second) == [Kind.ORDER_ACK, Kind.ORDER_EXPIRED]
 
 
 FRIDAY_EVE = START_NS + 11 * DAY  # Friday 2013-10-18 10:00; CALL says Saturday the 19th
@@ -460,6 +477,14 @@ def test_a_fault_changes_what_is_reported_of_its_order_and_of_no_other(bench, fa
     assert bench.position() == positions.get(fault, 20)
 
 
+def test_a_fault_happens_once(bench):
+    bench.broker.inject(Fault(kind=FaultKind.LOSE_ACK))
+    first, second = bench.place(), bench.place()
+    bench.wait(100)
+    assert bench.kinds(first) == [Kind.ORDER_FILL]
+    assert bench.kinds(second) == [Kind.ORDER_ACK, Kind.ORDER_FILL]
+
+
 def test_a_bust_takes_position_cash_and_commission_back_without_a_word(bench):
     bench.broker.inject(Fault(kind=FaultKind.BUST, delay_ms=500))
     bench.place()
@@ -555,6 +580,31 @@ def test_what_happened_is_there_after_the_process_was_killed(tmp_path):
         again.place(order_id=filled)
 
 
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from bifrost_paper.broker import PaperBroker
+from bifrost_engine.testing import make_context, make_order_request, make_quote
+
+context = make_context(Path(sys.argv[1]))
+broker = PaperBroker(PaperBroker.Config(latency_jitter_ms=0.0), context)
+asyncio.run(broker.connect())
+broker.on_tick(make_quote())
+asyncio.run(broker.place_order(make_order_request("BF-1", account="DPAPER")))
+context.clock.advance_to(context.clock.now_ns() + 20_000_000)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_fill_outlives_a_real_kill(tmp_path):
+    died = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    assert died.returncode == -signal.SIGKILL
+    state = durable(tmp_path).state()
+    assert [(e.client_order_id, e.quantity) for e in state.executions] == [("BF-1", Decimal(10))]
+    assert [o.status for o in state.completed_orders] == ["FILLED"]
+    assert state.summary["total_cash"] == Decimal("998998.80")  # 1,000,000 − 10 × 100.02 − 1.00
+
+
 def test_an_order_on_its_way_when_the_process_was_killed_counts_as_arrived(tmp_path):
     bench = durable(tmp_path)
     bench.quote()
@@ -564,6 +614,18 @@ def test_an_order_on_its_way_when_the_process_was_killed_counts_as_arrived(tmp_p
     again.quote()
     again.wait(20)
     assert again.kinds(order) == [Kind.ORDER_FILL]
+
+
+def test_what_is_gone_stays_gone_after_the_process_was_killed(tmp_path):
+    bench = durable(tmp_path, positions={SPY: 10})
+    bench.quote()
+    bench.place(side="SELL", quantity=10)
+    bench.place(quantity=5)
+    bench.wait(40)
+    bench.broker.bust("DPAPER-2")
+    state = durable(tmp_path).state()
+    assert state.positions == ()
+    assert [e.base_id for e in state.executions] == ["DPAPER-1"]
 
 
 def test_a_fill_is_on_disk_before_it_is_reported(tmp_path):
