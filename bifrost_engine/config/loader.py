@@ -15,6 +15,7 @@ from attrs import frozen
 
 from bifrost_engine.config.check import check
 from bifrost_engine.config.document import MAX_BYTES, parse
+from bifrost_engine.config.later import warnings_of
 from bifrost_engine.config.layers import Layers, Override, parse_override
 from bifrost_engine.config.layout import STRATEGY_KEYS, general
 from bifrost_engine.config.plain import leaves, to_plain
@@ -144,9 +145,9 @@ def _built(
     problems = [*problems, *layout.problems, *found]
     if problems:
         raise ConfigError(*in_order(problems))
-    return LoadedConfig(
-        config=config, provenance=_provenance(config, document), warnings=tuple(layout.warnings)
-    )
+    provenance = _provenance(config, document)
+    warnings = (*layout.warnings, *warnings_of(config, provenance))
+    return LoadedConfig(config=config, provenance=provenance, warnings=warnings)
 
 
 def _provenance(config: Config, document: Document) -> dict[str, str]:

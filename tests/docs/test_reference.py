@@ -14,6 +14,7 @@ from bifrost_docs import commands, errors, generated, hooks, settings
 import bifrost_engine
 from bifrost_engine import hookspecs
 from bifrost_engine.cli.main import COMMANDS
+from bifrost_engine.config import later
 from bifrost_engine.config.schema import Config
 from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain.control import COMMANDS as CONTROL_COMMANDS
@@ -156,6 +157,10 @@ def test_a_key_that_no_code_reads_is_told_so_and_no_other():
     assert "oms.ack_timeout" not in idle
     told = {unquoted(row[0]) for row in rows(filled("configuration")) if row[-1].endswith(settings.IDLE)}
     assert told == {key.rpartition(".")[2] for key in idle}
+
+
+def test_the_loader_warns_of_just_the_keys_that_no_code_reads():
+    assert settings.idle_keys() == {*later.OF_A_STRATEGY, *later.OF_THE_FILE}
 
 
 def test_the_readme_warns_of_limits_that_do_not_act_as_long_as_they_do_not():

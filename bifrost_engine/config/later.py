@@ -1,0 +1,57 @@
+"""Keys that a file may have already and that nothing acts on in this release.
+
+An operator who sets one of them is told so: a limit that doesn't limit is worse than none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from operator import attrgetter
+from typing import Any
+
+from bifrost_engine.config.schema import Config
+from bifrost_engine.config.strategy import StrategyConfig
+
+OF_A_STRATEGY = (
+    "claims",
+    "claims_external",
+    "max_consecutive_rejects",
+    "max_notional",
+    "max_orders_per_minute",
+)
+OF_THE_FILE = (
+    "account.max_account_loss_usd",
+    "account.max_daily_notional",
+    "account.max_gross_notional",
+    "account.max_net_notional",
+    "account.max_order_notional",
+    "account.max_order_shares",
+    "account.max_repeats",
+    "account.restricted_symbols",
+    "audit.require_sink",
+    "journal.allow_unjournaled_cancel",
+    "journal.retain_days",
+    "oms.overfill_auto_ack",
+    "oms.self_cross",
+    "portfolio.snapshot_interval",
+    "recon.periodic_in_flight",
+    "status_server.host",
+    "status_server.port",
+)
+
+
+def warnings_of(config: Config, provenance: Mapping[str, str]) -> list[str]:
+    """Return a line for each such key that isn't at its default."""
+    found = [(key, key) for key in OF_THE_FILE if _is_set(config, Config(), key)]
+    for strategy in config.strategies:
+        plain = StrategyConfig(symbol=strategy.symbol)
+        found += [(key, f"{strategy.id}: {key}") for key in OF_A_STRATEGY if _is_set(strategy, plain, key)]
+    return [
+        f"{provenance.get(key, 'configuration')}: {name}: set, but nothing acts on it in this release"
+        for key, name in found
+    ]
+
+
+def _is_set(value: Any, default: Any, key: str) -> bool:
+    read = attrgetter(key)
+    return bool(read(value) != read(default))
