@@ -19,6 +19,7 @@ class Guard:
     failures     how often each hook raised
     consecutive  calls that raised since the last one that didn't
     last_error   what the last failing call raised, or None once a call went well
+    log          where failures are told of
     """
 
     def __init__(self, key: str, log: Any) -> None:
@@ -26,7 +27,7 @@ class Guard:
         self.failures: Counter[str] = Counter()
         self.consecutive = 0
         self.last_error: Exception | None = None
-        self._log = log
+        self.log = log
 
     def call(self, hook: str, implementation: Implementation, *arguments: Any, failed: Any = None) -> Any:
         """Return what the call returns, or ``failed`` if it raised."""
@@ -56,7 +57,7 @@ class Guard:
         self.failures[hook] += 1
         self.consecutive += 1
         self.last_error = error
-        self._log.warning(
+        self.log.warning(
             "plugin_failed",
             plugin=self.key,
             hook=hook,

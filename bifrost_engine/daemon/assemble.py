@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +111,9 @@ class Assembly:
     """
 
     def __init__(
-        self, config: Config, folder: Path, clock: Clock, emit: Callable[[Any], None], log: Any
+        self, config: Config, folder: Path, clock: Clock, emit: Callable[[str, Any], None], log: Any
     ) -> None:
+        """``emit`` takes a plugin's name and what it reports."""
         self.config = config
         self.folder = folder
         self.log = log
@@ -149,7 +151,7 @@ class Assembly:
             log=self.log.bind(plugin=name),
             clock=self._clock,
             state_dir=self.folder,
-            emit=self._emit,
+            emit=partial(self._emit, name),
             seed=seed_of(self.config),
         )
 

@@ -9,6 +9,8 @@ from contextlib import suppress
 LONG_GAP_NS = 300 * 1_000_000_000
 """A gap in the market that is longer than this isn't waited for."""
 LEAST_WAIT_S = 0.002
+LONGEST_TURN_S = 0.02
+"""Who lags behind the wall still lets the event loop's other tasks have their turn."""
 
 
 class Paced:
@@ -22,6 +24,7 @@ class Paced:
         self._wake = wake
         self._ts_ns: int | None = None
         self._wall_s = 0.0
+        self._yielded_s = 0.0
 
     async def reach(self, ts_ns: int) -> None:
         """Return once the wall has come to ``ts_ns``, or as soon as something waits in the inbox."""
@@ -33,7 +36,11 @@ class Paced:
             self._ts_ns, self._wall_s, due_s = ts_ns, now_s, now_s
         wait_s = due_s - now_s
         if wait_s < LEAST_WAIT_S:
+            if now_s - self._yielded_s > LONGEST_TURN_S:
+                self._yielded_s = now_s
+                await asyncio.sleep(0)
             return
+        self._yielded_s = now_s
         self._wake.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):

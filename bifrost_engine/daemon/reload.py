@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bifrost_engine.config.loader import find_config
 from bifrost_engine.config.reload import reload_plan
@@ -17,9 +18,17 @@ from bifrost_engine.journal import new_journal_id
 class FileWatch:
     """Remembers the file as it was loaded, and says what a change of it means."""
 
-    def __init__(self, options: RunOptions, environ: Mapping[str, str], config: Config) -> None:
+    def __init__(
+        self,
+        options: RunOptions,
+        environ: Mapping[str, str],
+        config: Config,
+        database: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Begin with what is in force; ``database`` is what the sinks had saved at the start."""
         self._options = options
         self._environ = environ
+        self._database = database
         self._config = config
         self._path = find_config(options.config_path, environ, Path.cwd())
         self._seen = self._stamp()
@@ -38,7 +47,7 @@ class FileWatch:
             return None
         self._seen = stamp
         try:
-            loaded = load_config(self._options, self._environ)
+            loaded = load_config(self._options, self._environ, database=self._database)
         except ConfigError as error:
             return Reloaded(ts_ns=now_ns, config=None, problems=error.problems)
         except BifrostError as error:

@@ -19,43 +19,87 @@ from typing import Any
 from bifrost_engine.domain.audit import AuditAck, AuditBatch, AuditRow
 from bifrost_engine.domain.control import ControlState
 from bifrost_engine.domain.rows import with_numbers
-from bifrost_engine.errors import LockHeld, SinkRejected, SinkUnavailable
+from bifrost_engine.errors import LockHeld, SinkError, SinkRejected, SinkUnavailable
 from bifrost_engine.guard import Guard
 from bifrost_engine.journal.reader import JournalReader
+from bifrost_engine.replay.misfit import fitting
 
 BATCH = 500
 POLL_S = 1.0
 FIRST_WAIT_S, LONGEST_WAIT_S, REJECTED_WAIT_S = 1.0, 60.0, 60.0
 STATE_HOOKS = ("write_snapshot", "write_heartbeat", "write_accounts", "write_prices")
+JOURNAL_HOOKS = ("write_audit", "write_operation", "write_snapshot")
 
 Hooks = Mapping[str, Callable[..., Any]]
 
 
 class Cursor:
-    """How far a sink without ``write_audit`` has got, in a file beside the journal."""
+    """How far a sink without ``write_audit`` has got, in a file beside the journal.
 
-    def __init__(self, path: Path) -> None:
+    A file that can't be read is begun anew: the sink gets everything once more.
+    """
+
+    def __init__(self, path: Path, log: Any) -> None:
         self._path = path
-        self._kept: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+        self._kept: dict[str, int] = {}
+        try:
+            if path.exists():
+                self._kept = {str(name): int(jseq) for name, jseq in json.loads(path.read_text()).items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            log.warning("cursor not readable: the sink gets all rows again", file=str(path), error=str(error))
 
     def get(self, journal_id: str) -> int:
         """Return the number of the last record that the sink took."""
         return self._kept.get(journal_id, 0)
 
     def put(self, journal_id: str, jseq: int) -> None:
-        """Keep a number; the file is replaced whole."""
+        """Keep a number; the file is replaced whole. Raises OSError."""
+        if self._kept.get(journal_id) == jseq:
+            return
         self._kept[journal_id] = jseq
         fresh = self._path.with_suffix(".new")
         fresh.write_text(json.dumps(self._kept))
         fresh.replace(self._path)
 
 
+class Lane:
+    """One kind of writing to a sink, with its own patience after a failure.
+
+    trouble  what it last failed of, empty while it works
+    """
+
+    def __init__(self) -> None:
+        self.trouble = ""
+        self._wait_s = FIRST_WAIT_S
+        self._at_s = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it may be tried."""
+        return time.monotonic() >= self._at_s
+
+    def failed(self, trouble: str, wait_s: float | None = None) -> None:
+        """Wait before the next try: so long, or twice as long as last time."""
+        self.trouble = trouble
+        self._at_s = time.monotonic() + (self._wait_s if wait_s is None else wait_s)
+        self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
+
+    def went_well(self) -> None:
+        """Forget the failures."""
+        self.trouble = ""
+        self._wait_s = FIRST_WAIT_S
+
+    def try_now(self) -> None:
+        """Wait no longer."""
+        self._at_s = 0.0
+
+
 class SinkThread(Thread):
     """Feeds one sink, and asks it for commands if it is a control source.
 
     lag        records of the journal that the sink doesn't have yet, as last known
-    trouble    what the sink last failed of, empty while it works
-    counters   batches, rows, failures
+    counters   rows, failures, poll_failed
+    has_polled set once it was asked for commands and flags, whatever came of it
     """
 
     def __init__(
@@ -70,22 +114,25 @@ class SinkThread(Thread):
         super().__init__(name=f"sink-{name}", daemon=True)
         self.sink_name = name
         self.counters: Counter[str] = Counter()
-        self.trouble = ""
         self.lag = 0
         self._hooks = hooks
         self._guard = guard
         self._journal = journal
-        self._cursor = Cursor(journal.with_name(f"cursor-{name}.json"))
-        self._asked_cursor = False
-        self._at = 0
+        self._cursor = Cursor(journal.with_name(f"cursor-{name}.json"), guard.log)
+        self._at: int | None = None
         self._on_control = on_control
         self._on_lock_lost = on_lock_lost
         self._state: dict[tuple[str, str], Any] = {}
+        self.has_polled = Flag()
         self._lock = Lock()
         self._wake = Flag()
         self._closing = Flag()
-        self._retry_at = 0.0
-        self._wait_s = FIRST_WAIT_S
+        self._rows_lane, self._state_lane = Lane(), Lane()
+
+    @property
+    def trouble(self) -> str:
+        """What the sink last failed of, empty while it works."""
+        return self._rows_lane.trouble or self._state_lane.trouble
 
     # --- from the event loop -----------------------------------------------------------------
 
@@ -108,137 +155,135 @@ class SinkThread(Thread):
     # --- the thread --------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Write, poll and wait until closed."""
-        next_poll = 0.0
+        """Write, poll and wait until closed; then write what is left, and leave."""
+        next_poll_s = 0.0
         while not self._closing.is_set():
+            if time.monotonic() >= next_poll_s:
+                next_poll_s = time.monotonic() + POLL_S
+                self._poll()
+                self.has_polled.set()
             self._wake.wait(POLL_S)
             self._wake.clear()
-            if time.monotonic() >= next_poll:
-                next_poll = time.monotonic() + POLL_S
-                self._poll()
-            self._work()
-        self._retry_at = 0.0
-        self._work()
-        self._call("disconnect")
-
-    def _work(self) -> None:
-        if time.monotonic() < self._retry_at:
-            return
-        if self._write_journal():
-            self._write_state()
+            if self._rows_lane.is_due and self._write_journal():
+                self._wake.set()
+            if self._state_lane.is_due:
+                self._write_state()
+        self._write_state()
+        while self._write_journal():
+            pass
+        self._call(self._state_lane, "disconnect")
 
     def _write_journal(self) -> bool:
-        audit = "write_audit" in self._hooks
-        if not audit and "write_operation" not in self._hooks and "write_snapshot" not in self._hooks:
-            return True
+        """Write the next batch; return whether there may be more to write at once."""
+        if not any(hook in self._hooks for hook in JOURNAL_HOOKS):
+            return False
         try:
             with JournalReader(self._journal) as reader:
-                return self._drain_audit(reader) if audit else self._drain_rows(reader)
-        except Exception as error:  # noqa: BLE001 - a sink's thread must live on
-            return self._failed("journal", error)
-
-    def _drain_audit(self, reader: JournalReader) -> bool:
-        if not self._asked_cursor:
-            ask = AuditBatch(journal_id=reader.journal_id, first_jseq=1, last_jseq=0, last_hash="")
-            if not self._audit(ask):
-                return False
-            self._asked_cursor = True
-        while True:
-            batch = reader.batch(self._at, BATCH)
-            self.lag = max(0, reader.last_jseq - self._at)
-            if not batch.rows:
-                return True
-            if not self._audit(batch):
-                return False
-            self.counters["rows"] += len(batch.rows)
-
-    def _audit(self, batch: AuditBatch) -> bool:
-        try:
-            ack: AuditAck = self._hooks["write_audit"](batch)
+                if "write_audit" in self._hooks:
+                    return self._write_batch(reader)
+                return self._write_rows(reader)
         except SinkRejected as error:
-            self._failed("write_audit", error)
-            self._retry_at = time.monotonic() + REJECTED_WAIT_S
+            self._failed(self._rows_lane, "journal", error, REJECTED_WAIT_S)
+        except Exception as error:  # noqa: BLE001 - a sink's thread must live on
+            self._at = None  # what it has is asked anew
+            self._failed(self._rows_lane, "journal", error)
+        return False
+
+    def _write_batch(self, reader: JournalReader) -> bool:
+        if self._at is None:
+            empty = AuditBatch(journal_id=reader.journal_id, first_jseq=1, last_jseq=0, last_hash="")
+            self._at = self._taken(empty, reader)
+        batch = reader.batch(self._at, BATCH)
+        self.lag = reader.last_jseq - self._at
+        if not batch.rows:
+            self._rows_lane.went_well()
             return False
-        except Exception as error:  # noqa: BLE001 - the same batch comes again
-            return self._failed("write_audit", error)
-        self._at = ack.last_jseq
-        return self._went_well()
+        before, self._at = self._at, self._taken(batch, reader)
+        if self._at == before:
+            raise SinkError(f"write_audit took nothing of {batch.first_jseq} to {batch.last_jseq}")
+        self.counters["rows"] += max(0, self._at - before)
+        self.lag = max(0, reader.last_jseq - self._at)
+        self._rows_lane.went_well()
+        return self._at == batch.last_jseq and self.lag > 0
 
-    def _drain_rows(self, reader: JournalReader) -> bool:
+    def _taken(self, batch: AuditBatch, reader: JournalReader) -> int:
+        """Return the sink's cursor after a batch. Raises SinkError for one that can't be."""
+        ack = fitting(self._hooks["write_audit"](batch), AuditAck, "write_audit")
+        if not 0 <= ack.last_jseq <= reader.last_jseq:
+            raise SinkError(
+                f"the sink says it has {ack.last_jseq} records of journal {reader.journal_id}, which has"
+                f" {reader.last_jseq}: was an older copy of the journal restored?"
+            )
+        return ack.last_jseq
+
+    def _write_rows(self, reader: JournalReader) -> bool:
         at = self._cursor.get(reader.journal_id)
-        while (batch := reader.batch(at, BATCH)).rows:
+        batch = reader.batch(at, BATCH)
+        try:
             for row in batch.rows:
-                if not self._write_row(reader.journal_id, row):
-                    self._cursor.put(reader.journal_id, row.jseq - 1)
-                    self.lag = reader.last_jseq - row.jseq + 1
-                    return False
-            at = batch.last_jseq
+                self._write_row(reader.journal_id, row)
+                at = row.jseq
+                self.counters["rows"] += 1
+        finally:
             self._cursor.put(reader.journal_id, at)
-            self.counters["rows"] += len(batch.rows)
-        self.lag = 0
-        return True
+            self.lag = reader.last_jseq - at
+        self._rows_lane.went_well()
+        return bool(batch.rows) and self.lag > 0
 
-    def _write_row(self, journal_id: str, row: AuditRow) -> bool:
+    def _write_row(self, journal_id: str, row: AuditRow) -> None:
         if row.kind == "operation" and "write_operation" in self._hooks:
-            operation = {**with_numbers(row.payload), "journal_id": journal_id, "jseq": row.jseq}
-            return self._call("write_operation", operation)
-        if row.kind == "history" and "write_snapshot" in self._hooks:
-            return self._call("write_snapshot", with_numbers(row.payload), True)
-        return True
+            numbers = {"journal_id": journal_id, "jseq": row.jseq}
+            self._hooks["write_operation"]({**with_numbers(row.payload), **numbers})
+        elif row.kind == "history" and "write_snapshot" in self._hooks:
+            self._hooks["write_snapshot"](with_numbers(row.payload), True)
 
     def _write_state(self) -> None:
         with self._lock:
             pending, self._state = self._state, {}
-        for (hook, _key), value in pending.items():
+        while pending:
+            (hook, key), value = next(iter(pending.items()))
             arguments = (value, False) if hook == "write_snapshot" else (value,)
-            if not self._call(hook, *arguments):
+            if not self._call(self._state_lane, hook, *arguments):
                 with self._lock:
                     self._state = {**pending, **self._state}
                 return
+            del pending[hook, key]
 
     def _poll(self) -> None:
         poll = self._hooks.get("poll_control")
         if poll is None:
             return
         try:
-            answer = poll()
-            if not isinstance(answer, ControlState):
-                raise TypeError(f"poll_control returned {type(answer).__name__}, expected ControlState")
+            answer = fitting(poll(), ControlState, "poll_control")
         except SinkUnavailable:
             self.counters["poll_failed"] += 1
         except LockHeld as error:
-            self._failed("poll_control", error)
+            self._on_lock_lost(error)
         except Exception as error:  # noqa: BLE001 - the flags that were seen last hold
             self.counters["poll_failed"] += 1
             self._guard.note("poll_control", error)
         else:
             self._on_control(self.sink_name, answer)
 
-    def _call(self, hook: str, *arguments: Any) -> bool:
+    def _call(self, lane: Lane, hook: str, *arguments: Any) -> bool:
         function = self._hooks.get(hook)
         if function is None:
             return True
         try:
             function(*arguments)
         except Exception as error:  # noqa: BLE001 - a sink's failure is kept from the rest
-            return self._failed(hook, error)
-        return self._went_well()
+            self._failed(lane, hook, error)
+            return False
+        lane.went_well()
+        return True
 
-    def _failed(self, hook: str, error: Exception) -> bool:
+    def _failed(self, lane: Lane, hook: str, error: Exception, wait_s: float | None = None) -> None:
         self.counters["failures"] += 1
         if isinstance(error, LockHeld):
             self._on_lock_lost(error)
-        if not self.trouble or not isinstance(error, SinkUnavailable):
+        if not lane.trouble or not isinstance(error, SinkUnavailable):
             self._guard.note(hook, error)
-        self.trouble = f"{hook}: {error}"
-        self._retry_at = time.monotonic() + self._wait_s
-        self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
-        return False
-
-    def _went_well(self) -> bool:
-        self.trouble = ""
-        self._wait_s = FIRST_WAIT_S
-        return True
+        lane.failed(f"{hook}: {error}", wait_s)
 
 
 class ControlThread(Thread):
@@ -257,6 +302,7 @@ class ControlThread(Thread):
         self._on_control = on_control
         self._log = log
         self._closing = Flag()
+        self._in_a_row = 0
         self.failures = 0
 
     def run(self) -> None:
@@ -265,12 +311,15 @@ class ControlThread(Thread):
             self.ask()
 
     def ask(self) -> None:
-        """Ask once, now."""
+        """Ask once, now; only the first failure in a row is told of."""
         try:
             self._on_control(self._source, self._ask())
+            self._in_a_row = 0
         except Exception as error:  # noqa: BLE001 - asked again in a second
             self.failures += 1
-            self._log.warning("control source failed", source=self._source, error=str(error))
+            self._in_a_row += 1
+            if self._in_a_row == 1:
+                self._log.warning("control source failed", source=self._source, error=str(error))
 
     def close(self) -> None:
         """End the thread at its next turn."""

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from time import monotonic
 from typing import Protocol
 
 from bifrost_engine.clock import EventClock
 from bifrost_engine.domain.decision import Beat
 from bifrost_engine.domain.quote import Quote
+from bifrost_engine.errors import DataError
+from bifrost_engine.replay.misfit import quote_misfit
 from bifrost_engine.replay.pipeline import Pipeline
 
 FAR = 1 << 63
+BETWEEN_TURNS_S = 0.002
 QUOTES_PER_TURN = 512
+SETTLE_NS = 5_000_000_000
+LONGEST_GAP_NS = 366 * 86_400 * 1_000_000_000
+"""A recording with a longer gap is taken for a mistake: beats would fill it for hours."""
 
 
 class Pace(Protocol):
@@ -27,11 +34,17 @@ class Pace(Protocol):
 
 
 class AtOnce:
-    """As fast as it goes, but letting the event loop's other tasks have their turn."""
+    """As fast as it goes, but letting the event loop's other tasks have their turn now and then."""
+
+    def __init__(self) -> None:
+        self._turn_s = 0.0
 
     async def reach(self, ts_ns: int) -> None:
-        """Give the other tasks a turn."""
-        await asyncio.sleep(0)
+        """Give the other tasks a turn, if their last one is long enough ago."""
+        now_s = monotonic()
+        if now_s - self._turn_s >= BETWEEN_TURNS_S:
+            await asyncio.sleep(0)
+            self._turn_s = monotonic()
 
 
 class Drive:
@@ -55,7 +68,8 @@ class Drive:
         self._pipeline = pipeline
         self._clock = clock
         self._beat_ns = beat_ns
-        self._pace = pace
+        self._pace: Pace = AtOnce() if pace is None else pace
+        self._quotes_per_turn = QUOTES_PER_TURN if pace is None else 1
         self._until_ns = until_ns
         self._on_beat = on_beat
         self._next_beat_ns = FAR
@@ -63,47 +77,72 @@ class Drive:
         self.finished = False
 
     async def run(self, quotes: Iterator[Quote], is_over: Callable[[], bool]) -> None:
-        """Drive until the quotes or the time end, or ``is_over`` says so at a step."""
+        """Drive until the quotes or the time end, or ``is_over`` says so at a step.
+
+        Raises DataError for what isn't a quote, and whatever the quotes' iterator raises.
+        """
         pipeline = self._pipeline
         see, inbox = pipeline.see, pipeline.inbox
-        pace = self._pace or AtOnce()
-        paced = self._pace is not None
+        quotes_per_turn = self._quotes_per_turn
         stop_ns = 0
         turn = 0
-        for quote in quotes:
-            ts_ns = quote.ts_ns
-            if ts_ns >= stop_ns:
-                if not await self._advance(ts_ns, is_over):
+        try:
+            for quote in quotes:
+                if not turn:
+                    self._look_at(quote)
+                ts_ns = quote.ts_ns
+                if ts_ns >= stop_ns:
+                    if not await self._advance(ts_ns, is_over):
+                        return
+                    stop_ns = self._next_stop_ns()
+                turn += 1
+                if turn == quotes_per_turn:
+                    if not await self._take_turn(ts_ns, is_over):
+                        return
                     self.quotes += turn
-                    return
-                stop_ns = self._next_stop_ns()
-            turn += 1
-            if paced or turn == QUOTES_PER_TURN:
-                self.quotes += turn
-                turn = 0
-                if not await self._wait(pace, ts_ns, is_over):
-                    return
-            effects = see(quote)
-            if effects or inbox:
-                self._clock.advance_to(ts_ns)
-                if effects:
-                    await pipeline.carry_out(effects)
-                await pipeline.drain()
-                stop_ns = self._next_stop_ns()
-        self.quotes += turn
+                    turn = 0
+                    stop_ns = self._next_stop_ns()
+                effects = see(quote)
+                if effects or inbox:
+                    self._clock.advance_to(ts_ns)
+                    if effects:
+                        await pipeline.carry_out(effects)
+                    await pipeline.drain()
+                    stop_ns = self._next_stop_ns()
+        finally:
+            self.quotes += turn
         self.finished = True
 
-    async def settle(self, for_ns: int) -> None:
-        """Let time pass without quotes, for answers that are still on their way."""
-        await self._advance(self._clock.now_ns() + for_ns, lambda: self._pipeline.engine.is_quiet)
+    async def _take_turn(self, ts_ns: int, is_over: Callable[[], bool]) -> bool:
+        """Wait for a quote's time, and pass what came up meanwhile; return False if the run is over."""
+        if not await self._wait(ts_ns, is_over):
+            return False
+        return self._next_stop_ns() > ts_ns or await self._advance(ts_ns, is_over)
 
-    async def _wait(self, pace: Pace, ts_ns: int, is_over: Callable[[], bool]) -> bool:
-        await pace.reach(ts_ns)
-        while self._pipeline.inbox:
+    async def settle(self, is_over: Callable[[], bool]) -> None:
+        """Let time pass without quotes, for answers that are still on their way, until ``is_over``."""
+        self._until_ns = FAR
+        await self._advance(self._clock.now_ns() + SETTLE_NS, is_over)
+
+    def set_beat(self, beat_ns: int) -> None:
+        """Beat at another interval from now on, again on its whole multiples."""
+        self._beat_ns = beat_ns
+        if self._next_beat_ns != FAR:
+            self._next_beat_ns = (self._clock.now_ns() // beat_ns + 1) * beat_ns
+
+    def _look_at(self, quote: Quote) -> None:
+        """Look at a quote now and then: a feed that is wrong is mostly wrong all the time."""
+        fault = quote_misfit(quote)
+        if fault is not None:
+            raise DataError(f"the feed gave what isn't a quote: {fault}")
+
+    async def _wait(self, ts_ns: int, is_over: Callable[[], bool]) -> bool:
+        await self._pace.reach(ts_ns)
+        while self._pipeline.inbox and not is_over():
+            # What comes from outside comes now, which may be later than the clock's last step.
+            self._clock.advance_to(self._pipeline.engine.core.now_ns)
             await self._pipeline.drain()
-            if is_over():
-                return False
-            await pace.reach(ts_ns)
+            await self._pace.reach(ts_ns)
         return not is_over()
 
     def _next_stop_ns(self) -> int:
@@ -112,10 +151,12 @@ class Drive:
 
     async def _advance(self, to_ns: int, is_over: Callable[[], bool]) -> bool:
         """Pass all beats, timers and reports up to ``to_ns``; return False if the run is over."""
+        if self._next_beat_ns != FAR and to_ns - self._clock.now_ns() > LONGEST_GAP_NS:
+            raise DataError(f"the feed leaps to {to_ns} ns since the epoch, over a year ahead")
         if self._next_beat_ns == FAR:
             self._next_beat_ns = (to_ns // self._beat_ns + 1) * self._beat_ns
         while (stop_ns := self._next_stop_ns()) <= to_ns:
-            if self._pace is not None and not await self._wait(self._pace, stop_ns, is_over):
+            if not await self._wait(stop_ns, is_over):
                 return False
             self._clock.advance_to(stop_ns)
             await self._pipeline.drain()
@@ -130,7 +171,7 @@ class Drive:
         return True
 
     async def _beat(self, ts_ns: int) -> None:
-        self._next_beat_ns = ts_ns + self._beat_ns
+        self._next_beat_ns = (ts_ns // self._beat_ns + 1) * self._beat_ns
         await self._pipeline.handle(Beat(ts_ns=ts_ns))
         await self._pipeline.drain()
         self._pipeline.flush()

@@ -7,13 +7,19 @@ waits in the inbox and is handled before the next quote.
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind, BrokerState, BrokerStateRequest
+from attrs import frozen
+
+from bifrost_engine.domain.broker import (
+    BrokerEvent,
+    BrokerEventKind,
+    BrokerState,
+    BrokerStateRequest,
+    PlaceAck,
+)
 from bifrost_engine.domain.effects import (
     CancelOrder,
     ConnectBroker,
@@ -37,16 +43,16 @@ from bifrost_engine.domain.events import (
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.domain.record import Record
 from bifrost_engine.engine import Engine
-from bifrost_engine.errors import JournalUnwritable, NotSent, NotSupported
+from bifrost_engine.errors import DataError, JournalUnwritable, NotSent, NotSupported
 from bifrost_engine.guard import Guard
 from bifrost_engine.hookspecs import Clock
+from bifrost_engine.replay.calling import Hook, answer_within
+from bifrost_engine.replay.misfit import fitting, quote_misfit
 
 PLACE_DEADLINE_S = 5.0
 FETCH_DEADLINE_S = 30.0
 FLUSH_AT = 100
 OBSERVER_PATIENCE = 100
-
-Hook = Callable[..., Any]
 
 
 class JournalWriter(Protocol):
@@ -56,24 +62,25 @@ class JournalWriter(Protocol):
     def commit(self) -> None: ...
 
 
-class Broker:
-    """The hooks of the one broker of a run, each awaited whether it is a coroutine or blocks."""
+@frozen
+class Work:
+    """Something of the host's own that is done in its turn, between two events."""
 
-    def __init__(self, hooks: dict[str, Hook], guard: Guard) -> None:
+    run: Callable[[], Awaitable[None]]
+
+
+class Broker:
+    """The hooks of the one broker of a run, and the guard that notes what they raise."""
+
+    def __init__(self, hooks: Mapping[str, Hook], guard: Guard) -> None:
         self._hooks = hooks
         self.guard = guard
 
-    async def call(self, hook: str, *arguments: Any) -> Any:
-        """Call a hook: a coroutine on the loop, anything else in a worker thread."""
-        function = self._hooks[hook]
-        if inspect.iscoroutinefunction(function):
-            return await function(*arguments)
-        answer = await asyncio.to_thread(function, *arguments)
-        return await answer if inspect.isawaitable(answer) else answer
-
-    def has(self, hook: str) -> bool:
-        """Return whether the broker implements a hook."""
-        return hook in self._hooks
+    async def ask(self, hook: str, deadline_s: float, request: Any) -> Any:
+        """Return what a hook answers. Raises what it raises, and TimeoutError."""
+        if hook not in self._hooks:
+            raise NotSupported(f"the broker doesn't implement {hook}")
+        return await answer_within(deadline_s, self._hooks[hook], request)
 
 
 class Observer:
@@ -100,6 +107,11 @@ class Observer:
         self.on_failure()
         left_out = self.guard.consecutive >= OBSERVER_PATIENCE
         self.call = _ignore if left_out else self._careful
+
+    def again(self) -> None:
+        """Call it again, however often it failed."""
+        self.guard.consecutive = 0
+        self.call = self._careful
 
     def _careful(self, quote: Quote) -> None:
         self._on_tick(quote)
@@ -136,7 +148,7 @@ class Pipeline:
         self.log = log
         self.counters: Counter[str] = Counter()
         self.stop_requested = False
-        self.inbox: deque[Event] = deque()
+        self.inbox: deque[Event | Work] = deque()
         self.journal_problem: str | None = None
         self.wake: Callable[[], None] = lambda: None
         self.on_records: Callable[[], None] = lambda: None
@@ -161,19 +173,27 @@ class Pipeline:
 
     # --- in ----------------------------------------------------------------------------------
 
-    def emit(self, event: Event) -> None:
-        """Take an event from a plugin or a timer; safe from any thread, never blocks, keeps order."""
+    def emit(self, event: Event | Work) -> None:
+        """Take an event or work of the host; safe from any thread, never blocks, keeps order."""
         self.inbox.append(event)
         self.wake()
 
     def see(self, quote: Quote) -> Sequence[Effect]:
-        """Show a quote to the observers, then to the engine; return its effects."""
+        """Show a quote to the observers, then to the engine; return its effects.
+
+        Raises DataError for what isn't a quote at all; nothing has changed then.
+        """
         for observer in self._observers:
             try:
                 observer.call(quote)
             except Exception as error:  # noqa: BLE001 - an observer's failure is kept from the rest
+                _refuse_nonsense(quote)
                 observer.failed(error)
-        return self.engine.handle(quote)
+        try:
+            return self.engine.handle(quote)
+        except Exception:
+            _refuse_nonsense(quote)
+            raise
 
     async def handle(self, event: Event) -> None:
         """Take one event through, with all that its effects cause at once."""
@@ -181,35 +201,57 @@ class Pipeline:
         if effects:
             await self.carry_out(effects)
 
-    async def drain(self) -> None:
-        """Handle what waits in the inbox, and what that causes, until nothing is left."""
-        while self.inbox:
-            await self.handle(self.inbox.popleft())
+    async def drain(self, at_most: int | None = None) -> None:
+        """Handle what waits in the inbox, and what that causes, until nothing is left.
+
+        at_most  leave the rest for another turn after so many
+        """
+        inbox, count = self.inbox, 0
+        while inbox and count != at_most:
+            item = inbox.popleft()
+            count += 1
+            if isinstance(item, Work):
+                await item.run()
+            else:
+                await self.handle(item)
 
     # --- out ---------------------------------------------------------------------------------
 
     async def carry_out(self, effects: Sequence[Effect]) -> None:
         """Carry out effects in order; operations are told of afterwards, so that no order waits for it."""
-        operations = []
-        for effect in effects:
-            if isinstance(effect, Record):
-                self._records.append(effect)
-                if effect.kind == "operation":
-                    operations.append(effect)
-                elif effect.kind == "run":
-                    self._run_id = effect.payload["run_id"]
-            elif isinstance(effect, WakeAt):
-                self._wake_at(effect.at_ns)
-            elif isinstance(effect, Notice):
-                getattr(self.log, effect.level)(effect.event, **effect.facts)
-            elif isinstance(effect, StopHost):
-                self.on_stop(effect.reason)
-            else:
-                await self._carriers[effect.__class__](effect)
+        operations: list[Record] = []
+        rest = iter(effects)
+        try:
+            for effect in rest:
+                if isinstance(effect, Record):
+                    self._keep(effect, operations)
+                elif isinstance(effect, WakeAt):
+                    self._wake_at(effect.at_ns)
+                elif isinstance(effect, Notice):
+                    getattr(self.log, effect.level)(effect.event, **effect.facts)
+                elif isinstance(effect, StopHost):
+                    self.on_stop(effect.reason)
+                else:
+                    await self._carriers[effect.__class__](effect)
+        finally:
+            self._keep_rest(rest, operations)
         for record in operations:
             self.on_operation(record.payload)
         if len(self._records) >= FLUSH_AT:
             self.flush()
+
+    def _keep(self, record: Record, operations: list[Record]) -> None:
+        self._records.append(record)
+        if record.kind == "operation":
+            operations.append(record)
+        elif record.kind == "run":
+            self._run_id = record.payload["run_id"]
+
+    def _keep_rest(self, rest: Iterator[Effect], operations: list[Record]) -> None:
+        """Keep the records of effects that a cut-off left over: the engine counts on them."""
+        for effect in rest:
+            if isinstance(effect, Record):
+                self._keep(effect, operations)
 
     def _wake_at(self, at_ns: int) -> None:
         self.clock.call_at(at_ns, lambda: self.emit(Timer(ts_ns=at_ns)))
@@ -256,8 +298,8 @@ class Pipeline:
             self._placed(request.client_order_id, error=refusal, not_sent=True)
             return
         try:
-            async with asyncio.timeout(PLACE_DEADLINE_S):
-                ack = await self._broker.call("place_order", request)
+            answer = await self._broker.ask("place_order", PLACE_DEADLINE_S, request)
+            ack = fitting(answer, PlaceAck, "place_order")
         except NotSent as error:
             self._placed(request.client_order_id, error=str(error), not_sent=True)
         except Exception as error:  # noqa: BLE001 - a broker's failure means: outcome unknown
@@ -275,8 +317,7 @@ class Pipeline:
         # A cancel adds no risk: it goes out even while the journal can't be written.
         self.flush()
         try:
-            async with asyncio.timeout(PLACE_DEADLINE_S):
-                await self._broker.call("cancel_order", effect.request)
+            await self._broker.ask("cancel_order", PLACE_DEADLINE_S, effect.request)
         except Exception as error:  # noqa: BLE001 - the cancel stays wanted; its timer asks again
             self._broker.guard.note("cancel_order", error)
 
@@ -286,8 +327,7 @@ class Pipeline:
             self.inbox.append(ReplaceFailed(ts_ns=self._now_ns(), client_order_id=coid, error="not sent"))
             return
         try:
-            async with asyncio.timeout(PLACE_DEADLINE_S):
-                await self._broker.call("replace_order", effect.request)
+            await self._broker.ask("replace_order", PLACE_DEADLINE_S, effect.request)
         except (NotSent, NotSupported) as error:
             self.inbox.append(ReplaceFailed(ts_ns=self._now_ns(), client_order_id=coid, error=str(error)))
         except Exception as error:  # noqa: BLE001 - outcome unknown; the replace's timer decides
@@ -295,10 +335,12 @@ class Pipeline:
 
     async def _fetch(self, effect: FetchBrokerState) -> None:
         account = self.engine.core.account
-        state, problem = None, ""
+        state: BrokerState | None = None
+        problem = ""
         try:
-            async with asyncio.timeout(FETCH_DEADLINE_S):
-                state = await self._broker.call("fetch_broker_state", BrokerStateRequest(account=account))
+            request = BrokerStateRequest(account=account)
+            answer = await self._broker.ask("fetch_broker_state", FETCH_DEADLINE_S, request)
+            state = fitting(answer, BrokerState, "fetch_broker_state")
         except Exception as error:  # noqa: BLE001 - the pass is tried again
             self._broker.guard.note("fetch_broker_state", error)
             problem = f"{type(error).__name__}: {error}"
@@ -318,8 +360,11 @@ class Pipeline:
 
     def broker_failed(self) -> None:
         """Count the broker as disconnected: its observer raised."""
-        self.emit(
-            BrokerEvent(
-                kind=BrokerEventKind.LINK_DOWN, ts_ns=self._now_ns(), text="the broker's plugin raised"
-            )
-        )
+        text = "the broker's plugin raised"
+        self.emit(BrokerEvent(kind=BrokerEventKind.LINK_DOWN, ts_ns=self._now_ns(), text=text))
+
+
+def _refuse_nonsense(quote: Any) -> None:
+    fault = quote_misfit(quote)
+    if fault is not None:
+        raise DataError(f"the feed gave what isn't a quote: {fault}")

@@ -1,0 +1,86 @@
+"""The rows of current state that the daemon itself writes: its heartbeat, prices, accounts."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import Any
+
+from bifrost_engine import __version__
+from bifrost_engine.domain.broker import BrokerPosition, BrokerState
+from bifrost_engine.engine import Engine
+
+Row = dict[str, Any]
+
+
+def heartbeat_row(
+    engine: Engine, *, interval_s: float, next_retry_ns: int | None, stopped_ns: int | None
+) -> Row:
+    """Return that the daemon lives; every time in it is the wall's.
+
+    next_retry_ns  when the broker is tried again
+    stopped_ns     when the daemon stopped in good order, None while it runs
+    """
+    core = engine.core
+    return {
+        "last_ts_ns": time.time_ns(),
+        "daemon_state": core.lifecycle,
+        "hedge_running": core.lifecycle == "RUNNING",
+        "broker_connected": core.connected,
+        "ib_client_id": None,
+        "next_retry_ns": None if core.connected else next_retry_ns,
+        "graceful_shutdown_ns": stopped_ns,
+        "interval_s": interval_s,
+        "hostname": socket.gethostname(),
+        "pid": os.getpid(),
+        "version": __version__,
+        "role": "active",
+    }
+
+
+def price_rows(engine: Engine) -> list[Row]:
+    """Return the latest quote of each wanted contract that has one."""
+    latest = engine.core.quotes.latest
+    return [
+        {
+            "contract_key": contract.key,
+            "symbol": contract.symbol,
+            "sec_type": str(contract.sec_type),
+            "bid": latest[contract.key].bid,
+            "ask": latest[contract.key].ask,
+            "last": None,
+            "updated_ns": latest[contract.key].ts_ns,
+        }
+        for contract in engine.wanted_contracts()
+        if contract.key in latest
+    ]
+
+
+def account_rows(state: BrokerState) -> list[Row]:
+    """Return the account of a broker's snapshot with its positions."""
+    return [
+        {
+            "account_id": state.account,
+            "summary": dict(state.summary),
+            "complete": "positions" not in state.incomplete,
+            "positions": [_position_row(position) for position in state.positions],
+        }
+    ]
+
+
+def _position_row(position: BrokerPosition) -> Row:
+    contract = position.contract
+    return {
+        "contract_key": contract.key,
+        "symbol": contract.symbol,
+        "sec_type": str(contract.sec_type),
+        "exchange": contract.exchange,
+        "currency": contract.currency,
+        "position": position.quantity,
+        "avg_cost": position.average_cost,
+        "expiry": None if contract.expiry is None else f"{contract.expiry:%Y%m%d}",
+        "strike": contract.strike,
+        "option_right": None if contract.right is None else str(contract.right),
+        "multiplier": contract.multiplier,
+    }
