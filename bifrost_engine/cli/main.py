@@ -1,7 +1,7 @@
 """The command ``bifrost`` and its subcommands, each imported only when it is called.
 
-Commands of plugins stand beside the built-in ones; their names come from the entry
-points, which are read only for a name that isn't built in and for the overall help.
+Commands of plugins stand beside the built-in ones. Their entry points are read only for
+a name that isn't built in, and for the overall help.
 """
 
 from __future__ import annotations
@@ -10,10 +10,14 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from bifrost_engine.cli.entries import commands
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COMMANDS = {
     "demo": "Watch a simulated day being hedged; needs nothing set up.",
@@ -47,6 +51,8 @@ class Invocation:
     @property
     def config(self) -> Any:
         """The loaded configuration, or None if there is no file. Raises ConfigError."""
+        from pathlib import Path
+
         from bifrost_engine.config.loader import find_config
 
         if find_config(self.config_path, os.environ, Path.cwd()) is None:
@@ -68,7 +74,7 @@ class Commands(click.Group):
     """A group that knows its commands' names and help, and imports only the one that runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*COMMANDS, *(name for name, _ in _of_plugins() if name not in COMMANDS)]
+        return [*COMMANDS, *(name for name, _ in commands() if name not in COMMANDS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS:
@@ -86,24 +92,17 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
-        of_plugins = [(name, f"from {origin}") for name, origin in _of_plugins()]
+        of_plugins = [(name, f"from {origin}") for name, origin in commands()]
         if of_plugins:
             with formatter.section("Commands of plugins"):
                 formatter.write_dl(of_plugins)
 
 
-def _of_plugins() -> list[tuple[str, str]]:
-    from importlib.metadata import entry_points
-
-    found = entry_points(group="bifrost.commands")
-    return sorted((entry.name, entry.dist.name if entry.dist else "?") for entry in found)
-
-
 def _plugin_command(name: str) -> click.Command | None:
-    if all(name != known for known, _ in _of_plugins()):
-        return None
-    from bifrost_engine.plugins import load
+    from bifrost_engine.plugins import installed, load
 
+    if all(info.name != name for info in installed(["commands"])):
+        return None
     command: click.Command = load("commands", name)
     _take_config(command)
     return command
@@ -116,6 +115,8 @@ def _take_config(command: click.Command) -> None:
         def told(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
             if value is not None:
                 ctx.find_root().obj.config_path = value
+
+        from pathlib import Path
 
         option = click.Option(
             ["--config", "config_path"],
@@ -134,7 +135,7 @@ def _unknown(name: str) -> str:
 
     if name == "db":
         return "no command 'db'; it comes with: pip install bifrost-pg"
-    known = [*COMMANDS, *(known for known, _ in _of_plugins())]
+    known = [*COMMANDS, *(known for known, _ in commands())]
     near = get_close_matches(name, known, 1)
     return f"no command '{name}'; " + (f"did you mean '{near[0]}'?" if near else "see: bifrost --help")
 

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import entry_points
 
 import pytest
 from click.testing import CliRunner
 
+from bifrost_engine.cli.entries import commands
 from bifrost_engine.cli.main import COMMANDS
 from bifrost_engine.cli.main import bifrost as group
 
@@ -67,7 +69,7 @@ def test_the_help_imports_no_command_and_nothing_heavy():
         "import sys\n"
         "from bifrost_engine.cli.main import run\n"
         "run(['--help'])\n"
-        "heavy = ('attrs', 'rich', 'yaml', 'pluggy', 'asyncio', 'sqlite3', 'structlog', 'bifrost_pg')\n"
+        "heavy = ('attrs', 'importlib.metadata', 'rich', 'yaml', 'pluggy', 'asyncio', 'sqlite3', 'structlog', 'bifrost_pg')\n"
         "print([name for name in heavy if name in sys.modules], file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -84,3 +86,9 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path):
     )
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+def test_the_commands_of_plugins_are_those_that_the_entry_points_name():
+    expected = {(entry.name, entry.dist.name) for entry in entry_points(group="bifrost.commands")}
+    assert ("db", "bifrost-pg") in expected
+    assert set(commands()) == expected
