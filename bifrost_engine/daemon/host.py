@@ -200,8 +200,9 @@ class Daemon:
         return feed_name(self.config)
 
     def _sessions(self) -> ExchangeSessions:
-        days = self.config.portfolio
-        return ExchangeSessions(zone=days.roll_tz, roll_time=time_of_day.fromisoformat(days.roll_time))
+        portfolio = self.config.portfolio
+        roll_time = time_of_day.fromisoformat(portfolio.roll_time)
+        return ExchangeSessions(zone=portfolio.roll_tz, roll_time=roll_time)
 
     def _open_journal(self, account: str) -> Journal:
         """Open the journal, after setting aside what a fresh run doesn't want."""

@@ -274,7 +274,7 @@ class Engine:
         core.turn += 1
         key = quote.contract_key
         slots = self._slots_of(key)
-        if core.state.needs_baseline:
+        if core.state.needs_baseline or core.state.modelled:
             self._set_baselines()
         for slot in slots:
             if slot.on_tick is not None:
@@ -287,7 +287,7 @@ class Engine:
     def _on_beat(self, beat: Beat) -> None:
         core = self.core
         core.quotes.forget_old(beat.ts_ns)
-        if core.state.needs_baseline:
+        if core.state.needs_baseline or core.state.modelled:
             self._set_baselines()
         changed = False
         for slot in core.slots.values():
@@ -337,7 +337,7 @@ class Engine:
         if decision.legs is not None:
             self.core.record("legs", {"managed": list(decision.legs)}, slot.id)
             self._subscribe()
-        if self.core.state.needs_baseline:
+        if self.core.state.needs_baseline or self.core.state.modelled:
             self._set_baselines()
         if decision.intent is None or event.__class__ is Beat:
             self.trail.decided(slot, decision, None)
@@ -622,7 +622,32 @@ class Engine:
                 continue
             net = self._net(owner, key)
             if net is not None:
-                core.record("baseline", {"owner": owner, "contract_key": key, "net": net})
+                self._set_baseline(
+                    owner, key, net, any(s.result.is_unchecked(core, key) for s in self._slots_of(key))
+                )
+        for owner, key in sorted(core.state.modelled):
+            if key in core.quotes.latest:
+                self._check_baseline(owner, key)
+
+    def _set_baseline(self, owner: str, key: str, net: Decimal, modelled: bool) -> None:
+        payload = {"owner": owner, "contract_key": key, "net": net, "modelled": modelled}
+        self.core.record("baseline", payload)
+
+    def _check_baseline(self, owner: str, key: str) -> None:
+        """Move a baseline that came from the model alone by what the first quote shows it was off.
+
+        Otherwise a wrong volatility in the settings would look like a gain or loss of the day.
+        """
+        core = self.core
+        gap = next(
+            (g for g in (s.result.model_gap(core, key) for s in self._slots_of(key)) if g is not None), None
+        )
+        if gap is not None:
+            units = (
+                core.state.portfolio.position(owner, key).quantity * contract_of(core.state, key).multiplier
+            )
+            before = core.state.baselines.get((owner, key), Decimal(0))
+            self._set_baseline(owner, key, before + units * Decimal(repr(gap)), modelled=False)
 
     # --- what a host may ask -----------------------------------------------------------------
 

@@ -53,7 +53,13 @@ class DayResult:
     def day_pnl(self, core: Core) -> float | None:
         """Return the day's profit after commissions, quote currency; None while a mark is missing."""
         state = core.state
-        turn = (core.turn, state.positions_version, len(state.needs_baseline), self._view_legs(core))
+        turn = (
+            core.turn,
+            state.positions_version,
+            state.baseline_changes,
+            len(state.needs_baseline),
+            self._view_legs(core),
+        )
         if turn != self._turn:
             self._turn, self._pnl = turn, self._sum(core)
             self._summed_ns = core.now_ns
@@ -99,7 +105,7 @@ class DayResult:
     def lines(self, core: Core) -> tuple[Line, ...]:
         """Return the positions that count, with what each contributes beside its mark."""
         state = core.state
-        version = (state.positions_version, state.trading_day, len(state.baselines), self._view_legs(core))
+        version = (state.positions_version, state.trading_day, state.baseline_changes, self._view_legs(core))
         if version != self._version:
             self._lines = tuple(self._make_lines(core))
             self._version = version
@@ -133,11 +139,23 @@ class DayResult:
         Done at beats and not when a mark is asked for: looking must change nothing.
         """
         for line in self.lines(core):
-            quote = core.quotes.latest.get(line.contract_key)
-            if line.contract_key != self._slot.stock_key and self._is_fresh(quote, core):
-                modelled = self._modelled(core, line.contract_key)
-                if modelled is not None:
-                    self._model_off[line.contract_key] = quote.mid - modelled
+            gap = self.model_gap(core, line.contract_key)
+            if gap is not None:
+                self._model_off[line.contract_key] = gap
+
+    def model_gap(self, core: Core, contract_key: str) -> float | None:
+        """Return by how much an option's fresh quote is above the model; None without either."""
+        quote = core.quotes.latest.get(contract_key)
+        if contract_key == self._slot.stock_key or not self._is_fresh(quote, core):
+            return None
+        modelled = self._modelled(core, contract_key)
+        return None if modelled is None else quote.mid - modelled
+
+    def is_unchecked(self, core: Core, contract_key: str) -> bool:
+        """Return whether a mark is the model's alone: no quote has shown yet how far it is off."""
+        if contract_key == self._slot.stock_key or contract_key in self._model_off:
+            return False
+        return not self._is_fresh(core.quotes.latest.get(contract_key), core)
 
     def _is_fresh(self, quote: Quote | None, core: Core) -> TypeGuard[Quote]:
         return quote is not None and core.now_ns - quote.ts_ns <= self._patience_ns(core)

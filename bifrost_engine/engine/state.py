@@ -67,6 +67,8 @@ class State:
         self.trading_day: date | None = None
         self.baselines: dict[tuple[str, str], Decimal] = {}
         self.needs_baseline: set[tuple[str, str]] = set()
+        self.modelled: set[tuple[str, str]] = set()
+        self.baseline_changes = 0
         self.contracts: dict[str, Contract] = {}
         self.seen_events: set[str] = set()
         self.orders_by_strategy: Counter[str] = Counter()
@@ -231,7 +233,12 @@ class State:
     def _on_baseline(self, record: Record, payload: Mapping[str, Any]) -> None:
         key = (payload["owner"], payload["contract_key"])
         self.baselines[key] = Decimal(payload["net"])
+        self.baseline_changes += 1
         self.needs_baseline.discard(key)
+        if payload["modelled"]:
+            self.modelled.add(key)
+        else:
+            self.modelled.discard(key)
 
     def _on_legs(self, record: Record, payload: Mapping[str, Any]) -> None:
         assert record.strategy_id is not None
