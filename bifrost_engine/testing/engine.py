@@ -49,6 +49,7 @@ from bifrost_engine.domain.order import Order
 from bifrost_engine.domain.record import Record
 from bifrost_engine.engine import Engine
 from bifrost_engine.engine.slot import Slot
+from bifrost_engine.engine.state import State, StrategyState
 from bifrost_engine.journal.memory import MemoryJournal
 
 SECOND_NS = 1_000_000_000
@@ -58,6 +59,7 @@ STOCK = Contract.stock("NVDA")
 CALL = Contract.option("NVDA", date(2025, 3, 28), Decimal(100), Right.CALL)
 PUT = Contract.option("NVDA", date(2025, 3, 28), Decimal(100), Right.PUT)
 PAPER = BrokerCaps(paper=True)
+MADE = {STOCK.key}
 WHOLE_ACCOUNT = ("account", "daemon", "oms", "portfolio", "recon")
 """Sections that aren't a strategy's."""
 
@@ -66,6 +68,20 @@ def change(value: Any, path: str, new: Any) -> Any:
     """Return a frozen value with one nested attribute changed, such as ``gates.state.delta.epsilon_band``."""
     head, _, rest = path.partition(".")
     return evolve(value, **{head: change(getattr(value, head), rest, new) if rest else new})
+
+
+def lasting(state: State) -> dict[str, Any]:
+    """Return all that a journal must give back, as values that can be compared.
+
+    What is only made when it is looked at, an empty strategy or a contract by its key, is left out.
+    """
+    fields = {name: value for name, value in vars(state).items() if name not in ("_apply", "portfolio")}
+    return {
+        **fields,
+        "strategies": {name: own for name, own in state.strategies.items() if own != StrategyState()},
+        "contracts": {key: contract for key, contract in state.contracts.items() if key not in MADE},
+        "portfolio": state.portfolio.digest_state(),
+    }
 
 
 def make_slot(config: StrategyConfig, plugin: Any = None) -> Slot:
