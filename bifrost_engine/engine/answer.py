@@ -70,9 +70,11 @@ def _check_intent(slot: Slot, intent: Intent) -> None:
 
 
 def told(explain: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what a strategy explains, as plain values; if it raises, that it did."""
+    """Return what a strategy explains, in plain values and with ``reasons``; if it raises, that it did."""
     try:
-        return {str(name): _plain(value) for name, value in explain().items()}
+        facts = {str(name): _plain(value) for name, value in explain().items()}
+        reasons = facts.get("reasons") or []
+        return {**facts, "reasons": reasons if isinstance(reasons, list) else [reasons]}
     except Exception as error:  # noqa: BLE001 - a strategy's code; the record itself tells of it
         return {"reasons": [f"explain raised {type(error).__name__}: {error}"]}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bifrost_engine.domain.rows import SNAPSHOT_DETAIL, SNAPSHOT_FIELDS
 from bifrost_engine.engine.answer import told
-from bifrost_engine.engine.core import SECOND_NS, Core
+from bifrost_engine.engine.core import RAISED, SECOND_NS, Core
 from bifrost_engine.engine.slot import Slot
 
 _UNTOLD = dict.fromkeys((*SNAPSHOT_FIELDS, *SNAPSHOT_DETAIL))
@@ -33,6 +33,8 @@ def snapshot(core: Core, slot: Slot) -> Callable[[], dict[str, Any]]:
         "hedge_state": slot.hedge_state,
         "last_veto": slot.last_veto,
     }
+    if RAISED in slot.view.halts:
+        fields["trading_state"] = "SAFE"  # whatever it says itself, if it still can
     return partial(_told, _teller(slot), fields, standing_reasons(core, slot))
 
 
@@ -52,7 +54,7 @@ def _told(
     tell: Callable[[], Mapping[str, Any]], fields: dict[str, Any], standing: list[str]
 ) -> dict[str, Any]:
     facts = told(tell)
-    reasons = [*facts.pop("reasons", ()), *standing]
+    reasons = [*facts.pop("reasons"), *standing]
     return {**_UNTOLD, **facts, **fields, "block_reasons": reasons}
 
 

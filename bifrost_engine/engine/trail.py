@@ -85,7 +85,7 @@ def _signal_payload(run_id: str, now_ns: int, decision: Decision) -> dict[str, A
         "filtered": intent is None,
         "n": 1,
         "last_ts_ns": now_ns,
-        "reasons": facts.pop("reasons", []),
+        "reasons": facts.pop("reasons"),
         "side": None if intent is None else intent.side,
         "quantity": None if intent is None else intent.quantity,
         "force": intent is not None and intent.force,
