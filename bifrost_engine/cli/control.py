@@ -112,7 +112,9 @@ def _say(
     from bifrost_engine.daemon.instance import Instance
     from bifrost_engine.daemon.ordering import give
 
-    instance = Instance.find(config_path, os.environ)
+    instance = Instance.find_running(config_path, os.environ)
+    if instance.spoilt:
+        click.echo(f"note: the file can't be used as it is now:\n{instance.spoilt}", err=True)
     _check_there(instance, names, strategy_id)
     for name in names:
         if name in CONFIRMED and not confirm:
@@ -128,7 +130,7 @@ def _say(
 def _check_there(instance: Instance, names: tuple[str, ...], strategy_id: str | None) -> None:
     """Refuse a command that nobody could take."""
     known = [strategy.id for strategy in instance.config.strategies]
-    if strategy_id is not None and strategy_id not in known:
+    if strategy_id is not None and strategy_id not in known and not instance.spoilt:
         raise click.ClickException(f"no strategy '{strategy_id}'; the configuration has {', '.join(known)}")
     if not instance.folder.exists():
         raise click.ClickException(f"{instance.folder}: no state of a daemon; 'bifrost run' starts one")

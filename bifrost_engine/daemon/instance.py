@@ -13,14 +13,21 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
-from attrs import frozen
+import yaml
+from attrs import evolve, frozen
 
 from bifrost_engine.clock import EventClock
-from bifrost_engine.config.loader import Override
+from bifrost_engine.config.loader import Override, find_config, from_values
 from bifrost_engine.config.schema import Config
-from bifrost_engine.daemon.assemble import RunOptions, instance_folder, load_config, section_value
+from bifrost_engine.daemon.assemble import (
+    RunOptions,
+    instance_folder,
+    load_config,
+    plugin_names,
+    section_value,
+)
 from bifrost_engine.daemon.local_control import LocalControl
-from bifrost_engine.errors import JournalError, SinkError
+from bifrost_engine.errors import ConfigError, JournalError, SinkError
 from bifrost_engine.hookspecs import PluginContext
 from bifrost_engine.journal.lock import Holder, holder
 from bifrost_engine.plugins import load as load_plugin
@@ -32,11 +39,13 @@ class Instance:
 
     folder  where its state lies; may not exist yet
     zone    the exchange's, in which times are shown
+    spoilt  what is wrong with the file by now, while its daemon runs with the settings of before
     """
 
     config: Config
     folder: Path
     zone: ZoneInfo
+    spoilt: str = ""
 
     @classmethod
     def find(
@@ -44,7 +53,31 @@ class Instance:
     ) -> Instance:
         """Return the instance that a configuration describes. Raises ConfigError, PluginError."""
         options = RunOptions(config_path=config_path, overrides=overrides)
-        config = load_config(options, environ).config
+        return cls.of(load_config(options, environ).config, environ)
+
+    @classmethod
+    def find_running(cls, config_path: Path | None, environ: Mapping[str, str]) -> Instance:
+        """Return the instance of a configuration, also of one that was spoilt after the start.
+
+        A running daemon keeps its old settings; it must be possible to stop it all the same.
+        Only where the state lies and which sinks there are is then taken from the file.
+        Raises ConfigError if not even that can be read.
+        """
+        try:
+            return cls.find(config_path, environ)
+        except ConfigError as spoilt:
+            path = find_config(config_path, environ, Path.cwd())
+            config = None if path is None else whereabouts(path)
+            if config is None:
+                raise
+            found = cls.of(config, environ)
+            if found.daemon() is None:
+                raise
+            return evolve(found, spoilt=str(spoilt))
+
+    @classmethod
+    def of(cls, config: Config, environ: Mapping[str, str]) -> Instance:
+        """Return the instance of a configuration that is at hand."""
         return cls(
             config=config,
             folder=instance_folder(config, environ),
@@ -127,3 +160,13 @@ class Instance:
         with suppress(SinkError), self.database() as (reader, _why):
             return str(reader.address) if reader is not None else ""
         return ""
+
+
+def whereabouts(path: Path) -> Config | None:
+    """Return what a spoilt file still says of the state's folder and the sinks; None if nothing."""
+    with suppress(OSError, UnicodeDecodeError, yaml.YAMLError, ConfigError):
+        values = yaml.safe_load(path.read_text())
+        if isinstance(values, dict):
+            kept = {key: values[key] for key in ("daemon", "status") if key in values}
+            return from_values(kept, plugin_names=plugin_names(), need_strategy=False).config
+    return None

@@ -245,6 +245,19 @@ def test_commands_are_obeyed_and_their_outcome_told(daemon, bifrost: Call, folde
     assert process.wait(timeout=SOON_S) == 0
 
 
+def test_a_daemon_can_be_stopped_though_its_file_was_spoilt_meanwhile(
+    daemon, bifrost: Call, folder: Path, tmp_path: Path
+):
+    process = daemon("--speed", "60")
+    wait_for(lambda: "start" in operations(folder))
+    file = tmp_path / "bifrost.yaml"
+    file.write_text(file.read_text() + "gates: {state: {delta: {epsilon_band: -5}}}\n")
+    stopped = bifrost("control", "stop", "--confirm")
+    assert "epsilon_band: expected a number of 0 or more, was -5" in stopped.stderr
+    assert stopped.returncode == 0
+    assert process.wait(timeout=SOON_S) == 0
+
+
 def test_a_suspend_before_the_start_holds_from_the_first_tick(bifrost: Call, folder: Path):
     folder.mkdir(parents=True)
     assert "the flag holds for the next start" in bifrost("control", "suspend").stdout
