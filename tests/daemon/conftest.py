@@ -1,0 +1,22 @@
+"""A home for daemons, and the mischievous plugins on the path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mischief
+import pytest
+from daemon_under_test import Home
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Home]:
+    """Return a home whose settings are changed by section."""
+    monkeypatch.syspath_prepend(str(mischief.install(tmp_path)))
+
+    def make(**changed: Any) -> Home:
+        return Home(tmp_path, **changed)
+
+    return make
