@@ -99,7 +99,9 @@ def _refuse_beside_list(layout: Layout, own: list[str]) -> None:
     for key in own:
         _, sources = layout.document.take((key,))
         message = "expected inside an entry of strategies, which this file has, was at top level"
-        layout.problems.append(Problem(sources.get((), ""), key, message))
+        # A section that was made for keys of the flat layout has no line; what is in it has.
+        source = sources.get((), "") or next(iter(sources.values()), "")
+        layout.problems.append(Problem(source, key, message))
 
 
 def _refuse_reserved(layout: Layout) -> None:

@@ -269,3 +269,9 @@ def test_a_mutated_file_raises_nothing_but_a_configuration_error(text):
 )  # fmt: skip
 def test_any_values_raise_nothing_but_a_configuration_error(values):
     assert all(": expected " in problem for problem in problems_of(from_values, values))
+
+
+def test_an_old_key_beside_a_list_of_strategies_is_refused_with_its_line():
+    text = "delta: 5\nstrategies:\n  - {id: a, symbol: SPY}\n"
+    (problem,) = problems_of(load, text, name="f")
+    assert problem.startswith("f:1: gates: expected inside an entry of strategies")
