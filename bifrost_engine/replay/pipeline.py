@@ -160,6 +160,7 @@ class Pipeline:
         self._journal = journal
         self._broker = broker
         self._observers = tuple(observers)
+        self._lost: BrokerEvent | None = None
         self._records: list[Record] = []
         self._run_id: str | None = None
         self._carriers: dict[type, Callable[[Any], Awaitable[None]]] = {
@@ -190,7 +191,10 @@ class Pipeline:
                 _refuse_nonsense(quote)
                 observer.failed(error)
         try:
-            return self.engine.handle(quote)
+            if self._lost is None:
+                return self.engine.handle(quote)
+            lost, self._lost = self._lost, None
+            return [*self.engine.handle(lost), *self.engine.handle(quote)]
         except Exception:
             _refuse_nonsense(quote)
             raise
@@ -359,9 +363,9 @@ class Pipeline:
             await self.on_connect()
 
     def broker_failed(self) -> None:
-        """Count the broker as disconnected: its observer raised."""
+        """Count the broker as disconnected before the quote at which its observer raised goes on."""
         text = "the broker's plugin raised"
-        self.emit(BrokerEvent(kind=BrokerEventKind.LINK_DOWN, ts_ns=self._now_ns(), text=text))
+        self._lost = BrokerEvent(kind=BrokerEventKind.LINK_DOWN, ts_ns=self._now_ns(), text=text)
 
 
 def _refuse_nonsense(quote: Any) -> None:

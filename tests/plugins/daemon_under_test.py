@@ -24,7 +24,7 @@ OPEN_GATES = {
     "guard": {"risk": {"max_daily_hedge_count": 1_000_000, "max_daily_loss_usd": 1e9}},
 }
 OPEN_ACCOUNT = {"max_orders_per_minute": 1_000_000, "max_orders_per_day": 1_000_000}
-QUICK = {"latency_ms": 0, "latency_jitter_ms": 0}
+QUICK = {"latency_ms": 0, "latency_jitter_ms": 0, "record": "memory"}
 
 
 def eager(**settings: Any) -> dict[str, Any]:

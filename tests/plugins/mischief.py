@@ -1,8 +1,9 @@
 """Plugins for tests of the daemon: small and exact, and they do what a plugin shouldn't when told to.
 
-What goes wrong is the section's ``wrong``: hook → ``raise``, ``hang`` (waits for ever),
-``block`` (holds the thread for ever), ``loop`` (computes for ever), ``nonsense``,
-``not_sent``, ``rejected`` or ``file:NAME`` (raises while that file is in the state folder).
+What goes wrong is the section's ``wrong``: hook → ``raise``, ``raise_after`` (the order has
+gone out), ``hang`` (waits for ever), ``block`` (holds the thread for ever), ``loop`` (computes
+for ever), ``nonsense``, ``not_sent``, ``unavailable`` or ``file:NAME`` (raises while that file
+is in the state folder).
 A test in the same process may change ``wrong`` of the plugin while it runs.
 """
 
@@ -79,8 +80,11 @@ class Wrong:
         self._folder = context.state_dir
 
     def now(self, hook: str) -> str:
-        """Do what goes wrong at once, and return what is left to do."""
-        how = self.how.get(hook, "")
+        """Do what goes wrong at once, and return what is left to do; ``how:3`` does it three times only."""
+        how, _, times = self.how.get(hook, "").partition(":")
+        if times.isdigit():
+            self.how[hook] = f"{how}:{max(0, int(times) - 1)}"
+            how = how if int(times) else ""
         if how == "raise":
             raise RuntimeError(f"{hook}: mischief")
         if how == "not_sent":
@@ -91,7 +95,7 @@ class Wrong:
             time.sleep(3600)
         while how == "loop":
             pass
-        if how.startswith("file:") and (self._folder / how.removeprefix("file:")).exists():
+        if how == "file" and (self._folder / times).exists():
             raise ConnectionError(f"{hook}: refused")
         return how
 
@@ -146,7 +150,10 @@ class MischiefBroker(PaperBroker):
     async def place_order(self, req: OrderRequest) -> PlaceAck:
         self.placed.append(req)
         how = await self.wrong.soon("place_order")
-        return "nonsense" if how == "nonsense" else await super().place_order(req)  # type: ignore[return-value]
+        ack = await super().place_order(req)
+        if how == "raise_after":
+            raise ConnectionError("place_order: sent, and then the link broke")
+        return "nonsense" if how == "nonsense" else ack  # type: ignore[return-value]
 
     @hookimpl
     async def cancel_order(self, req: CancelRequest) -> None:
