@@ -34,6 +34,8 @@ def _facts(summary: RunSummary, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
     yield "hedges", f"{tally.hedges:,} sent; {tally.fills:,} fills of {tally.shares:,} shares"
     yield "no order for", _counted(tally.codes) or "no reason: nothing was decided"
     yield "rejected quotes", _counted(summary.rejected) or "none"
+    for ended in summary.tally.days:
+        yield "a day that ended", ended
 
 
 def _counted(counts: Mapping[str, int]) -> str:

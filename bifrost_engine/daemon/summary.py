@@ -64,6 +64,7 @@ class Tally:
     shares: Decimal = Decimal(0)
     commissions: dict[str, Decimal] = Factory(dict)
     codes: Counter[str] = Factory(Counter)
+    days: list[str] = Factory(list)
 
     @property
     def commission(self) -> Decimal:
@@ -124,6 +125,8 @@ def _count(result: Tally, record: Record) -> None:
         result.fills += 1
         result.shares += Decimal(payload["quantity"])
         result.commissions[payload["base_id"]] = Decimal(payload["commission"] or 0)
+    elif record.kind == "operation" and payload["type"] == "day_end":
+        result.days.append(f"{record.strategy_id} {payload['state_reason']}")
     elif record.kind == "commission":
         result.commissions[payload["base_id"]] = Decimal(payload["commission"])
 

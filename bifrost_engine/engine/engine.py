@@ -7,6 +7,7 @@ an event carries its time, and what must happen outside is an effect.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 from decimal import Decimal
 from math import inf, isfinite
 from typing import Any, NamedTuple
@@ -195,16 +196,12 @@ class Engine:
         key, now_ns = quote[0], quote.event_ns
         core = self.core
         slots = self._by_key.get(key)
-        if not slots or not core.now_ns <= now_ns < self.desk.next_deadline_ns:
+        held = self._held.get(slots[0].stock_key) if slots else None
+        if not slots or held is None or not core.now_ns <= now_ns < held.until_ns:
             return False
         latest = core.quotes.latest
-        for slot in slots:
-            hold = slot.hold
-            if hold is None or hold.max_lag_ns is None or hold.contract_key == key or now_ns >= hold.until_ns:
-                return False
-            main = latest.get(hold.contract_key)
-            if main is None or now_ns - main.ts_ns > hold.max_lag_ns:
-                return False
+        if now_ns - latest[slots[0].stock_key].ts_ns > held.max_lag_ns:
+            return False
         if quote_fault(quote, latest.get(key)) is not None or key not in latest:
             return False
         core.now_ns = now_ns
@@ -240,7 +237,7 @@ class Engine:
             twice_high=2.0 * min(hold.high for hold in holds),
             min_spread=max(hold.min_spread for hold in holds),
             max_spread=min(hold.max_spread for hold in holds),
-            until_ns=min(self.desk.next_deadline_ns, self._next_roll_ns, *(hold.until_ns for hold in holds)),
+            until_ns=min(self._next_due_ns(), *(hold.until_ns for hold in holds)),
             max_lag_ns=min(hold.max_lag_ns or 0 for hold in holds),
             slots=self._slots_of(key),
             keep=self.core.quotes.recent[key].append,
@@ -251,6 +248,13 @@ class Engine:
         if slots is None:
             slots = self._by_key[key] = tuple(slot for slot in self.core.slots.values() if slot.wants(key))
         return slots
+
+    def _next_due_ns(self) -> int:
+        """Return when ``_keep_time`` has something to do next."""
+        due = min(self._next_roll_ns, self.desk.next_deadline_ns)
+        if not self.core.connected:
+            return due
+        return min(due, self.reconciler.retry_at_ns, self.reconciler.periodic_at_ns, self._next_refresh_ns)
 
     def _keep_time(self) -> None:
         """Do what the time asks for, whatever the event is: a day's end, timers, refreshes."""
@@ -297,7 +301,7 @@ class Engine:
                 self._check_loss(slot)
             if self._outlasts_beat(slot):
                 slot.folded += 1
-                slot.last_ts_ns = beat.ts_ns
+                slot.last_ts_ns = core.now_ns
             elif slot.on_heartbeat is not None:
                 changed = True
                 self._evaluate(slot, slot.on_heartbeat, beat)
@@ -594,11 +598,20 @@ class Engine:
             for owner, book in state.portfolio.books.items()
             for key in book.positions
         ]
+        self._tell_day(state.trading_day)
         core.record("day", {"trading_day": day.isoformat(), "baselines": baselines, "late_roll": late})
         for slot in core.slots.values():
             if BREAKER in state.strategy(slot.id).halts:
                 core.lift(slot.id, BREAKER)
                 core.operation("release", slot.id, reason=f"{BREAKER}: a new trading day")
+
+    def _tell_day(self, day: date | None) -> None:
+        """Leave an operation with the result of the day that ends, where it is known."""
+        for slot in self.core.slots.values():
+            pnl = slot.view.day_pnl
+            if day is not None and pnl is not None:
+                text = f"{day}: {pnl:+.2f} after commissions, {slot.view.day_hedges} hedges"
+                self.core.operation("day_end", slot.id, reason=text)
 
     def _net(self, owner: str, key: str) -> Decimal | None:
         """Return a position's result at its mark, quote currency; None without a mark."""
