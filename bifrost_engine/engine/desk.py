@@ -601,6 +601,7 @@ class Desk:
         late = booking.late
         owner = EXTERNAL if booking.external else order.strategy_id
         kind = FillKind.TRADE if booking.old is None else FillKind.CORRECTION
+        execution = evolve(execution, base_id=booking.base_id)
         self.book_execution(execution, owner, order.client_order_id, kind, FillSource.LIVE, late)
         slot = self._core.slots.get(order.strategy_id)
         if slot is None or booking.old is not None or booking.external:

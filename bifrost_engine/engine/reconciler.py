@@ -19,6 +19,7 @@ from bifrost_engine.domain.order import Order, OrderState, Side
 from bifrost_engine.engine.core import SECOND_NS, Core
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.state import contract_of
+from bifrost_engine.oms.booking import outside_id
 from bifrost_engine.oms.event import EventSource, OrderEvent, OrderEventKind, fill_event
 
 ENDED = {
@@ -99,8 +100,11 @@ class Reconciler:
                 items.append(f"execution {execution.base_id} of {order.client_order_id} was missing: booked")
 
     def _is_new(self, order: Order, execution: Execution) -> bool:
+        known = self._core.state.order_of_execution
         booked = order.executions.get(execution.base_id)
-        return booked is None or booked.revision < execution.revision
+        if booked is None:
+            return execution.base_id not in known  # else it was booked outside the order
+        return booked.revision < execution.revision and outside_id(execution) not in known
 
     def _book_outside(self, execution: Execution, items: list[str]) -> None:
         known = {fill.base_id for fill in self._external_fills()}

@@ -102,10 +102,15 @@ def _booked_outside(
     order: Order, event: OrderEvent, execution: Execution, new: BookedExecution, old: BookedExecution | None
 ) -> Booked:
     """Book an execution of another contract or side outside the order, under an id of its own."""
-    base_id = execution.base_id if old is None else f"{execution.base_id}.{execution.revision:02d}"
+    base_id = execution.base_id if old is None else outside_id(execution)
     facts = f"is {execution.side} {execution.contract.key}, booked outside the order"
     refused = _refused(order, event, OutcomeKind.ILLEGAL, _mismatch(order, execution, facts))
     return refused._replace(booking=Booking(BookingKind.FILL, base_id, new, external=True))
+
+
+def outside_id(execution: Execution) -> str:
+    """Return the id under which a revision is booked that is no revision of what it names."""
+    return f"{execution.base_id}.{execution.revision:02d}"
 
 
 def _refused(order: Order, event: OrderEvent, refusal: OutcomeKind, incident: Incident | None) -> Booked:
