@@ -220,6 +220,7 @@ class State:
 
     def _on_day(self, record: Record, payload: Mapping[str, Any]) -> None:
         self.trading_day = date.fromisoformat(payload["trading_day"])
+        self.baseline_changes += 1
         self.orders_today = 0
         self.baselines = {
             (owner, key): Decimal(net) for owner, key, net in payload["baselines"] if net is not None
