@@ -346,7 +346,7 @@ class GammaStrategy:
             key=(dims, self.state, view.hedge_state),
             explain=partial(explain, self._seen(view, underlying, dims, self.net_delta, blocked)),
             legs=legs if legs != view.legs else None,
-            hold=self._hold(view, underlying, dims) if self._rests() else None,
+            hold=self._hold(view, underlying, dims) if self._rests(dims) else None,
         )
 
     def _run_machine(self, view: StrategyView, dims: Dimensions, facts: Facts, tick: bool) -> None:
@@ -413,9 +413,9 @@ class GammaStrategy:
             reason=f"{dims.deviation} {WORDS[dims.deviation]}",
         )
 
-    def _rests(self) -> bool:
-        """Return whether ticks can leave the state as it is."""
-        return self.state in RESTING or (self.state == IDLE and not self.legs)
+    def _rests(self, dims: Dimensions) -> bool:
+        """Return whether a tick would leave the state as it is; after a beat it may not have come yet."""
+        return RESTING.get(dims.deviation) == self.state or (self.state == IDLE and not self.legs)
 
     def _hold(self, view: StrategyView, underlying: Quote | None, dims: Dimensions) -> Hold | None:
         if dims.system != "S0" or self._live_selection:

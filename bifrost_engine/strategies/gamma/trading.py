@@ -27,7 +27,8 @@ STATES = (
     SAFE,
 )
 TICKS = ("tick", "quote", "greeks_update")
-RESTING = (MONITOR, NO_TRADE, PAUSE_LIQ, PAUSE_COST)
+RESTING = {"D0": NO_TRADE, "D1": MONITOR}
+"""Deviation → state that it leads to whatever else holds, once there is a position."""
 
 
 class Facts(NamedTuple):
