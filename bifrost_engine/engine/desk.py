@@ -48,6 +48,7 @@ from bifrost_engine.engine.slot import Slot
 from bifrost_engine.engine.snapshot import snapshot
 from bifrost_engine.engine.state import contract_of
 from bifrost_engine.engine.trail import Trail
+from bifrost_engine.errors import InvariantViolated
 from bifrost_engine.oms.event import (
     Applied,
     Booking,
@@ -64,6 +65,7 @@ DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 RETRY_AFTER_S = (0.0, 2.0, 5.0, 15.0, 30.0)
 RETRY_EVERY_S = 60.0
 """When the broker is asked about an order of unknown state, seconds after the doubt."""
+NOT_BOOKED = "fill_not_booked"
 
 EVENT_OF = {
     BrokerEventKind.ORDER_ACK: OrderEventKind.ACK,
@@ -351,7 +353,7 @@ class Desk:
 
     def _on_commission(self, event: BrokerEvent) -> None:
         execution = event.execution
-        if execution is None or execution.commission is None:
+        if execution is None or execution.commission is None or not self._is_countable(execution):
             return
         if execution.base_id not in self._core.state.order_of_execution:
             self._core.counters["commission_of_unknown_execution"] += 1
@@ -622,6 +624,8 @@ class Desk:
     ) -> None:
         """Record an execution for a book."""
         core = self._core
+        if not self._is_countable(execution):
+            execution = evolve(execution, commission=None, commission_currency=core.state.portfolio.currency)
         fill = Fill(
             base_id=execution.base_id,
             revision=execution.revision,
@@ -641,7 +645,34 @@ class Desk:
             trading_day=core.sessions.trading_day(core.now_ns),
             late_fill=late,
         )
-        core.record("fill", fill.to_payload(), owner, client_order_id)
+        self._record_fill(fill)
+
+    def _record_fill(self, fill: Fill) -> None:
+        """Record a fill; one that the books can't take is told of, and halts who may have traded it."""
+        core = self._core
+        try:
+            core.record("fill", fill.to_payload(), fill.owner, fill.client_order_id)
+        except (ValueError, InvariantViolated) as error:
+            core.counters["fill_not_booked"] += 1
+            core.notice("error", "fill not booked", error=str(error))
+            core.operation("incident", fill.owner, reason=str(error), client_order_id=fill.client_order_id)
+            for slot in core.slots.values():
+                if slot.id == fill.owner or slot.wants(fill.contract.key):
+                    core.halt(slot.id, NOT_BOOKED, str(error))
+
+    def _is_countable(self, execution: Execution) -> bool:
+        """Return whether a commission is in the account's currency; one that isn't is told of."""
+        currency = self._core.state.portfolio.currency
+        if execution.commission is None or execution.commission_currency == currency:
+            return True
+        self._core.counters["commission_of_other_currency"] += 1
+        self._core.notice(
+            "error",
+            "commission not counted",
+            execution=execution.base_id,
+            error=f"expected {currency}, was {execution.commission_currency}",
+        )
+        return False
 
     def _order_operation(
         self, kind: str, slot: Slot, order: Order, quantity: Decimal, price: object, reason: str = ""

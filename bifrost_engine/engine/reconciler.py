@@ -39,6 +39,7 @@ class Reconciler:
         self._core = core
         self._desk = desk
         self._absent_since: dict[str, int] = {}
+        self._left_out: set[str] = set()
         self.periodic_at_ns = 1 << 63
         self.retry_at_ns = 1 << 63
 
@@ -93,7 +94,8 @@ class Reconciler:
         for execution in by_time:
             order = self._desk.find(execution.client_order_id, execution.perm_id, None)
             if order is None:
-                self._book_outside(execution, items)
+                if self._is_countable(execution.contract):
+                    self._book_outside(execution, items)
             elif self._is_new(order, execution):
                 event = fill_event(execution, self._core.now_ns, EventSource.RECON)
                 self._desk.apply_event(order, event, execution)
@@ -203,8 +205,9 @@ class Reconciler:
 
     def _positions(self, state: BrokerState, items: list[str]) -> None:
         ours = self._core.state.portfolio.account_quantities()
-        theirs = {p.contract.key: p for p in state.positions}
-        for position in state.positions:
+        counted = [position for position in state.positions if self._is_countable(position.contract)]
+        theirs = {p.contract.key: p for p in counted}
+        for position in counted:
             self._core.state.contracts.setdefault(position.contract.key, position.contract)
         unsettled = {
             o.contract_key
@@ -216,6 +219,17 @@ class Reconciler:
             difference = there - ours.get(key, Decimal(0))
             if difference:
                 self._adjust(key, difference, theirs.get(key), state, items)
+
+    def _is_countable(self, contract: Contract) -> bool:
+        """Return whether a contract is in the account's currency; one that isn't is told of, once."""
+        if contract.currency == self._core.state.portfolio.currency:
+            return True
+        if contract.key not in self._left_out:
+            self._left_out.add(contract.key)
+            self._core.notice(
+                "warning", "contract left out", contract=contract.key, currency=contract.currency
+            )
+        return False
 
     def _adjust(
         self,

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from attrs import evolve
 
-from bifrost_engine.domain import BrokerEventKind, Execution
+from bifrost_engine.domain import BrokerEventKind, Contract, Execution, Side
 from bifrost_engine.domain.fill import EXTERNAL
-from bifrost_engine.testing.engine import CALL, EngineUnderTest
+from bifrost_engine.testing.engine import CALL, PUT, STOCK, EngineUnderTest
 
 K = BrokerEventKind
 
@@ -44,3 +44,56 @@ def test_an_execution_that_was_booked_outside_its_order_is_no_news_to_a_later_pa
     run.advance(1).reconcile()
     assert len(run.records) == count
     assert outside_calls(run) == run.positions[CALL]
+
+
+EUROPEAN = evolve(Contract.stock("SAP"), currency="EUR")
+
+
+def test_what_the_account_holds_in_another_currency_is_left_out() -> None:
+    traded = Execution(
+        base_id="manual", contract=EUROPEAN, side=Side.BUY, quantity=Decimal(1), price=Decimal(9), ts_ns=1
+    )
+    run = EngineUnderTest(positions=((CALL, 10), (PUT, 10), (EUROPEAN, 50)))
+    run.executions.append(traded)
+    for _ in range(2):
+        run.advance(1).reconcile()
+    assert EUROPEAN.key not in run.engine.core.state.portfolio.account_quantities()
+    assert run.slot.view.halts == ()
+    run.hedge(103)
+
+
+def test_a_commission_in_another_currency_stays_unknown_and_its_fill_is_booked() -> None:
+    run = EngineUnderTest().hedge(103)
+    request = run.last_order
+    fill = Execution(
+        base_id="x",
+        contract=STOCK,
+        side=request.side,
+        quantity=request.quantity,
+        price=Decimal(103),
+        ts_ns=run.now_ns,
+        commission=Decimal(1),
+        commission_currency="EUR",
+    )
+    reported(run, fill)
+    run.broker(K.COMMISSION, execution=fill)
+    assert run.snapshot["stock_position"] == -request.quantity
+    assert not run.engine.core.state.portfolio.position("gamma", STOCK.key).commission
+    assert run.engine.core.counters["commission_of_other_currency"] == 2
+
+
+def test_a_fill_that_the_books_cannot_take_halts_the_strategy() -> None:
+    run = EngineUnderTest().hedge(103)
+    request = run.last_order
+    fill = Execution(
+        base_id="x",
+        contract=evolve(STOCK, currency="EUR"),  # the same key as the order's
+        side=request.side,
+        quantity=request.quantity,
+        price=Decimal(103),
+        ts_ns=run.now_ns,
+    )
+    reported(run, fill)
+    assert run.slot.view.halts == ("fill_not_booked",)
+    assert run.operations("incident")
+    assert run.restart().slot.view.halts == ("fill_not_booked",)
