@@ -40,6 +40,7 @@ class Reconciler:
         self._desk = desk
         self._absent_since: dict[str, int] = {}
         self._left_out: set[str] = set()
+        self._earlier: list[str] = []
         self.periodic_at_ns = 1 << 63
         self.retry_at_ns = 1 << 63
 
@@ -62,6 +63,7 @@ class Reconciler:
             self._finish(event.trigger, "INCOMPLETE", [problem])
             return
         items: list[str] = []
+        self._earlier = []
         self._executions(state, items)
         if not state.incomplete & {"open_orders", "completed_orders"}:
             self._orders(state, items)
@@ -80,7 +82,8 @@ class Reconciler:
         else:
             core.reconciled = True
         if items or trigger in ("STARTUP", "RECONNECT", "OPERATOR"):
-            core.record("reconciliation", {"trigger": trigger, "result": result, "items": items})
+            payload = {"trigger": trigger, "result": result, "items": items}
+            core.record("reconciliation", {**payload, "earlier": self._earlier})
         if items:
             level = (
                 "warning" if result == "INCOMPLETE" or any("differs" in item for item in items) else "info"
@@ -109,9 +112,13 @@ class Reconciler:
         return booked.revision < execution.revision and outside_id(execution) not in known
 
     def _book_outside(self, execution: Execution, items: list[str]) -> None:
+        core = self._core
+        if not core.state.opened:
+            # What was traded before the first pass is in its positions already.
+            self._earlier.append(execution.base_id)
+            return
         known = {fill.base_id for fill in self._external_fills()}
-        if execution.base_id in known or not self._core.state.opened:
-            # Before the first pass, what was traded is in the positions already.
+        if execution.base_id in known or execution.base_id in core.state.earlier_executions:
             return
         self._desk.book_execution(execution, EXTERNAL, None, FillKind.TRADE, FillSource.RECON)
         items.append(f"execution {execution.base_id} belongs to no order of ours: booked outside")

@@ -79,6 +79,7 @@ class State:
         self.positions_version = 0
         self.options_version = 0
         self.opened = False
+        self.earlier_executions: frozenset[str] = frozenset()
         self.runs: dict[str, str] = {}
         self._apply = {
             "order_event": self._on_order_event,
@@ -250,7 +251,9 @@ class State:
         self.strategy(record.strategy_id).flattening = payload["on"]
 
     def _on_reconciliation(self, record: Record, payload: Mapping[str, Any]) -> None:
-        self.opened = self.opened or payload["result"] in ("CLEAN", "REPAIRED", "OPEN_ITEMS")
+        if not self.opened and payload["result"] in ("CLEAN", "REPAIRED", "OPEN_ITEMS"):
+            self.opened = True
+            self.earlier_executions = frozenset(payload.get("earlier", ()))
 
 
 def contract_of(state: State, contract_key: str) -> Contract:
