@@ -89,10 +89,6 @@ class Lane:
         self.trouble = ""
         self._wait_s = FIRST_WAIT_S
 
-    def try_now(self) -> None:
-        """Wait no longer."""
-        self._at_s = 0.0
-
 
 class SinkThread(Thread):
     """Feeds one sink, and asks it for commands if it is a control source.

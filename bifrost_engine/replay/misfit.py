@@ -51,14 +51,15 @@ def _kind(value: Any, wanted: Any, where: str) -> str | None:
 def _inside(value: Any, wanted: Any, where: str) -> str | None:
     if isinstance(value, Decimal) and not value.is_finite():
         return f"{where}: expected a finite amount, was {value}"
-    if isinstance(value, Execution) and _kind(value.quantity, Decimal, "") is None and value.quantity <= 0:
-        return f"{where}.quantity: expected above 0, was {value.quantity}"
     if not attrs.has(wanted):
         return None
-    return _first(
+    fault = _first(
         misfit(getattr(value, name), hint, f"{where}.{name}".removeprefix("."))
         for name, hint in _hints(wanted)
     )
+    if fault is None and isinstance(value, Execution) and value.quantity <= 0:
+        return f"{where}.quantity: expected above 0, was {value.quantity}"
+    return fault
 
 
 def _first(faults: collections.abc.Iterable[str | None]) -> str | None:

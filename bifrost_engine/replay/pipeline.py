@@ -360,7 +360,8 @@ class Pipeline:
 
     async def _connect(self, effect: ConnectBroker) -> None:
         if self.on_connect is not None:
-            await self.on_connect()
+            # In its own turn: what it causes must not get between the records of these effects.
+            self.inbox.append(Work(self.on_connect))
 
     def broker_failed(self) -> None:
         """Count the broker as disconnected before the quote at which its observer raised goes on."""

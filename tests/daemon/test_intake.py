@@ -1,0 +1,89 @@
+"""What plugins report: what fits goes on, stamped by our clock; what doesn't is told of and dropped."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import structlog
+from attrs import evolve
+from structlog.testing import capture_logs
+
+from bifrost_engine.clock import EventClock
+from bifrost_engine.daemon.intake import Intake
+from bifrost_engine.domain import BrokerEvent, BrokerEventKind, Quote
+from bifrost_engine.testing import make_execution, make_fill, make_quote
+from bifrost_engine.testing.build import START_NS
+
+SECOND = 1_000_000_000
+
+
+class Taking:
+    def __init__(self, is_live: bool = True) -> None:
+        self.taken: list[Any] = []
+        self.intake = Intake(EventClock(START_NS), is_live, structlog.get_logger(), self.taken.append)
+
+    def take(self, report: Any) -> list[Any]:
+        self.intake.take("mine", report)
+        return self.taken
+
+
+def test_a_live_quote_is_stamped_with_our_clock_whatever_it_says_of_its_arrival():
+    early = make_quote(at_ns=START_NS - SECOND)._replace(recv_ns=START_NS + 3600 * SECOND)
+    (taken,) = Taking().take(early)
+    assert (taken.ts_ns, taken.recv_ns) == (START_NS - SECOND, START_NS)
+
+
+def test_a_live_quote_from_the_future_is_dropped_for_it_would_make_all_later_ones_old():
+    assert Taking().take(make_quote(at_ns=START_NS + 61 * SECOND)) == []
+    assert len(Taking().take(make_quote(at_ns=START_NS + 59 * SECOND))) == 1
+
+
+def test_a_report_of_the_future_is_one_of_now():
+    down = BrokerEvent(kind=BrokerEventKind.LINK_DOWN, ts_ns=START_NS + 10**18)
+    assert Taking(is_live=False).take(down) == [evolve(down, ts_ns=START_NS)]
+
+
+FILL = make_fill()
+NONSENSE = {
+    "text": "LINK_UP",
+    "nothing": None,
+    "a class": BrokerEvent,
+    "kind as text": evolve(FILL, kind="ORDER_FILL"),
+    "time as text": evolve(FILL, ts_ns="now"),
+    "number as order": evolve(FILL, client_order_id=7),
+    "float amount": evolve(FILL, execution=evolve(make_execution(), quantity=10.0)),
+    "no amount": evolve(FILL, execution=evolve(make_execution(), quantity=Decimal("NaN"))),
+    "nothing filled": evolve(FILL, execution=evolve(make_execution(), quantity=Decimal(0))),
+    "endless price": evolve(FILL, execution=evolve(make_execution(), price=Decimal("Infinity"))),
+    "side as text": evolve(FILL, execution=evolve(make_execution(), side="BOUGHT")),
+    "contract as text": evolve(FILL, execution=evolve(make_execution(), contract="SPY")),
+    "values as text": evolve(FILL, values="net_liquidation"),
+    "quote without a bid": Quote("SPY|STK|||", None, 1.0, 1.0, 1.0, START_NS),  # type: ignore[arg-type]
+    "quote with a float time": Quote("SPY|STK|||", 1.0, 1.0, 1.0, 1.0, float(START_NS)),  # type: ignore[arg-type]
+    "tuple": ("SPY|STK|||", 1.0, 1.0, 1.0, 1.0, START_NS, 0),
+}
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE.keys())
+def test_what_doesnt_fit_is_dropped_and_counted_by_plugin(nonsense):
+    taking = Taking()
+    with capture_logs() as lines:
+        assert taking.take(nonsense) == []
+    assert taking.intake.refused == {"mine": 1}
+    assert [line["plugin"] for line in lines] == ["mine"]
+
+
+def test_a_flood_of_nonsense_isnt_a_flood_of_lines():
+    taking = Taking()
+    with capture_logs() as lines:
+        for _ in range(2500):
+            taking.take("nonsense")
+    assert [line["so_far"] for line in lines] == [1, 1001, 2001]
+
+
+def test_what_fits_goes_on_as_it_is():
+    assert Taking(is_live=False).take(FILL) == [FILL]
+    quote = make_quote()
+    assert Taking(is_live=False).take(quote) == [quote]

@@ -1,0 +1,378 @@
+"""A sink's thread: rows in order from the journal, current state as the newest, patience after failures."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from attrs import evolve
+
+from bifrost_engine.daemon import sinks
+from bifrost_engine.daemon.sinks import SinkThread
+from bifrost_engine.domain import AuditAck, AuditBatch, Command, ControlState
+from bifrost_engine.domain.record import Record
+from bifrost_engine.errors import LockHeld, SinkRejected, SinkUnavailable
+from bifrost_engine.guard import Guard
+from bifrost_engine.journal import Journal
+
+PATIENCE_S = 10.0
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal.open(tmp_path, "DTEST", new_engine_id="test", new_journal_id="j1")
+    yield journal
+    journal.close()
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is waited for by the second come at once."""
+    monkeypatch.setattr(sinks, "POLL_S", 0.01)
+    monkeypatch.setattr(sinks, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(sinks, "LONGEST_WAIT_S", 0.02)
+    monkeypatch.setattr(sinks, "REJECTED_WAIT_S", 0.02)
+    monkeypatch.setattr(sinks, "BATCH", 10)
+
+
+def write(journal: Journal, count: int, kind: str = "operation") -> None:
+    first = journal.last_jseq + 1
+    payload = {"ts": 1.5, "type": "fill", "side": None, "quantity": 3, "price": 100.25, "state_reason": "D2"}
+    numbers = range(first, first + count)
+    journal.append([Record(n, n * 10**9, kind, "gamma", None, {**payload, "n": n}) for n in numbers], None)
+    journal.commit()
+
+
+class Feeding:
+    """A sink's thread and what came of it."""
+
+    def __init__(self, journal: Journal, **hooks: Callable[..., Any]) -> None:
+        self.controls: list[tuple[str, ControlState]] = []
+        self.locks: list[LockHeld] = []
+        self.guard = Guard("sinks:mine", structlog.get_logger())
+        self.thread = SinkThread(
+            "mine", hooks, self.guard, journal.path, lambda *a: self.controls.append(a), self.locks.append
+        )
+        self.thread.start()
+
+    def until(self, holds: Callable[[], Any]) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert time.monotonic() < deadline_s, "waited in vain"
+            self.thread.wake()
+            time.sleep(0.002)
+
+    def close(self) -> None:
+        self.thread.close()
+        self.thread.join(PATIENCE_S)
+        assert not self.thread.is_alive()
+
+
+class Table:
+    """A sink that keeps rows with its cursor, as a database does in one transaction."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self.batches: list[tuple[int, int]] = []
+
+    def write_audit(self, batch: AuditBatch) -> AuditAck:
+        self.batches.append((batch.first_jseq, batch.last_jseq))
+        at = self.rows[-1] if self.rows else 0
+        if batch.first_jseq == at + 1:
+            self.rows += [row.jseq for row in batch.rows]
+        return AuditAck(last_jseq=self.rows[-1] if self.rows else 0)
+
+
+# --- rows --------------------------------------------------------------------------------
+
+
+def test_rows_go_in_batches_in_order_and_the_cursor_is_asked_first(journal):
+    write(journal, 25)
+    table = Table()
+    feeding = Feeding(journal, write_audit=table.write_audit)
+    feeding.close()
+    assert table.rows == list(range(1, 26))
+    assert [batch for batch in table.batches if batch[0] <= batch[1]] == [(1, 10), (11, 20), (21, 25)]
+    assert table.batches[0] == (1, 0)
+    assert feeding.thread.lag == 0
+
+
+def test_a_sink_that_has_rows_already_gets_only_those_behind_them(journal):
+    write(journal, 25)
+    table = Table()
+    table.rows = list(range(1, 19))
+    Feeding(journal, write_audit=table.write_audit).close()
+    assert table.rows == list(range(1, 26))
+
+
+def test_an_answer_that_was_lost_after_the_commit_repeats_nothing(journal):
+    write(journal, 25)
+    table = Table()
+    lose = [True]
+
+    def write_audit(batch: AuditBatch) -> AuditAck:
+        ack = table.write_audit(batch)
+        if batch.rows and lose:
+            lose.clear()
+            raise ConnectionError("lost on the way back")
+        return ack
+
+    feeding = Feeding(journal, write_audit=write_audit)
+    feeding.until(lambda: len(table.rows) == 25)
+    feeding.close()
+    assert table.rows == list(range(1, 26))
+
+
+def test_a_refused_row_stops_the_rows_and_not_the_heartbeat_and_nothing_is_skipped(journal):
+    write(journal, 25)
+    table, beats, refuse = Table(), [], [True]
+
+    def write_audit(batch: AuditBatch) -> AuditAck:
+        if refuse and batch.first_jseq <= 12 <= batch.last_jseq:
+            raise SinkRejected("row 12: a column is missing", 12)
+        return table.write_audit(batch)
+
+    feeding = Feeding(journal, write_audit=write_audit, write_heartbeat=beats.append)
+    feeding.until(lambda: feeding.thread.counters["failures"] >= 2)
+    feeding.thread.put("write_heartbeat", "", 1)
+    feeding.until(lambda: beats)
+    assert table.rows == list(range(1, 11))
+    assert "row 12" in feeding.thread.trouble
+    assert feeding.thread.lag == 15
+    refuse.clear()
+    feeding.until(lambda: len(table.rows) == 25)
+    feeding.close()
+    assert table.rows == list(range(1, 26))
+    assert feeding.thread.trouble == ""
+
+
+@pytest.mark.parametrize("answer", [AuditAck(last_jseq=26), AuditAck(last_jseq=-1), None, "25"])
+def test_a_cursor_that_cant_be_is_a_failure_and_not_believed(journal, answer):
+    write(journal, 25)
+    table, honest = Table(), []
+
+    def write_audit(batch: AuditBatch) -> Any:
+        return table.write_audit(batch) if honest else answer
+
+    feeding = Feeding(journal, write_audit=write_audit)
+    feeding.until(lambda: feeding.thread.counters["failures"] >= 2)
+    honest.append(True)
+    feeding.until(lambda: len(table.rows) == 25)
+    feeding.close()
+    assert table.rows == list(range(1, 26))
+
+
+def test_a_sink_that_takes_nothing_is_tried_with_patience_and_not_in_a_circle(journal, monkeypatch):
+    monkeypatch.setattr(sinks, "FIRST_WAIT_S", 60.0)
+    write(journal, 25)
+    calls = []
+
+    def write_audit(batch: AuditBatch) -> AuditAck:
+        calls.append(batch)
+        return AuditAck(last_jseq=0)
+
+    feeding = Feeding(journal, write_audit=write_audit)
+    feeding.until(lambda: feeding.thread.counters["failures"])
+    for _ in range(50):
+        feeding.thread.wake()
+        time.sleep(0.001)
+    assert len(calls) == 2  # the cursor, and one batch
+    assert "took nothing of 1 to 10" in feeding.thread.trouble
+
+
+def test_a_plain_sink_gets_operations_one_by_one_with_their_numbers_and_its_cursor_is_kept(journal, tmp_path):
+    write(journal, 3)
+    write(journal, 1, kind="history")
+    write(journal, 2, kind="order_event")
+    rows, states = [], []
+    Feeding(
+        journal, write_operation=rows.append, write_snapshot=lambda s, h: states.append((s["n"], h))
+    ).close()
+    assert [(row["journal_id"], row["jseq"]) for row in rows] == [("j1", 1), ("j1", 2), ("j1", 3)]
+    assert (rows[0]["price"], rows[0]["quantity"]) == (100.25, 3)
+    assert states == [(4, True)]
+    assert json.loads((tmp_path / "cursor-mine.json").read_text()) == {"j1": 6}
+    write(journal, 1)
+    again: list[Any] = []
+    Feeding(journal, write_operation=again.append).close()
+    assert [row["jseq"] for row in again] == [7]
+
+
+def test_a_plain_sink_that_fails_gets_the_same_operation_again(journal):
+    write(journal, 5)
+    offered: list[int] = []
+    taken: list[int] = []
+
+    def write_operation(row: Any) -> None:
+        offered.append(row["jseq"])
+        if offered.count(3) == 1 and row["jseq"] == 3:
+            raise SinkUnavailable("away")
+        taken.append(row["jseq"])
+
+    feeding = Feeding(journal, write_operation=write_operation)
+    feeding.until(lambda: len(taken) == 5)
+    feeding.close()
+    assert taken == [1, 2, 3, 4, 5]
+    assert offered == [1, 2, 3, 3, 4, 5]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"j1": "x"}'])
+def test_a_cursor_file_that_cant_be_read_gives_everything_once_more(journal, tmp_path, text):
+    write(journal, 3)
+    (tmp_path / "cursor-mine.json").write_text(text)
+    rows: list[Any] = []
+    Feeding(journal, write_operation=rows.append).close()
+    assert [row["jseq"] for row in rows] == [1, 2, 3]
+
+
+# --- current state -----------------------------------------------------------------------
+
+
+def test_of_current_state_only_the_newest_waits(journal):
+    seen: list[tuple[Any, bool]] = []
+    open_now = []
+
+    def write_snapshot(snapshot: Any, history: bool) -> None:
+        if not open_now:
+            raise SinkUnavailable("away")
+        seen.append((snapshot, history))
+
+    feeding = Feeding(journal, write_snapshot=write_snapshot)
+    for number in range(100):
+        feeding.thread.put("write_snapshot", "0", f"a{number}")
+        feeding.thread.put("write_snapshot", "1", f"b{number}")
+    feeding.until(lambda: feeding.thread.trouble)
+    open_now.append(True)
+    feeding.until(lambda: len(seen) == 2)
+    feeding.close()
+    assert seen == [("a99", False), ("b99", False)]
+
+
+def test_a_newer_state_takes_the_place_of_one_that_failed(journal):
+    seen: list[Any] = []
+    failing: list[Any] = []
+
+    def write_heartbeat(row: Any) -> None:
+        if len(failing) < 1:
+            failing.append(row)
+            feeding.thread.put("write_heartbeat", "", "newer")
+            raise SinkUnavailable("away")
+        seen.append(row)
+
+    feeding = Feeding(journal, write_heartbeat=write_heartbeat)
+    feeding.thread.put("write_heartbeat", "", "older")
+    feeding.until(lambda: seen)
+    feeding.close()
+    assert seen == ["newer"]
+
+
+def test_state_goes_on_while_rows_are_far_behind(journal):
+    write(journal, 200)
+    table, beats = Table(), []
+    slowly: list[int] = []
+
+    def write_audit(batch: AuditBatch) -> AuditAck:
+        time.sleep(0.005)
+        slowly.append(len(beats))
+        return table.write_audit(batch)
+
+    feeding = Feeding(journal, write_audit=write_audit, write_heartbeat=beats.append)
+    feeding.thread.put("write_heartbeat", "", 1)
+    feeding.until(lambda: len(table.rows) == 200)
+    feeding.close()
+    assert slowly[5] == 1  # the beat went out between the first batches, not behind the last
+
+
+# --- control -----------------------------------------------------------------------------
+
+
+def test_commands_and_flags_are_passed_on_with_the_sinks_name(journal):
+    state = ControlState(command=Command(name="suspend"), suspended=True)
+    answers = [state]
+    feeding = Feeding(journal, poll_control=lambda: answers.pop() if answers else ControlState())
+    feeding.until(lambda: feeding.controls)
+    feeding.close()
+    assert feeding.controls[0] == ("mine", state)
+    assert feeding.thread.has_polled.is_set()
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        None,
+        "stop",
+        ControlState(command="stop"),  # type: ignore[arg-type]
+        ControlState(suspended="yes"),  # type: ignore[arg-type]
+        evolve(ControlState(), heartbeat_interval_s="10"),
+    ],
+)
+def test_nonsense_from_a_control_source_is_dropped_and_counted(journal, nonsense):
+    feeding = Feeding(journal, poll_control=lambda: nonsense)
+    feeding.until(lambda: feeding.thread.counters["poll_failed"] >= 2)
+    feeding.close()
+    assert feeding.controls == []
+    assert feeding.guard.failures["poll_control"] >= 2
+
+
+def test_control_is_polled_while_rows_cant_be_written(journal):
+    write(journal, 3)
+
+    def write_audit(_batch: AuditBatch) -> AuditAck:
+        raise SinkUnavailable("read-only")
+
+    feeding = Feeding(journal, write_audit=write_audit, poll_control=ControlState)
+    feeding.until(lambda: len(feeding.controls) > 2 and feeding.thread.counters["failures"] > 1)
+    feeding.close()
+
+
+@pytest.mark.parametrize("hook", ["poll_control", "write_audit", "write_heartbeat"])
+def test_a_lock_that_another_daemon_holds_is_told_at_once(journal, hook):
+    write(journal, 1)
+
+    def held(*_arguments: Any) -> Any:
+        raise LockHeld("another daemon works on it")
+
+    feeding = Feeding(journal, **{hook: held})
+    feeding.thread.put("write_heartbeat", "", 1)
+    feeding.until(lambda: feeding.locks)
+    feeding.close()
+
+
+# --- the end -----------------------------------------------------------------------------
+
+
+def test_at_the_end_the_newest_state_and_every_row_are_written_and_the_sink_is_left(journal):
+    table, story = Table(), []
+    feeding = Feeding(
+        journal,
+        write_audit=table.write_audit,
+        write_heartbeat=lambda row: story.append(row),
+        disconnect=lambda: story.append("left"),
+    )
+    write(journal, 35)
+    feeding.thread.put("write_heartbeat", "", "last")
+    feeding.close()
+    assert table.rows == list(range(1, 36))
+    assert story[-2:] == ["last", "left"]
+
+
+def test_at_the_end_a_sink_that_waits_is_tried_once_more(journal, monkeypatch):
+    monkeypatch.setattr(sinks, "FIRST_WAIT_S", 60.0)
+    write(journal, 5)
+    table, away = Table(), [True]
+
+    def write_audit(batch: AuditBatch) -> AuditAck:
+        if away:
+            raise SinkUnavailable("away")
+        return table.write_audit(batch)
+
+    feeding = Feeding(journal, write_audit=write_audit)
+    feeding.until(lambda: feeding.thread.trouble)
+    away.clear()
+    feeding.close()
+    assert table.rows == [1, 2, 3, 4, 5]
