@@ -29,6 +29,7 @@ ENDED = {
     "EXPIRED": OrderEventKind.EXPIRE,
 }
 RETRY_S = 5.0
+_NEW_LINK = ("STARTUP", "RECONNECT")
 POSITION_DIFFERENCE = "position_difference"
 
 
@@ -47,6 +48,9 @@ class Reconciler:
     def request(self, trigger: str) -> None:
         """Ask the host for a snapshot."""
         self.retry_at_ns = 1 << 63
+        if trigger in _NEW_LINK:
+            # What a broker doesn't show right after a connect may only not be loaded yet.
+            self._absent_since.clear()
         self._core.effects.append(FetchBrokerState(trigger))
 
     def on_state(self, event: BrokerStateReceived) -> None:
@@ -77,7 +81,7 @@ class Reconciler:
         core = self._core
         self.periodic_at_ns = core.now_ns + int(core.config.recon.periodic * SECOND_NS)
         if result == "INCOMPLETE":
-            core.reconciled = core.reconciled and trigger not in ("STARTUP", "RECONNECT")
+            core.reconciled = core.reconciled and trigger not in _NEW_LINK
             self.retry_at_ns = core.now_ns + int(RETRY_S * SECOND_NS)
         else:
             core.reconciled = True
@@ -175,7 +179,10 @@ class Reconciler:
     def _not_found(self, order: Order, state: BrokerState, items: list[str]) -> None:
         """Take an absence for proven after two complete snapshots, and only for an order old enough."""
         coid, now, recon = order.client_order_id, self._core.now_ns, self._core.config.recon
-        first = self._absent_since.setdefault(coid, now)
+        first = self._absent_since.get(coid, 0)
+        if first <= (order.last_event_ns or 0):
+            # That it was missing before its last sign of life says nothing about it.
+            first = self._absent_since[coid] = now
         old_enough = now - (order.submitted_ns or order.created_ns) >= recon.min_age * SECOND_NS
         gap_ns = int(recon.proof_gap * SECOND_NS)
         if now - first < gap_ns or not old_enough or not self._positions_agree(order.contract_key, state):

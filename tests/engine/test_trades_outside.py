@@ -1,4 +1,4 @@
-"""Trades that no order of ours made: before the first pass they are in its positions, later they are booked."""
+"""Trades that no order of ours made: in the first positions already, or booked once."""
 
 from __future__ import annotations
 
