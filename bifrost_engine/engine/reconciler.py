@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from attrs import evolve
+
 from bifrost_engine.domain.broker import BrokerOrder, BrokerPosition, BrokerState, Execution
 from bifrost_engine.domain.contract import Contract
 from bifrost_engine.domain.effects import FetchBrokerState
 from bifrost_engine.domain.events import BrokerStateReceived
 from bifrost_engine.domain.fill import EXTERNAL, Fill, FillKind, FillSource
-from bifrost_engine.domain.order import Order, OrderState, Side
+from bifrost_engine.domain.order import Order, OrderState, Side, Terms
 from bifrost_engine.engine.core import SECOND_NS, Core
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.state import contract_of
@@ -69,8 +71,7 @@ class Reconciler:
         items: list[str] = []
         self._earlier = []
         self._executions(state, items)
-        if not state.incomplete & {"open_orders", "completed_orders"}:
-            self._orders(state, items)
+        self._orders(state, items)
         if not state.incomplete & {"positions", "executions"}:
             self._positions(state, items)
         incomplete = state.incomplete - {"completed_orders"}
@@ -136,6 +137,7 @@ class Reconciler:
     def _orders(self, state: BrokerState, items: list[str]) -> None:
         open_there = {o.client_order_id: o for o in state.open_orders if o.client_order_id}
         done_there = {o.client_order_id: o for o in state.completed_orders if o.client_order_id}
+        all_shown = not state.incomplete & {"open_orders", "completed_orders"}
         for order in self._desk.open_orders():
             # A later event of the order outranks the snapshot's word on it.
             if (order.last_event_ns or order.created_ns) > state.as_of_start_ns:
@@ -145,7 +147,7 @@ class Reconciler:
                 self._found_open(order, open_there[coid], items)
             elif coid in done_there:
                 self._found_done(order, done_there[coid], items)
-            else:
+            elif all_shown:
                 self._not_found(order, state, items)
         ours = self._core.state.orders
         for coid in open_there:
@@ -154,6 +156,8 @@ class Reconciler:
 
     def _found_open(self, order: Order, theirs: BrokerOrder, items: list[str]) -> None:
         self._absent_since.pop(order.client_order_id, None)
+        if order.pending_replace is not None:
+            order = self._settle_replace(order, order.pending_replace, theirs)
         if order.state is OrderState.UNKNOWN or order.state is OrderState.SUBMITTED:
             items.append(f"order {order.client_order_id} was {order.state}: the broker holds it")
         if order.state in (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED):
@@ -162,6 +166,17 @@ class Reconciler:
             order = self._desk.apply_event(order, self._event(OrderEventKind.ACK, theirs))
         if order.pending_cancel:
             self._desk.ask_cancel(order, order.reason_code or "wanted before")
+
+    def _settle_replace(self, order: Order, wanted: Terms, theirs: BrokerOrder) -> Order:
+        """Take the terms that the broker shows for the answer to a replace that was never heard."""
+        terms = Terms(quantity=theirs.quantity, limit_price=theirs.limit_price)
+        if terms != wanted and order.state is not OrderState.UNKNOWN:
+            return order  # the replace may still be on its way
+        before = Terms(quantity=order.quantity, limit_price=order.limit_price)
+        if terms == before or terms.limit_price is None:
+            return self._desk.apply_event(order, self._event(OrderEventKind.REPLACE_REJ, theirs))
+        replaced = self._event(OrderEventKind.REPLACE_OK, theirs)
+        return self._desk.apply_event(order, evolve(replaced, terms=terms))
 
     def _found_done(self, order: Order, theirs: BrokerOrder, items: list[str]) -> None:
         if theirs.filled > order.cum_quantity:
@@ -180,7 +195,7 @@ class Reconciler:
         """Take an absence for proven after two complete snapshots, and only for an order old enough."""
         coid, now, recon = order.client_order_id, self._core.now_ns, self._core.config.recon
         first = self._absent_since.get(coid, 0)
-        if first <= (order.last_event_ns or 0):
+        if first == 0 or first < (order.last_event_ns or 0):
             # That it was missing before its last sign of life says nothing about it.
             first = self._absent_since[coid] = now
         old_enough = now - (order.submitted_ns or order.created_ns) >= recon.min_age * SECOND_NS

@@ -1,0 +1,89 @@
+"""Answers that were never heard are found at the broker, and the order goes on from there."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from bifrost_engine.domain import BrokerEventKind, BrokerOrder, OrderState
+from bifrost_engine.testing.engine import STOCK, EngineUnderTest
+
+K = BrokerEventKind
+S = OrderState
+LIMIT = {"order.order_type": "limit", "gates.intent.hedge.min_price_move_pct": 0.0}
+OLD, NEW, THIRD = Decimal("103.0"), Decimal("103.1"), Decimal("102.5")
+
+
+def shown(run: EngineUnderTest, status: str = "OPEN", **more: Any) -> BrokerOrder:
+    order = run.order
+    facts = {
+        "client_order_id": order.client_order_id,
+        "broker_order_id": "1",
+        "perm_id": "p1",
+        "contract": STOCK,
+        "side": order.side,
+        "quantity": order.quantity,
+        "filled": Decimal(0),
+        "status": status,
+        "limit_price": order.limit_price,
+    }
+    return BrokerOrder(**{**facts, **more})
+
+
+def with_a_replace_out() -> EngineUnderTest:
+    run = EngineUnderTest(settings=LIMIT).hedge(103)
+    run.advance(4.9).mid(103.1)
+    run.wait(0.2)
+    assert run.order.state is S.REPLACE_REQUESTED
+    assert (run.order.limit_price, run.replaces[-1].request.limit_price) == (OLD, NEW)
+    return run
+
+
+@pytest.mark.parametrize("there", [OLD, NEW, THIRD])
+@pytest.mark.parametrize("how", ["time-out", "restart"])
+def test_a_replace_without_an_answer_is_settled_by_the_terms_that_the_broker_shows(
+    there: Decimal, how: str
+) -> None:
+    run = with_a_replace_out()
+    if how == "time-out":
+        run.wait(11)
+    else:
+        run = run.restart(connect=False)
+        run.broker(K.LINK_UP)
+    assert run.order.state is S.UNKNOWN
+    run.reconcile(open_orders=(shown(run, limit_price=there),))
+    assert (run.order.state, run.slot.hedge_state) == (S.ACCEPTED, "WORKING")
+    assert run.order.limit_price == there
+    assert run.order.pending_replace is None
+    run.wait(5.1)
+    assert run.replaces or run.cancels  # its working time-out runs again
+    assert run.order.state in (S.REPLACE_REQUESTED, S.CANCEL_REQUESTED)
+
+
+def test_a_replace_on_its_way_isnt_refused_because_the_broker_shows_the_old_terms() -> None:
+    run = with_a_replace_out()
+    run.advance(0.1).reconcile(open_orders=(shown(run, limit_price=OLD),))
+    assert run.order.state is S.REPLACE_REQUESTED
+    run.advance(0.1).reconcile(open_orders=(shown(run, limit_price=NEW),))
+    assert (run.order.state, run.order.limit_price) == (S.ACCEPTED, NEW)
+
+
+def test_an_order_that_is_shown_open_is_taken_up_though_completed_ones_cant_be_read() -> None:
+    run = EngineUnderTest()
+    run.mid(103)
+    run.wait(11)
+    some = frozenset({"completed_orders"})
+    run.reconcile(open_orders=(shown(run),), incomplete=some)
+    assert (run.order.state, run.slot.hedge_state) == (S.ACCEPTED, "WORKING")
+
+
+@pytest.mark.parametrize("part", ["open_orders", "completed_orders"])
+def test_what_isnt_shown_in_part_of_a_snapshot_isnt_gone(part: str) -> None:
+    run = EngineUnderTest()
+    run.mid(103)
+    for _ in range(5):
+        run.wait(11)
+        run.reconcile(incomplete=frozenset({part}))
+    assert run.order.state is S.UNKNOWN
