@@ -149,10 +149,12 @@ class Reconciler:
                 self._found_done(order, done_there[coid], items)
             elif all_shown:
                 self._not_found(order, state, items)
-        ours = self._core.state.orders
-        for coid in open_there:
-            if coid not in ours:
+        for coid, theirs in open_there.items():
+            ours = self._core.state.orders.get(coid)
+            if ours is None:
                 items.append(f"open order {coid} at the broker is not ours: left alone")
+            elif self._should_be_over(ours, state):
+                self._found_alive(ours, theirs, items)
 
     def _found_open(self, order: Order, theirs: BrokerOrder, items: list[str]) -> None:
         self._absent_since.pop(order.client_order_id, None)
@@ -166,6 +168,22 @@ class Reconciler:
             order = self._desk.apply_event(order, self._event(OrderEventKind.ACK, theirs))
         if order.pending_cancel:
             self._desk.ask_cancel(order, order.reason_code or "wanted before")
+
+    def _should_be_over(self, order: Order, state: BrokerState) -> bool:
+        """Return whether an order ended so long before a snapshot that it can't show it open by delay."""
+        min_age_ns = int(self._core.config.recon.min_age * SECOND_NS)
+        ended_ns = max(order.closed_ns or 0, order.last_event_ns or 0)
+        over = not order.is_open and order.state is not OrderState.FILLED
+        return over and state.as_of_start_ns - ended_ns >= min_age_ns
+
+    def _found_alive(self, order: Order, theirs: BrokerOrder, items: list[str]) -> None:
+        """Take an order back that we held for over, and want it cancelled: another may have its task."""
+        items.append(f"order {order.client_order_id} was {order.state}: the broker holds it; to be cancelled")
+        order = self._desk.apply_event(order, self._event(OrderEventKind.ACK, theirs))
+        if order.pending_cancel:
+            self._desk.ask_cancel(order, "wanted before")
+        else:
+            self._desk.cancel(None, order, EventSource.RISK, "open after its end")
 
     def _settle_replace(self, order: Order, wanted: Terms, theirs: BrokerOrder) -> Order:
         """Take the terms that the broker shows for the answer to a replace that was never heard."""

@@ -12,7 +12,8 @@ from bifrost_engine.testing.engine import STOCK, EngineUnderTest
 
 K = BrokerEventKind
 S = OrderState
-LIMIT = {"order.order_type": "limit", "gates.intent.hedge.min_price_move_pct": 0.0}
+FAST = {"gates.intent.hedge.cooldown_seconds": 0.0, "gates.intent.hedge.min_price_move_pct": 0.0}
+LIMIT = {**FAST, "order.order_type": "limit"}
 OLD, NEW, THIRD = Decimal("103.0"), Decimal("103.1"), Decimal("102.5")
 
 
@@ -87,3 +88,41 @@ def test_what_isnt_shown_in_part_of_a_snapshot_isnt_gone(part: str) -> None:
         run.wait(11)
         run.reconcile(incomplete=frozenset({part}))
     assert run.order.state is S.UNKNOWN
+
+
+@pytest.mark.parametrize("end", [K.ORDER_CANCELED, K.ORDER_REJECTED])
+def test_an_order_that_works_after_its_end_is_taken_back_and_cancelled(end: K) -> None:
+    run = EngineUnderTest(settings=FAST)
+    run.mid(103)
+    if end is K.ORDER_CANCELED:
+        run.ack()
+        run.wait(5)  # cancelled by its working time-out
+    run.answer(end)
+    run.wait(12)
+    first = shown(run)
+    run.mid(103)
+    assert len(run.placed) == 2  # its successor
+    run.ack()
+    before = len(run.cancels)
+    run.reconcile(open_orders=(first, shown(run)))
+    assert [effect.request.client_order_id for effect in run.cancels[before:]] == [first.client_order_id]
+    orders = run.engine.core.state.orders
+    assert orders[first.client_order_id].state is S.UNKNOWN
+    run.broker(K.ORDER_CANCELED, client_order_id=first.client_order_id)
+    assert orders[first.client_order_id].state is S.CANCELED
+    run.fill(price="103")
+    assert (run.order.state, run.slot.hedge_state) == (S.FILLED, "EXEC_IDLE")
+
+
+def test_an_order_that_is_still_shown_a_moment_after_its_end_is_left_alone() -> None:
+    run = EngineUnderTest().hedge(103)
+    run.wait(5)
+    run.answer(K.ORDER_CANCELED)
+    run.advance(1).reconcile(open_orders=(shown(run),))
+    assert run.order.state is S.CANCELED
+
+
+def test_a_filled_order_that_is_still_shown_open_is_left_alone() -> None:
+    run = EngineUnderTest().hedge(103, filled=True)
+    run.advance(60).reconcile(open_orders=(shown(run),))
+    assert run.order.state is S.FILLED
