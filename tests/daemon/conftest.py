@@ -10,10 +10,13 @@ import mischief
 import pytest
 from daemon_under_test import Home
 
+from bifrost_engine.daemon import sinks
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Home]:
-    """Return a home whose settings are changed by section."""
+    """Return a home whose settings are changed by section; control sources are asked more often there."""
+    monkeypatch.setattr(sinks, "POLL_S", 0.05)
     monkeypatch.syspath_prepend(str(mischief.install(tmp_path)))
 
     def make(**changed: Any) -> Home:

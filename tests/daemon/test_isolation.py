@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import Any
 
 import pytest
 from daemon_under_test import OPEN_ACCOUNT, QUICK, broker_of, eager, sink_of
 
-from bifrost_engine.daemon import host
+from bifrost_engine.daemon import host, sinks
 from bifrost_engine.domain.fill import EXTERNAL
 from bifrost_engine.errors import DataError, PluginError
 from bifrost_engine.replay import pipeline
@@ -116,26 +117,11 @@ def test_without_the_brokers_state_nothing_is_sent_until_it_can_be_read(home, ho
     check_books(here, daemon)
 
 
-def test_a_broker_that_doesnt_say_what_it_can_do_is_named(home, monkeypatch):
-    import mischief
-
-    monkeypatch.setattr(mischief.MischiefBroker, "broker_caps", _caps)
+@pytest.mark.parametrize("how", ["raise", "nonsense"])
+def test_a_broker_that_doesnt_say_what_it_can_do_is_named_and_nothing_starts(home, how):
+    here = home(wave=TWO_MINUTES, mischief={**QUICK, "wrong": {"broker_caps": how}})
     with pytest.raises(PluginError, match="brokers:mischief doesn't say what it can do"):
-        home(wave=TWO_MINUTES).run()
-
-
-def _caps(self, account):
-    return {"paper": True}
-
-
-_caps.bifrost_impl = {  # what the marker leaves on a hook's implementation
-    "hookwrapper": False,
-    "wrapper": False,
-    "optionalhook": False,
-    "tryfirst": False,
-    "trylast": False,
-    "specname": "broker_caps",
-}
+        here.run()
 
 
 # --- the feed ----------------------------------------------------------------------------
@@ -146,7 +132,7 @@ def test_a_feed_that_gives_nonsense_ends_the_run_in_good_order(home, nonsense):
     here = home(wave={**TWO_MINUTES, "nonsense_after": 20, "nonsense": nonsense})
     daemon = here.daemon(speed=1000.0)  # paced: each quote is looked at
     with pytest.raises(DataError, match="isn't a quote"):
-        _run(daemon)
+        asyncio.run(daemon.run())
     assert [row["type"] for row in here.operations()][-1] == "stopped"
     assert len(here.operations("fill")) in (19, 20)
     check_books(here, daemon)
@@ -159,16 +145,10 @@ def test_a_feed_that_raises_ends_the_run_in_good_order_and_working_orders_are_ca
     )
     daemon = here.daemon()
     with pytest.raises(DataError, match="wave raised RuntimeError: read_quotes: mischief"):
-        _run(daemon)
+        asyncio.run(daemon.run())
     assert daemon.stop_reason.startswith("the feed failed")
     assert {order.state for order in daemon.engine.core.state.orders.values()} <= {"FILLED", "CANCELED"}
     check_books(here, daemon)
-
-
-def _run(daemon) -> None:
-    import asyncio
-
-    asyncio.run(daemon.run())
 
 
 # --- sinks -------------------------------------------------------------------------------
@@ -220,7 +200,8 @@ def test_whatever_a_sink_does_trading_is_the_same(home, undisturbed, monkeypatch
     assert good.left
 
 
-def test_a_sink_that_floods_with_commands_gets_one_a_second_and_a_refusal_for_each(home, undisturbed):
+def test_a_sink_that_floods_gets_one_command_a_poll_and_a_refusal_for_each(home, undisturbed, monkeypatch):
+    monkeypatch.setattr(sinks, "POLL_S", 1.0)
     here = home(wave=TWO_MINUTES, status={"sink": ["plain"], "plain": {"flood": True}})
     daemon = here.run(speed=60.0)
     refused = [row for row in here.operations() if row["type"].startswith("flood")]

@@ -25,6 +25,7 @@ from bifrost_paper.config import PaperConfig
 from bifrost_engine.domain import (
     AuditAck,
     AuditBatch,
+    BrokerCaps,
     BrokerState,
     BrokerStateRequest,
     CancelRequest,
@@ -156,6 +157,11 @@ class MischiefBroker(PaperBroker):
         return "nonsense" if how == "nonsense" else ack  # type: ignore[return-value]
 
     @hookimpl
+    def broker_caps(self, account: str) -> BrokerCaps:
+        how = self.wrong.now("broker_caps")
+        return {"paper": True} if how == "nonsense" else super().broker_caps(account)  # type: ignore[return-value]
+
+    @hookimpl
     async def cancel_order(self, req: CancelRequest) -> None:
         await self.wrong.soon("cancel_order")
         await super().cancel_order(req)
@@ -273,15 +279,16 @@ class PushedFeed:
 
 @frozen(kw_only=True)
 class EagerConfig:
-    """``after`` ticks it does what is ``wrong``."""
+    """``after`` ticks it does what is ``wrong``; with a ``target`` it wants just that."""
 
     shares: Decimal = Decimal(10)
+    target: Decimal | None = None
     after: int = 0
     wrong: dict[str, str] = wrong_setting()
 
 
 class EagerStrategy:
-    """Wants to trade at every quote: buys when it holds nothing, sells what it holds."""
+    """Wants to trade at every quote: buys when it holds nothing, sells when it holds some."""
 
     Config = EagerConfig
     hook_version = HOOK_VERSION
@@ -300,13 +307,20 @@ class EagerStrategy:
         how = self.wrong.now("on_tick") if self.ticks > self.config.after else ""
         if how == "nonsense":
             return "BUY"
-        held = view.own_positions().get(key, Decimal(0))
-        side = Side.SELL if held > 0 else Side.BUY
+        wanted = self._wanted(view.own_positions().get(key, Decimal(0)))
+        if not wanted:
+            return Decision(key=("THERE",))
         fresh = (self.ticks,) if how == "flood" else ()
+        side = Side.BUY if wanted > 0 else Side.SELL
         return Decision(
-            intent=Intent(contract_key=key, side=side, quantity=self.config.shares, reason="EAGER"),
+            intent=Intent(contract_key=key, side=side, quantity=abs(wanted), reason="EAGER"),
             key=("EAGER", *fresh),
         )
+
+    def _wanted(self, held: Decimal) -> Decimal:
+        if self.config.target is not None:
+            return self.config.target - held
+        return -self.config.shares if held > 0 else self.config.shares
 
 
 # --- sinks -------------------------------------------------------------------------------
@@ -314,16 +328,17 @@ class EagerStrategy:
 
 @frozen(kw_only=True)
 class MischiefSinkConfig:
-    """What goes wrong, and whether commands are made up."""
+    """What goes wrong, whether commands are made up, and the flag that every poll shows."""
 
     wrong: dict[str, str] = wrong_setting()
     flood: bool = False
+    suspended: bool | None = None
 
 
 class _Sink:
     """Keeps what it gets in memory.
 
-    control  what the next poll answers
+    control  what the next poll answers, ``flags`` what those after it do
     """
 
     Config = MischiefSinkConfig
@@ -334,7 +349,8 @@ class _Sink:
         self.wrong = Wrong(config.wrong, context)
         self.snapshots: list[Mapping[str, Any]] = []
         self.heartbeats: list[Mapping[str, Any]] = []
-        self.control: Any = ControlState()
+        self.control: Any = None
+        self.flags = ControlState(suspended=config.suspended)
         self.polls = 0
         self.left = False
 
@@ -354,7 +370,7 @@ class _Sink:
         how = self.wrong.now("poll_control")
         if how == "nonsense":
             return "suspend"  # type: ignore[return-value]
-        answer, self.control = self.control, ControlState()
+        answer, self.control = self.control or self.flags, None
         if self.config.flood:
             return ControlState(command=Command(name=f"flood{self.polls}", source="sink"))
         return answer
