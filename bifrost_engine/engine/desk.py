@@ -352,8 +352,12 @@ class Desk:
         )
 
     def _on_commission(self, event: BrokerEvent) -> None:
-        execution = event.execution
-        if execution is None or execution.commission is None or not self._is_countable(execution):
+        if event.execution is not None:
+            self.learn_commission(event.execution)
+
+    def learn_commission(self, execution: Execution) -> None:
+        """Take what an execution cost, if it is told of, in place of what was known."""
+        if execution.commission is None or not self._is_countable(execution):
             return
         if execution.base_id not in self._core.state.order_of_execution:
             self._core.counters["commission_of_unknown_execution"] += 1
@@ -530,7 +534,7 @@ class Desk:
                 "incident", after.strategy_id, reason=incident, client_order_id=after.client_order_id
             )
         if applied.booking is not None and execution is not None:
-            self._book(after, applied.booking, execution)
+            self._book(after, applied.booking, execution, event.source)
         self._tell(slot, order, applied)
         if after.state is OrderState.UNKNOWN and order.state is not OrderState.UNKNOWN:
             self._asked.pop(after.client_order_id, None)
@@ -599,12 +603,13 @@ class Desk:
         slot.hedge_state = to
         return [to, *self._hedge(slot, "try_resync")] if to == FAIL else [to]
 
-    def _book(self, order: Order, booking: Booking, execution: Execution) -> None:
+    def _book(self, order: Order, booking: Booking, execution: Execution, heard_by: EventSource) -> None:
         late = booking.late
+        source = FillSource.RECON if heard_by is EventSource.RECON else FillSource.LIVE
         owner = EXTERNAL if booking.external else order.strategy_id
         kind = FillKind.TRADE if booking.old is None else FillKind.CORRECTION
         execution = evolve(execution, base_id=booking.base_id)
-        self.book_execution(execution, owner, order.client_order_id, kind, FillSource.LIVE, late)
+        self.book_execution(execution, owner, order.client_order_id, kind, source, late)
         slot = self._core.slots.get(order.strategy_id)
         if slot is None or booking.old is not None or booking.external:
             return

@@ -99,6 +99,8 @@ class Reconciler:
 
     def _executions(self, state: BrokerState, items: list[str]) -> None:
         by_time = sorted(state.executions, key=lambda e: (e.ts_ns, e.base_id))
+        books = self._core.state.portfolio
+        without_cost = {fill.base_id for fill in books.commission_pending(self._core.now_ns + 1)}
         for execution in by_time:
             order = self._desk.find(execution.client_order_id, execution.perm_id, None)
             if order is None:
@@ -108,6 +110,8 @@ class Reconciler:
                 event = fill_event(execution, self._core.now_ns, EventSource.RECON)
                 self._desk.apply_event(order, event, execution)
                 items.append(f"execution {execution.base_id} of {order.client_order_id} was missing: booked")
+            elif execution.base_id in without_cost:
+                self._desk.learn_commission(execution)
 
     def _is_new(self, order: Order, execution: Execution) -> bool:
         known = self._core.state.order_of_execution

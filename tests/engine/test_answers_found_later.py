@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from bifrost_engine.domain import BrokerEventKind, BrokerOrder, OrderState
 from bifrost_engine.testing.engine import STOCK, EngineUnderTest
@@ -126,3 +127,28 @@ def test_a_filled_order_that_is_still_shown_open_is_left_alone() -> None:
     run = EngineUnderTest().hedge(103, filled=True)
     run.advance(60).reconcile(open_orders=(shown(run),))
     assert run.order.state is S.FILLED
+
+
+def test_a_commission_that_was_never_reported_is_taken_from_the_next_snapshot_once() -> None:
+    run = EngineUnderTest().hedge(103)
+    run.fill(price="103", heard=False)
+    (execution,) = run.executions
+    untold = evolve(execution, commission=None)
+    run.answer(K.ORDER_FILL, execution=untold)
+    for told in (untold, evolve(execution, commission=Decimal("1.25"))):
+        run.executions[:] = [told]
+        run.advance(1).reconcile()
+    position = run.engine.core.state.portfolio.position("gamma", STOCK.key)
+    assert position.commission == {"USD": Decimal("1.25")}
+    count = len(run.records)
+    run.advance(1).reconcile()
+    assert len(run.records) == count
+
+
+def test_a_fill_says_whether_it_was_reported_or_found() -> None:
+    run = EngineUnderTest().hedge(103)
+    run.fill(100, price="103")
+    run.fill(int(run.order.quantity) - 100, price="103", heard=False)
+    run.reconcile()
+    trades = [r.payload for r in run.records if r.kind == "fill" and r.payload["kind"] == "TRADE"]
+    assert [trade["source"] for trade in trades] == ["LIVE", "RECON"]
