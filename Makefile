@@ -20,7 +20,7 @@ lint types docs: $(BIN)/.tox  ## one gate
 	$(BIN)/tox run -e $@
 
 bench: $(BIN)/.dev  ## the figures that the documentation names
-	for figure in benchmarks/[a-z]*.py; do $(BIN)/python $$figure || exit 1; done
+	for figure in benchmarks/[a-z]*.py plugins/*/benchmarks/[a-z]*.py; do $(BIN)/python $$figure || exit 1; done
 
 dev: $(BIN)/.dev  ## everything editable, with the tools
 

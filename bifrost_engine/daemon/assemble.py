@@ -44,9 +44,9 @@ class RunOptions:
     fresh: bool = False
 
 
-def plugin_names() -> set[str]:
-    """Return the names of all installed plugins, which may be sections of a file."""
-    return {info.name for info in installed()}
+def plugin_names() -> tuple[str, ...]:
+    """Return the names of all installed plugins, which may be sections of a file, by the alphabet."""
+    return tuple(sorted({info.name for info in installed()}))
 
 
 def load_config(

@@ -18,7 +18,7 @@ symbol: NVDA
 broker: paper
 paper:
   positions: {NVDA|OPT|20250328|120|C: 10, NVDA|OPT|20250328|120|P: 10}
-sim: {seed: 7, spot: 120}
+sim: {seed: 7, spot: 120, interval_ms: 1000}
 status: {sink: []}
 """
 

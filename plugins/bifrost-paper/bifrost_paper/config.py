@@ -158,7 +158,7 @@ class SimConfig:
     days: int | None = setting(None, "trading days; null for ever", ge=1)
     exchange: str = setting("XNYS", "exchange whose sessions are kept")
     zone: str = setting("America/New_York", "time zone of start and of expiries")
-    interval_ms: float = setting(1_000.0, "between quotes of a stock, on average", unit="ms", ge=1)
+    interval_ms: float = setting(500.0, "between quotes of a stock, on average", unit="ms", ge=1)
     option_interval_ms: float = setting(5_000.0, "between quotes of one option, at least", unit="ms", ge=1)
     spot: float = setting(100.0, "first price of each stock", gt=0)
     spots: dict[str, float] = field(factory=dict, metadata={"help": "first price by symbol", "gt": 0})

@@ -95,7 +95,7 @@ def test_sessions_go_on_from_one_decade_to_the_next():
 
 def test_stock_quotes_have_a_spread_sizes_in_lots_and_prices_on_the_tick():
     quotes = market(days=1, **CALM)
-    assert 22_000 < len(quotes) < 25_000  # 23,400 seconds, one a second
+    assert 44_000 < len(quotes) < 50_000  # 23,400 seconds, two a second
     for q in quotes:
         assert quote_fault(q, None) is None
         assert q.ask - q.bid > 0.009
