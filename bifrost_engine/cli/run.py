@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from bifrost_engine.config.loader import Override
     from bifrost_engine.daemon.assemble import RunOptions
 
+    SpeedType = click.ParamType[float | None]
+else:
+    SpeedType = click.ParamType  # older versions of click have it without a type of its own
 
-class Speed(click.ParamType[float | None]):
+
+class Speed(SpeedType):
     """A number above 0, or ``max``, which becomes None."""
 
     name = "N|max"
