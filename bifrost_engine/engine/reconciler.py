@@ -31,6 +31,8 @@ ENDED = {
     "EXPIRED": OrderEventKind.EXPIRE,
 }
 RETRY_S = 5.0
+SETTLED_NS = 5 * SECOND_NS
+"""Fills younger than this may be missing in one part of a snapshot and be in another."""
 _NEW_LINK = ("STARTUP", "RECONNECT")
 POSITION_DIFFERENCE = "position_difference"
 
@@ -42,6 +44,8 @@ class Reconciler:
         self._core = core
         self._desk = desk
         self._absent_since: dict[str, int] = {}
+        self._lost: set[str] = set()
+        self._differs: dict[str, tuple[Decimal, int]] = {}
         self._left_out: set[str] = set()
         self._earlier: list[str] = []
         self.periodic_at_ns = 1 << 63
@@ -70,11 +74,12 @@ class Reconciler:
             return
         items: list[str] = []
         self._earlier = []
+        self._lost.clear()
         self._executions(state, items)
         self._orders(state, items)
+        incomplete = bool(state.incomplete - {"completed_orders"})
         if not state.incomplete & {"positions", "executions"}:
-            self._positions(state, items)
-        incomplete = state.incomplete - {"completed_orders"}
+            incomplete |= self._positions(state, items)
         changed = bool(items)
         self._finish(event.trigger, "INCOMPLETE" if incomplete else "REPAIRED" if changed else "CLEAN", items)
 
@@ -222,7 +227,11 @@ class Reconciler:
             first = self._absent_since[coid] = now
         old_enough = now - (order.submitted_ns or order.created_ns) >= recon.min_age * SECOND_NS
         gap_ns = int(recon.proof_gap * SECOND_NS)
-        if now - first < gap_ns or not old_enough or not self._positions_agree(order.contract_key, state):
+        if now - first < gap_ns or not old_enough:
+            return
+        if not self._positions_agree(order.contract_key, state):
+            # It may have filled unheard; the position is settled first, the order by the next pass.
+            self._lost.add(coid)
             return
         del self._absent_since[coid]
         event = OrderEvent(
@@ -254,22 +263,54 @@ class Reconciler:
         theirs = sum((p.quantity for p in state.positions if p.contract.key == contract_key), Decimal(0))
         return theirs == self._core.state.portfolio.account_quantities().get(contract_key, Decimal(0))
 
-    def _positions(self, state: BrokerState, items: list[str]) -> None:
+    def _positions(self, state: BrokerState, items: list[str]) -> bool:
+        """Book what differs; return whether something is left to be looked at again soon."""
         ours = self._core.state.portfolio.account_quantities()
         counted = [position for position in state.positions if self._is_countable(position.contract)]
         theirs = {p.contract.key: p for p in counted}
         for position in counted:
             self._core.state.contracts.setdefault(position.contract.key, position.contract)
-        unsettled = {
-            o.contract_key
-            for o in self._desk.open_orders()
-            if o.state is OrderState.UNKNOWN or (o.last_event_ns or 0) > state.as_of_start_ns
-        }
-        for key in sorted({*ours, *theirs} - unsettled):
+        again = False
+        for key in sorted({*ours, *theirs}):
             there = theirs[key].quantity if key in theirs else Decimal(0)
             difference = there - ours.get(key, Decimal(0))
-            if difference:
+            if not difference:
+                self._differs.pop(key, None)
+            elif self._has_unknown(key):
+                continue  # it is asked about in its own time
+            elif self._is_under_way(key, difference, state):
+                again = True
+            else:
                 self._adjust(key, difference, theirs.get(key), state, items)
+        return again
+
+    def _orders_in(self, key: str) -> list[Order]:
+        return [
+            o
+            for o in self._desk.open_orders()
+            if o.contract_key == key and o.client_order_id not in self._lost
+        ]
+
+    def _has_unknown(self, key: str) -> bool:
+        return any(order.state is OrderState.UNKNOWN for order in self._orders_in(key))
+
+    def _is_under_way(self, key: str, difference: Decimal, state: BrokerState) -> bool:
+        """Return whether fills that one side hasn't heard of yet may explain a difference.
+
+        The parts of a snapshot are read one after the other, while orders fill.
+        """
+        filled_ns = self._core.state.last_fill_ns.get(key)
+        if filled_ns is not None and state.as_of_start_ns - filled_ns < SETTLED_NS:
+            return True
+        fitting = [order for order in self._orders_in(key) if order.side.sign * difference > 0]
+        leaves = sum((order.leaves_quantity for order in fitting), Decimal(0))
+        if abs(difference) > leaves:
+            return False
+        now = self._core.now_ns
+        seen, since_ns = self._differs.get(key, (difference, now))
+        since_ns = since_ns if seen == difference else now
+        self._differs[key] = (difference, since_ns)
+        return now - since_ns < SETTLED_NS
 
     def _is_countable(self, contract: Contract) -> bool:
         """Return whether a contract is in the account's currency; one that isn't is told of, once."""

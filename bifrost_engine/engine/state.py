@@ -76,6 +76,7 @@ class State:
         self.orders_today = 0
         self.polled_flags: dict[str, tuple[bool | None, bool | None]] = {}
         self.order_of_execution: dict[str, str] = {}
+        self.last_fill_ns: dict[str, int] = {}
         self.positions_version = 0
         self.options_version = 0
         self.opened = False
@@ -183,6 +184,8 @@ class State:
         self.portfolio.apply(fill)
         self.contracts[fill.contract.key] = fill.contract
         self.positions_version += 1
+        if fill.kind is not FillKind.ADJUST:
+            self.last_fill_ns[fill.contract.key] = fill.booked_ns
         if fill.contract.sec_type is SecType.OPTION:
             self.options_version += 1
         if fill.client_order_id is not None:
