@@ -410,6 +410,8 @@ class Desk:
             )
         elif order.state is OrderState.UNKNOWN:
             self._ask_about(order)
+        elif slot is not None and order.purpose is not Purpose.HEDGE:
+            self._arm(order.client_order_id, "working", slot.config.order.working_timeout_seconds)
 
     def still_working(self, order: Order) -> None:
         """Take up the wait for an order that turned out to be where it was before the link was lost."""

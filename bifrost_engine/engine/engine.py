@@ -35,7 +35,7 @@ from bifrost_engine.domain.events import (
     StrategyRaised,
     Timer,
 )
-from bifrost_engine.domain.order import Origin
+from bifrost_engine.domain.order import Origin, Purpose
 from bifrost_engine.domain.quote import Quote, quote_fault
 from bifrost_engine.domain.record import Record
 from bifrost_engine.engine.answer import check_decision
@@ -132,7 +132,8 @@ class Engine:
         slot.view = View(core, slot)
         slot.config_hash = config_hash(slot.config)
         slot.config_summary = config_summary(slot.config)
-        slot.hedge_state = RECOVER if core.state.strategy(slot.id).open_orders else EXEC_IDLE
+        hedging = any(order.purpose is Purpose.HEDGE for order in core.state.open_orders(slot.id))
+        slot.hedge_state = RECOVER if hedging else EXEC_IDLE
 
     # --- events ------------------------------------------------------------------------------
 
