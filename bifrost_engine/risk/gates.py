@@ -26,6 +26,11 @@ def _all_if(ok: bool, p: Proposal, value: object, limit: object) -> Answer:
     return (p.quantity if ok else NONE), value, limit
 
 
+def _reduces(p: Proposal) -> bool:
+    """Return whether the order can only make the own position smaller."""
+    return p.own_position * p.intent.side.sign < 0 and p.quantity <= abs(p.own_position)
+
+
 # --- the strategy's gates ------------------------------------------------------------------
 
 
@@ -35,8 +40,9 @@ def kill_switch(p: Proposal) -> Answer:
 
 def circuit_breaker(p: Proposal) -> Answer:
     limit = -p.config.gates.guard.risk.max_daily_loss_usd
-    lost = p.breaker_latched or p.day_pnl is None or p.day_pnl <= limit
-    return _all_if(not lost, p, p.day_pnl, limit)
+    # While a mark is missing nobody knows the result: then only what reduces the position may go.
+    lost = not _reduces(p) if p.day_pnl is None else p.day_pnl <= limit
+    return _all_if(not (lost or p.breaker_latched), p, p.day_pnl, limit)
 
 
 def suspended(p: Proposal) -> Answer:
@@ -99,8 +105,7 @@ def max_position(p: Proposal) -> Answer:
     sign = p.intent.side.sign
     worst = p.own_position + (p.working if p.working * sign > 0 else NONE)
     after = worst + p.signed()
-    reduces = p.own_position * sign < 0 and abs(p.signed()) <= abs(p.own_position)
-    if abs(after) <= limit or reduces:
+    if abs(after) <= limit or _reduces(p):
         return p.quantity, after, limit
     room = limit - worst * sign
     return max(NONE, min(p.quantity, Decimal(room))), after, limit

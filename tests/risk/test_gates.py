@@ -153,6 +153,16 @@ BOUNDARIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("kill_switch", {"killed": False}, {"killed": True}),
     ("circuit_breaker", {"day_pnl": -4999.99}, {"day_pnl": -5000.0}),
     ("circuit_breaker", {"day_pnl": 10.0}, {"day_pnl": None}),
+    (
+        "circuit_breaker",
+        {"day_pnl": None, "own_position": Decimal(-100)},  # a reduction, though a mark is missing
+        {"day_pnl": None, "own_position": Decimal(-99)},
+    ),
+    (
+        "circuit_breaker",
+        {"day_pnl": 0.0, "own_position": Decimal(-100)},
+        {"day_pnl": None, "own_position": Decimal(-100), "breaker_latched": True},
+    ),
     ("circuit_breaker", {"day_pnl": 10.0}, {"day_pnl": 10.0, "breaker_latched": True}),
     ("suspended", {"suspended": False}, {"suspended": True}),
     ("outside_rth", {"in_session": True}, {"in_session": False}),
