@@ -41,12 +41,12 @@ from bifrost_engine.daemon.rows import account_rows, heartbeat_row, price_rows
 from bifrost_engine.daemon.sinks import STATE_HOOKS, ControlThread, SinkThread
 from bifrost_engine.daemon.stopping import StopClock
 from bifrost_engine.daemon.wallclock import WallClock
-from bifrost_engine.daemon.walldrive import WallDrive
+from bifrost_engine.daemon.walldrive import EVENTS_PER_TURN, WallDrive
 from bifrost_engine.domain.broker import BrokerCaps, BrokerEvent
 from bifrost_engine.domain.contract import Contract, parse_contract_key
 from bifrost_engine.domain.control import Command, ControlState
 from bifrost_engine.domain.effects import Subscribe
-from bifrost_engine.domain.events import Commanded, FlagsPolled, Started, Stopped
+from bifrost_engine.domain.events import Commanded, Event, FlagsPolled, Started, Stopped
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.engine import Engine
 from bifrost_engine.errors import BifrostError, ConfigError, DataError, LockHeld, PluginError, SinkError
@@ -147,7 +147,7 @@ class Daemon:
     async def _run(self) -> None:
         event_clock = EventClock() if hasattr(load("feeds", self._feed), "read_quotes") else None
         self.clock: Clock = event_clock or WallClock(self._loop, self.log)
-        self.intake = Intake(self.clock, event_clock is None, self.log, self._forward)
+        self.intake = Intake(self.clock, self.log, self._forward)
         self.parts = Assembly(self.config, self.folder, self.clock, self.intake.take, self.log)
         self.parts.start_sinks()
         try:
@@ -294,6 +294,7 @@ class Daemon:
             self._broker_renewed,
         )
         self.pipeline, self.engine = pipeline, engine
+        pipeline.is_live = isinstance(self.clock, WallClock)
         pipeline.wake = self._wake_from_anywhere
         pipeline.on_records = self._wake_sinks
         pipeline.on_operation = self._on_operation
@@ -493,11 +494,14 @@ class Daemon:
         now_ns = self.engine.core.now_ns
         if command is not None and command.name == "stop" and not command.expired:
             self._stop_sending()
+        events: list[Event] = []
         if flags != self._flags.get(source):
             self._flags[source] = flags
-            self.pipeline.emit(FlagsPolled(ts_ns=now_ns, source=source, suspended=flags[0], killed=flags[1]))
+            events.append(FlagsPolled(ts_ns=now_ns, source=source, suspended=flags[0], killed=flags[1]))
         if command is not None:
-            self.pipeline.emit(Commanded(ts_ns=now_ns, command=command))
+            events.append(Commanded(ts_ns=now_ns, command=command))
+        if events:
+            self.pipeline.emit_ahead(*events)
         self._take_interval(source, state.heartbeat_interval_s)
 
     def _take_interval(self, source: str, interval_s: int | None) -> None:
@@ -523,7 +527,7 @@ class Daemon:
             return
         self._stop_sending()
         command = Command(name="stop", source=why, requested_by=why)
-        self.pipeline.emit(Commanded(ts_ns=self.engine.core.now_ns, command=command))
+        self.pipeline.emit_ahead(Commanded(ts_ns=self.engine.core.now_ns, command=command))
 
     def _stop_sending(self) -> None:
         self.stop_clock.ask()
@@ -656,7 +660,9 @@ class Daemon:
         """Handle what came in last, as far as it doesn't hang, and record that this was a stop."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.stop_clock.left_s(LAST_EVENTS_S)):
-                await self.pipeline.drain()
+                while self.pipeline.inbox:
+                    await self.pipeline.drain(EVENTS_PER_TURN)
+                    await asyncio.sleep(0)
         await self.pipeline.handle(Stopped(ts_ns=self.engine.core.now_ns))
 
     def _flush_at_end(self) -> None:

@@ -1,8 +1,8 @@
-"""What plugins report, checked and stamped before it goes on to the pipeline.
+"""What plugins report, checked before it goes on to the pipeline.
 
 A plugin may report anything at any time from any thread. What doesn't fit the contract
-is counted, told of and dropped here. Our clock alone says when something reached us, so
-that no plugin's idea of time moves the engine's.
+is counted, told of and dropped here. Nothing is from the future: no plugin's idea of
+time moves the engine's.
 """
 
 from __future__ import annotations
@@ -26,16 +26,14 @@ TOLD_EVERY = 1000
 class Intake:
     """Takes reports; ``forward`` gets those that fit.
 
-    is_live  whether the clock is the wall's, which quotes are stamped with
     refused  reports that were dropped, by plugin
     quotes   quotes that were taken
     """
 
-    def __init__(self, clock: Clock, is_live: bool, log: Any, forward: Callable[[Any], None]) -> None:
+    def __init__(self, clock: Clock, log: Any, forward: Callable[[Any], None]) -> None:
         self.refused: Counter[str] = Counter()
         self.quotes = 0
         self._clock = clock
-        self._is_live = is_live
         self._log = log
         self._forward = forward
 
@@ -46,7 +44,7 @@ class Intake:
             fault = quote_misfit(report) or self._from_the_future(report, now_ns)
             if fault is None:
                 self.quotes += 1
-                self._forward(report._replace(recv_ns=now_ns) if self._is_live else report)
+                self._forward(report)
                 return
         else:
             fault = misfit(report, BrokerEvent)

@@ -127,6 +127,7 @@ class Pipeline:
     """Carries events into the engine and effects out of it.
 
     stop_requested  no order leaves any more, whatever the engine has decided so far
+    is_live         quotes come on the wall clock, which says when they are handled
     on_records      told of the records once they are on disk
     on_operation    told of each operation as it is made
     on_stop         told when the engine wants the host to stop
@@ -148,6 +149,7 @@ class Pipeline:
         self.log = log
         self.counters: Counter[str] = Counter()
         self.stop_requested = False
+        self.is_live = False
         self.inbox: deque[Event | Work] = deque()
         self.journal_problem: str | None = None
         self.wake: Callable[[], None] = lambda: None
@@ -179,6 +181,11 @@ class Pipeline:
         self.inbox.append(event)
         self.wake()
 
+    def emit_ahead(self, *events: Event) -> None:
+        """Take an operator's word, before all that waits already; safe from any thread."""
+        self.inbox.extendleft(reversed(events))
+        self.wake()
+
     def see(self, quote: Quote) -> Sequence[Effect]:
         """Show a quote to the observers, then to the engine; return its effects.
 
@@ -201,7 +208,13 @@ class Pipeline:
 
     async def handle(self, event: Event) -> None:
         """Take one event through, with all that its effects cause at once."""
-        effects = self.see(event) if event.__class__ is Quote else self.engine.handle(event)
+        if event.__class__ is not Quote:
+            effects = self.engine.handle(event)
+        elif self.is_live:
+            # Stamped when its turn has come: a quote that had to wait for us is as old as that.
+            effects = self.see(event._replace(recv_ns=self.clock.now_ns()))
+        else:
+            effects = self.see(event)
         if effects:
             await self.carry_out(effects)
 

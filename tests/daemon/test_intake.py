@@ -1,4 +1,4 @@
-"""What plugins report: what fits goes on, stamped by our clock; what doesn't is told of and dropped."""
+"""What plugins report: what fits goes on; what doesn't is told of and dropped."""
 
 from __future__ import annotations
 
@@ -20,29 +20,23 @@ SECOND = 1_000_000_000
 
 
 class Taking:
-    def __init__(self, is_live: bool = True) -> None:
+    def __init__(self) -> None:
         self.taken: list[Any] = []
-        self.intake = Intake(EventClock(START_NS), is_live, structlog.get_logger(), self.taken.append)
+        self.intake = Intake(EventClock(START_NS), structlog.get_logger(), self.taken.append)
 
     def take(self, report: Any) -> list[Any]:
         self.intake.take("mine", report)
         return self.taken
 
 
-def test_a_live_quote_is_stamped_with_our_clock_whatever_it_says_of_its_arrival():
-    early = make_quote(at_ns=START_NS - SECOND)._replace(recv_ns=START_NS + 3600 * SECOND)
-    (taken,) = Taking().take(early)
-    assert (taken.ts_ns, taken.recv_ns) == (START_NS - SECOND, START_NS)
-
-
-def test_a_live_quote_from_the_future_is_dropped_for_it_would_make_all_later_ones_old():
+def test_a_quote_from_the_future_is_dropped_for_it_would_make_all_later_ones_old():
     assert Taking().take(make_quote(at_ns=START_NS + 61 * SECOND)) == []
     assert len(Taking().take(make_quote(at_ns=START_NS + 59 * SECOND))) == 1
 
 
 def test_a_report_of_the_future_is_one_of_now():
     down = BrokerEvent(kind=BrokerEventKind.LINK_DOWN, ts_ns=START_NS + 10**18)
-    assert Taking(is_live=False).take(down) == [evolve(down, ts_ns=START_NS)]
+    assert Taking().take(down) == [evolve(down, ts_ns=START_NS)]
 
 
 FILL = make_fill()
@@ -84,6 +78,6 @@ def test_a_flood_of_nonsense_isnt_a_flood_of_lines():
 
 
 def test_what_fits_goes_on_as_it_is():
-    assert Taking(is_live=False).take(FILL) == [FILL]
+    assert Taking().take(FILL) == [FILL]
     quote = make_quote()
-    assert Taking(is_live=False).take(quote) == [quote]
+    assert Taking().take(quote) == [quote]
