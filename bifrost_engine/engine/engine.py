@@ -19,7 +19,7 @@ from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind
 from bifrost_engine.domain.contract import Contract
 from bifrost_engine.domain.decision import Beat, Decision, Hold, Intent
-from bifrost_engine.domain.effects import Effect, Subscribe, WakeAt
+from bifrost_engine.domain.effects import Effect, FetchBrokerState, Subscribe, WakeAt
 from bifrost_engine.domain.events import (
     BrokerStateReceived,
     Commanded,
@@ -72,6 +72,10 @@ class Held(NamedTuple):
     max_lag_ns: int
     slots: tuple[Slot, ...]
     keep: Callable[[Quote], None]
+
+
+def _is_long(effect: Effect) -> bool:
+    return effect.__class__ is FetchBrokerState
 
 
 class Engine:
@@ -138,7 +142,7 @@ class Engine:
     # --- events ------------------------------------------------------------------------------
 
     def handle(self, event: Event) -> Sequence[Effect]:
-        """Take one event and return what is to be done, in order.
+        """Take one event and return what is to be done, in order; nothing waits for a snapshot.
 
         Never raises for what a market, a broker, an operator or a strategy may do.
         """
@@ -163,6 +167,8 @@ class Engine:
         if not core.effects:
             return NOTHING
         effects, core.effects = core.effects, []
+        if any(map(_is_long, effects)):
+            effects.sort(key=_is_long)
         return effects
 
     def _is_held(self, quote: Quote, held: Held) -> bool:
