@@ -9,6 +9,7 @@ nobody's orders and stops the strategies on its symbol until a person resumes th
 from __future__ import annotations
 
 from decimal import Decimal
+from math import isfinite
 
 from attrs import evolve
 
@@ -334,7 +335,8 @@ class Reconciler:
         core = self._core
         contract = contract_of(core.state, key) if position is None else position.contract
         opening = not core.state.opened
-        price = self._price(key, contract, position, opening)
+        mark = None if opening else self._mark(key)
+        price = self._price(key, contract, position) if mark is None else mark
         count = sum(f.base_id.startswith(f"adj:R14:{core.account}:{key}:") for f in self._external_fills())
         execution = Execution(
             base_id=f"adj:R14:{core.account}:{key}:{count}",
@@ -345,7 +347,10 @@ class Reconciler:
             commission=Decimal(0),
             ts_ns=state.as_of_end_ns,
         )
+        known = (EXTERNAL, key) not in core.state.needs_baseline
         self._desk.book_execution(execution, EXTERNAL, None, FillKind.ADJUST, FillSource.RECON)
+        if mark is not None and known:
+            self._keep_baseline(key)
         if opening:
             items.append(f"opening position {key} {difference}")
             return
@@ -359,11 +364,23 @@ class Reconciler:
             if slot.config.symbol == contract.symbol:
                 core.halt(slot.id, POSITION_DIFFERENCE, text)
 
-    def _price(self, key: str, contract: Contract, position: BrokerPosition | None, opening: bool) -> Decimal:
-        quote = self._core.quotes.latest.get(key)
-        if not opening and quote is not None:
-            return Decimal(repr(quote.mid))
+    def _keep_baseline(self, key: str) -> None:
+        """Let the day's result go on: what is booked at its mark earns and loses nothing."""
+        state = self._core.state
+        net = state.baselines.get((EXTERNAL, key), Decimal(0))
+        modelled = (EXTERNAL, key) in state.modelled
+        payload = {"owner": EXTERNAL, "contract_key": key, "net": net, "modelled": modelled}
+        self._core.record("baseline", payload)
+
+    def _mark(self, key: str) -> Decimal | None:
+        """Return what the day's result counts a contract at, if anything."""
+        marks = (slot.result.mark(self._core, key) for slot in self._core.slots.values() if slot.wants(key))
+        mark = next((mark for mark in marks if mark is not None and isfinite(mark)), None)
+        return None if mark is None else Decimal(repr(mark))
+
+    def _price(self, key: str, contract: Contract, position: BrokerPosition | None) -> Decimal:
+        """Return what stands in for a price: the day's result counts from the first mark, not from here."""
         if position is not None and position.average_cost is not None:
             return position.average_cost / contract.multiplier
-        # Its cost is unknown: the day's result counts from the first mark, not from here.
+        quote = self._core.quotes.latest.get(key)
         return Decimal(0) if quote is None else Decimal(repr(quote.mid))
