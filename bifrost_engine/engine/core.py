@@ -19,6 +19,7 @@ from bifrost_engine.market.quotes import Quotes
 SECOND_NS = 1_000_000_000
 BREAKER = "circuit_breaker"
 RAISED = "strategy_raised"
+OVERFILL = "overfill"
 
 
 class Core:

@@ -43,7 +43,7 @@ from bifrost_engine.domain.order import (
     TimeInForce,
 )
 from bifrost_engine.domain.view import OrderUpdate
-from bifrost_engine.engine.core import SECOND_NS, Core
+from bifrost_engine.engine.core import OVERFILL, SECOND_NS, Core
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.engine.snapshot import snapshot
 from bifrost_engine.engine.state import contract_of
@@ -53,6 +53,7 @@ from bifrost_engine.oms.event import (
     Applied,
     Booking,
     EventSource,
+    IncidentKind,
     OrderEvent,
     OrderEventKind,
     OutcomeKind,
@@ -535,6 +536,8 @@ class Desk:
             self._core.operation(
                 "incident", after.strategy_id, reason=incident, client_order_id=after.client_order_id
             )
+            if outcome.incident.kind is IncidentKind.OVERFILL:
+                self._core.halt(after.strategy_id, OVERFILL, incident)
         if applied.booking is not None and execution is not None:
             self._book(after, applied.booking, execution, event.source)
         self._tell(slot, order, applied)

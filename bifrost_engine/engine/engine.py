@@ -16,7 +16,7 @@ from bifrost_engine.calendar import Sessions
 from bifrost_engine.config.plain import config_hash, config_summary
 from bifrost_engine.config.schema import Config
 from bifrost_engine.config.strategy import StrategyConfig
-from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind
+from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind, BrokerState
 from bifrost_engine.domain.contract import Contract
 from bifrost_engine.domain.decision import Beat, Decision, Hold, Intent
 from bifrost_engine.domain.effects import Effect, FetchBrokerState, Subscribe, WakeAt
@@ -40,7 +40,7 @@ from bifrost_engine.domain.quote import Quote, quote_fault
 from bifrost_engine.domain.record import Record
 from bifrost_engine.engine.answer import check_decision
 from bifrost_engine.engine.control import Control
-from bifrost_engine.engine.core import BREAKER, RAISED, SECOND_NS, Core
+from bifrost_engine.engine.core import BREAKER, OVERFILL, RAISED, SECOND_NS, Core
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.lifecycle import LIFECYCLE
 from bifrost_engine.engine.reconciler import Reconciler
@@ -512,6 +512,9 @@ class Engine:
     def _on_broker_state(self, event: BrokerStateReceived) -> None:
         core = self.core
         self.reconciler.on_state(event)
+        state = event.state
+        if core.config.oms.overfill_auto_ack and state is not None and not state.incomplete:
+            self._acknowledge_overfills(state)
         if not core.connected:
             self._live("link_down")
         elif core.reconciled:
@@ -520,6 +523,16 @@ class Engine:
             core.effects.append(WakeAt(self.reconciler.retry_at_ns))
         self._subscribe()
         self._flatten_if_wanted()
+
+    def _acknowledge_overfills(self, state: BrokerState) -> None:
+        """Lift the halts of over-fills whose shares the broker has, too."""
+        ours = self.core.state.portfolio.account_quantities()
+        theirs = {position.contract.key: position.quantity for position in state.positions}
+        for slot in self.core.slots.values():
+            key = slot.stock_key
+            if OVERFILL in slot.view.halts and theirs.get(key, 0) == ours.get(key, 0):
+                self.core.lift(slot.id, OVERFILL)
+                self.core.operation("ack", slot.id, reason=f"{OVERFILL}: broker and books agree")
 
     def _subscribe(self) -> None:
         """Tell the host which contracts are wanted, when they changed."""

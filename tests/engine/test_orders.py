@@ -616,6 +616,21 @@ def test_an_overfill_is_booked_and_told_of() -> None:
     assert "executed of" in run.operations("incident")[-1]["state_reason"]
 
 
+@pytest.mark.parametrize("auto_ack", [True, False])
+def test_an_overfill_halts_until_a_person_or_the_broker_agrees(auto_ack: bool) -> None:
+    run = EngineUnderTest(account_settings={"oms.overfill_auto_ack": auto_ack}).hedge(filled=True)
+    run.fill(5)
+    assert run.slot.view.halts == ("overfill",)
+    run.advance(60).mid(105)
+    assert len(run.placed) == 1
+    run.reconcile(incomplete=frozenset({"positions"}))
+    assert "overfill" in run.slot.view.halts
+    run.reconcile()
+    assert run.slot.view.halts == (() if auto_ack else ("overfill",))
+    run.command("manual_resume")
+    assert run.slot.view.halts == ()
+
+
 def test_a_fill_of_another_contract_is_kept_out_of_the_strategys_book() -> None:
     run = EngineUnderTest().hedge()
     run.fill(10)
