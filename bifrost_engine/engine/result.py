@@ -1,5 +1,7 @@
 """The day's result of a strategy: its own book and its managed legs, in whichever book they lie.
 
+A leg that was closed today still counts: without it the hedges against it would stand alone.
+
 Amounts of the books are Decimal; the marks are floats, and so is the sum, which is
 judged and shown but never booked. What a position contributes beside its mark is
 kept until positions change.
@@ -182,11 +184,14 @@ class DayResult:
         return core.state.strategy(self._slot.id).legs
 
     def _make_lines(self, core: Core) -> Iterator[Line]:
-        legs = set(self._view_legs(core))
+        legs = self._view_legs(core)
+        closed = core.state.strategy(self._slot.id).day_legs
         for owner, book in core.state.portfolio.books.items():
             for key, position in book.positions.items():
+                # A leg that was closed today is managed no more; what it made of the day stays.
+                counts = key in legs or (key in closed and not position.quantity)
                 if owner == self._slot.id or (
-                    key in legs and contract_of(core.state, key).sec_type is SecType.OPTION
+                    counts and contract_of(core.state, key).sec_type is SecType.OPTION
                 ):
                     yield self._line(core, owner, key, position)
 

@@ -36,6 +36,7 @@ class StrategyState:
 
     halts         reason → text; each stays until it is lifted
     legs          contract keys that it manages
+    day_legs      those that it has managed since the trading day began
     hedge_legs    those at its last hedge
     open_orders   its orders that aren't done, oldest first
     breaker_limit ``max_daily_loss_usd`` when the circuit breaker latched last
@@ -46,6 +47,7 @@ class StrategyState:
     last_hedge_order: str | None = None
     halts: dict[str, str] = Factory(dict)
     legs: tuple[str, ...] = ()
+    day_legs: tuple[str, ...] = ()
     hedge_legs: tuple[str, ...] = ()
     flattening: bool = False
     open_orders: dict[str, None] = Factory(dict)
@@ -232,6 +234,7 @@ class State:
         self.needs_baseline = {(owner, key) for owner, key, net in payload["baselines"] if net is None}
         for state in self.strategies.values():
             state.day_hedges = 0
+            state.day_legs = state.legs
             state.last_hedge = state.last_hedge and evolve(state.last_hedge, fill_price=None)
             state.last_hedge_order = None
 
@@ -247,7 +250,9 @@ class State:
 
     def _on_legs(self, record: Record, payload: Mapping[str, Any]) -> None:
         assert record.strategy_id is not None
-        self.strategy(record.strategy_id).legs = tuple(payload["managed"])
+        state = self.strategy(record.strategy_id)
+        state.legs = tuple(payload["managed"])
+        state.day_legs = tuple(dict.fromkeys((*state.day_legs, *state.legs)))
 
     def _on_flatten(self, record: Record, payload: Mapping[str, Any]) -> None:
         assert record.strategy_id is not None

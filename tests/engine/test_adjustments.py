@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
+from bifrost_engine.domain import Execution, Side
 from bifrost_engine.testing.engine import CALL, PUT, STOCK, EngineUnderTest
 
 
@@ -18,7 +21,7 @@ def after_a_loss() -> EngineUnderTest:
     return run
 
 
-@pytest.mark.parametrize("held", [11, 9])
+@pytest.mark.parametrize("held", [11, 9, 0])
 def test_a_changed_leg_keeps_the_loss_of_the_day(held: int) -> None:
     run = after_a_loss()
     run.positions[CALL] = held
@@ -50,3 +53,29 @@ def test_a_leg_without_any_mark_counts_from_its_first_one() -> None:
         run.quote(3.95, 4.05, contract=contract)
     run.mid(100)
     assert run.snapshot["daily_pnl"] == 0
+
+
+def test_a_leg_that_is_closed_leaves_its_result_to_the_day() -> None:
+    run = after_a_loss()
+    bought = run.engine.core.state.portfolio.position("EXTERNAL", CALL.key).quantity
+    run.positions[CALL] = 0
+    run.executions.append(
+        Execution(
+            base_id="closed",
+            contract=CALL,
+            side=Side.SELL,
+            quantity=bought,
+            price=Decimal("2.80"),
+            ts_ns=run.now_ns,
+            commission=Decimal("6.50"),
+        )
+    )
+    run.reconcile()
+    run.mid(100)
+    assert CALL.key not in run.slot.view.legs
+    expected = -1000 - 200 - 6.50  # 10 x 100 x 0.20 below the mark, and the commission
+    assert run.snapshot["daily_pnl"] == pytest.approx(expected)
+    again = run.restart()
+    again.mid(100)
+    again.quote(3.95, 4.05, contract=PUT)
+    assert again.snapshot["daily_pnl"] == pytest.approx(expected)
