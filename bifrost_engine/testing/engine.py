@@ -23,6 +23,7 @@ from bifrost_engine.domain import (
     Command,
     Contract,
     Execution,
+    OrderRequest,
     PlaceAck,
     Quote,
     Right,
@@ -322,9 +323,10 @@ class EngineUnderTest:
         base_id: str | None = None,
         *,
         heard: bool = True,
+        request: OrderRequest | None = None,
     ) -> Sequence[Any]:
-        """Execute the last order, the whole of it unless ``quantity`` is given; report it if ``heard``."""
-        request = self.last_order
+        """Execute ``request``, or the last order, wholly or a ``quantity``; report it if ``heard``."""
+        request = request or self.last_order
         amount = request.quantity if quantity is None else Decimal(quantity)
         execution = Execution(
             base_id=base_id or f"x{len(self.executions)}",

@@ -336,7 +336,7 @@ def test_a_flatten_of_one_leaves_the_other() -> None:
     run = two_strategies()
     run.mid(103)
     for effect in list(run.placed):
-        fill_request(run, effect.request)
+        run.fill(request=effect.request)
     held = own_stock(run, "two")
     run.command("flatten", strategy_id="one")
     assert run.last_order.client_order_id == "BF-test-one-2"
@@ -344,13 +344,6 @@ def test_a_flatten_of_one_leaves_the_other() -> None:
     assert own_stock(run, "one") == 0
     assert own_stock(run, "two") == held != 0
     assert not run.engine.core.is_suspended("two")
-
-
-def fill_request(run: EngineUnderTest, request: Any) -> None:
-    """Fill an order that isn't the last one."""
-    placed, run.placed = run.placed, [effect for effect in run.placed if effect.request is request]
-    run.fill()
-    run.placed = placed
 
 
 def test_a_flatten_without_stock_is_done_at_once() -> None:

@@ -22,6 +22,7 @@ from bifrost_engine.builtin import Gamma
 from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain import Beat, BrokerEventKind, Contract, Decision, Quote, Right
 from bifrost_engine.domain.effects import Notice
+from bifrost_engine.domain.order import Order
 from bifrost_engine.domain.record import Record
 from bifrost_engine.testing.engine import CALL, OPEN_NS, PUT, STOCK, EngineUnderTest, change, make_slot
 
@@ -37,6 +38,26 @@ BOOKS: dict[str, list[tuple[Contract, int]]] = {
     "mixed": [(CALL, 6), (FAR_CALL, -4)],
     "none": [(STOCK, 12)],
 }
+
+
+OTHER = Contract.stock("SPY")
+OTHER_CALL = evolve(CALL, symbol="SPY")
+BOOKS["shared"] = BOOKS["calls"]
+BOOKS["two symbols"] = [(CALL, 3), (PUT, 3), (OTHER_CALL, -4)]
+STRATEGIES: dict[str, tuple[dict[str, Any], ...]] = {
+    "shared": (
+        {"id": "near", "gates.strategy.structure.max_dte": 28},
+        {"id": "far", "gates.strategy.structure.min_dte": 29},
+    ),
+    "two symbols": ({"id": "one"}, {"id": "two", "symbol": "SPY"}),
+}
+
+
+def a_config(strategy: dict[str, Any], settings: dict[str, Any]) -> StrategyConfig:
+    config = StrategyConfig(symbol="NVDA")
+    for path, value in {**settings, **strategy}.items():
+        config = change(config, path, value)
+    return config
 
 
 class Watchful(Gamma):
@@ -69,13 +90,11 @@ class Pair:
     """Two runs, with holds and without, that must not differ."""
 
     def __init__(self, book: str, settings: dict[str, Any]) -> None:
-        config = StrategyConfig(symbol="NVDA")
-        for path, value in settings.items():
-            config = change(config, path, value)
+        configs = [a_config(strategy, settings) for strategy in STRATEGIES.get(book, ({},))]
         self.runs = [
             EngineUnderTest(
                 positions=BOOKS[book],
-                strategies=[make_slot(config, kind(config))],
+                strategies=[make_slot(config, kind(config)) for config in configs],
                 account_settings={"account.max_orders_per_minute": 1000, "recon.periodic": 30.0},
             )
             for kind in (Counting, Watchful)
@@ -85,20 +104,30 @@ class Pair:
         for run in self.runs:
             run.now_ns = max(run.now_ns, getattr(event, "ts_ns", 0), getattr(event, "recv_ns", 0))
             run.handle(event)
+        self.compare()
+
+    def compare(self) -> None:
         with_holds, without = (list(map(comparable, run.effects)) for run in self.runs)
         assert with_holds == without
 
     def each(self, act: str, *arguments: Any, **fields: Any) -> None:
         for run in self.runs:
             getattr(run, act)(*arguments, **fields)
-        with_holds, without = (list(map(comparable, run.effects)) for run in self.runs)
-        assert with_holds == without
+        self.compare()
 
     @property
-    def waits(self) -> bool:
-        """Whether an order waits for an answer."""
-        run = self.runs[0]
-        return bool(run.placed) and run.order.is_open
+    def waiting(self) -> list[Order]:
+        """The orders that wait for an answer."""
+        state = self.runs[0].engine.core.state
+        return [order for name in state.strategies for order in state.open_orders(name)]
+
+    def fill(self, order: Order, quantity: Decimal, price: str) -> None:
+        """Execute an order in both runs."""
+        for run in self.runs:
+            placed = (effect.request for effect in run.placed)
+            request = next(r for r in placed if r.client_order_id == order.client_order_id)
+            run.fill(int(quantity), price=price, request=request)
+        self.compare()
 
 
 def comparable(effect: Any) -> Any:
@@ -138,6 +167,10 @@ def market(rng: random.Random, length: int) -> Iterator[Quote | Beat]:
             contract = rng.choice((CALL, PUT, FAR_CALL))
             yield Quote(contract.key, value, value + 0.1, 5, 5, now, rng.choice((0, 0, now + MS)))
             continue
+        if rng.random() < 0.2:
+            other = 99.0 + rng.gauss(0, 0.3 if rng.random() < 0.1 else 0.02)
+            yield Quote(OTHER.key, other - 0.01, other + 0.01, 100, 100, now)
+            continue
         mid = max(50.0, mid + rng.gauss(0, step) - 0.02 * (mid - 99.3) * step)
         if rng.random() < 0.002:
             mid *= rng.choice((0.99, 1.01, 1.03))
@@ -158,16 +191,14 @@ def drive(pair: Pair, rng: random.Random, length: int) -> None:
     """Send a market through both runs, with a broker's answers and now and then an operator."""
     for event in market(rng, length):
         pair.handle(event)
-        if pair.waits and rng.random() < 0.4:
+        for order in pair.waiting:
             answer = rng.random()
-            if answer < 0.1:
-                pair.each("answer", BrokerEventKind.ORDER_REJECTED)
-            elif answer < 0.2:
-                pair.each("fill", 1, price="99.5")
-            else:
-                run = pair.runs[0]
-                left = int(run.order.quantity - run.order.cum_quantity)
-                pair.each("fill", left, price=f"{run.snapshot['spot'] or 99.0:.2f}")
+            if answer < 0.04:
+                rejected = BrokerEventKind.ORDER_REJECTED
+                pair.each("broker", rejected, client_order_id=order.client_order_id)
+            elif answer < 0.4:
+                left = order.quantity - order.cum_quantity
+                pair.fill(order, Decimal(1) if answer < 0.1 else left, price="99.40")
         chance = rng.random()
         if chance < 0.001:
             pair.each("command", rng.choice(("suspend", "resume", "flatten", "manual_resume")))
@@ -220,8 +251,8 @@ def test_most_quotes_of_a_calm_market_need_no_call(book: str) -> None:
     for i in range(3000):
         mid += rng.gauss(0, 0.005)
         pair.handle(Quote(STOCK.key, mid - 0.01, mid + 0.01, 100, 100, OPEN_NS + (i + 1) * 100 * MS))
-        if pair.waits:
-            pair.each("fill", price="99.30")
+        for order in pair.waiting:
+            pair.fill(order, order.quantity, price="99.30")
     held, watchful = (run.slot.plugin.asked for run in pair.runs)
     assert watchful == 3000
     assert held < 600
