@@ -21,7 +21,13 @@ PATIENCE_S = 15.0
 OPEN_GATES = {
     "strategy": {"trading_hours_only": False},
     "intent": {"hedge": {"cooldown_seconds": 0, "min_price_move_pct": 0}},
-    "guard": {"risk": {"max_daily_hedge_count": 1_000_000, "max_daily_loss_usd": 1e9}},
+    "guard": {
+        "risk": {
+            "max_daily_hedge_count": 1_000_000,
+            "max_daily_loss_usd": 1e9,
+            "max_position_shares": 1_000_000,
+        }
+    },
 }
 OPEN_ACCOUNT = {"max_orders_per_minute": 1_000_000, "max_orders_per_day": 1_000_000}
 QUICK = {"latency_ms": 0, "latency_jitter_ms": 0, "record": "memory"}

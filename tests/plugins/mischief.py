@@ -2,8 +2,8 @@
 
 What goes wrong is the section's ``wrong``: hook → ``raise``, ``raise_after`` (the order has
 gone out), ``hang`` (waits for ever), ``block`` (holds the thread for ever), ``loop`` (computes
-for ever), ``nonsense``, ``not_sent``, ``unavailable`` or ``file:NAME`` (raises while that file
-is in the state folder).
+for ever), ``die`` and ``die_after`` (SIGKILL), ``nonsense``, ``not_sent``, ``unavailable``
+or ``file:NAME`` (raises while that file is in the state folder).
 A test in the same process may change ``wrong`` of the plugin while it runs.
 """
 
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -92,6 +94,8 @@ class Wrong:
             raise NotSent(f"{hook}: mischief")
         if how == "unavailable":
             raise SinkUnavailable(f"{hook}: mischief")
+        if how == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
         if how == "block":
             time.sleep(3600)
         while how == "loop":
@@ -152,6 +156,8 @@ class MischiefBroker(PaperBroker):
         self.placed.append(req)
         how = await self.wrong.soon("place_order")
         ack = await super().place_order(req)
+        if how == "die_after":
+            os.kill(os.getpid(), signal.SIGKILL)
         if how == "raise_after":
             raise ConnectionError("place_order: sent, and then the link broke")
         return "nonsense" if how == "nonsense" else ack  # type: ignore[return-value]
@@ -185,6 +191,7 @@ class WaveConfig:
     spot: float = 100.0
     swing: float = 2.0
     period_s: float = 600.0
+    size: float = 5000.0
     nonsense_after: int | None = None
     nonsense: str = "text"
     wrong: dict[str, str] = wrong_setting()
@@ -204,7 +211,7 @@ def wave(config: WaveConfig, keys: Sequence[str], start_ns: int) -> Iterator[Quo
         mid = round(config.spot + config.swing * math.sin(2 * math.pi * at_s / config.period_s), 2)
         for key in keys:
             bid, ask = round(mid - 0.01, 2), round(mid + 0.01, 2)
-            yield Quote(key, bid, ask, 5000.0, 5000.0, start_ns + step * config.step_ms * 1_000_000)
+            yield Quote(key, bid, ask, config.size, config.size, start_ns + step * config.step_ms * 1_000_000)
 
 
 def stocks(contracts: Sequence[Contract]) -> list[str]:
