@@ -156,7 +156,7 @@ class Reconciler:
             if coid in open_there:
                 self._found_open(order, open_there[coid], items)
             elif coid in done_there:
-                self._found_done(order, done_there[coid], items)
+                self._found_done(order, done_there[coid], state, items)
             elif all_shown:
                 self._not_found(order, state, items)
         for coid, theirs in open_there.items():
@@ -206,12 +206,9 @@ class Reconciler:
         replaced = self._event(OrderEventKind.REPLACE_OK, theirs)
         return self._desk.apply_event(order, evolve(replaced, terms=terms))
 
-    def _found_done(self, order: Order, theirs: BrokerOrder, items: list[str]) -> None:
+    def _found_done(self, order: Order, theirs: BrokerOrder, state: BrokerState, items: list[str]) -> None:
         if theirs.filled > order.cum_quantity:
-            items.append(
-                f"order {order.client_order_id}: filled {theirs.filled} at the broker, "
-                f"{order.cum_quantity} are known"
-            )
+            self._found_filled(order, theirs, state, items)
             return
         kind = ENDED.get(theirs.status)
         if kind is None:
@@ -219,22 +216,41 @@ class Reconciler:
         self._desk.apply_event(order, self._event(kind, theirs))
         items.append(f"order {order.client_order_id} is {theirs.status} at the broker")
 
-    def _not_found(self, order: Order, state: BrokerState, items: list[str]) -> None:
-        """Take an absence for proven after two complete snapshots, and only for an order old enough."""
+    def _found_filled(self, order: Order, theirs: BrokerOrder, state: BrokerState, items: list[str]) -> None:
+        """Close an order whose executions the broker tells no more; what they moved is booked outside."""
+        text = f"filled {theirs.filled} at the broker, {order.cum_quantity} are known"
+        if "executions" in state.incomplete or not self._is_proven(order, state):
+            items.append(f"order {order.client_order_id}: {text}")
+            return
+        event = self._event(OrderEventKind.CANCEL_OK, theirs)
+        lost = evolve(event, reason_code="EXECUTIONS_MISSING", reason_text=text)
+        self._desk.apply_event(order, lost)
+        items.append(f"order {order.client_order_id} is closed: {text}, and the rest is booked outside")
+
+    def _is_proven(self, order: Order, state: BrokerState) -> bool:
+        """Return whether two looks, far enough apart, missed the same of an order that is old enough.
+
+        Only once the position agrees: if it doesn't, it is settled first, and the order by the next pass.
+        """
         coid, now, recon = order.client_order_id, self._core.now_ns, self._core.config.recon
         first = self._absent_since.get(coid, 0)
         if first == 0 or first < (order.last_event_ns or 0):
-            # That it was missing before its last sign of life says nothing about it.
+            # What was missing before its last sign of life says nothing about it.
             first = self._absent_since[coid] = now
         old_enough = now - (order.submitted_ns or order.created_ns) >= recon.min_age * SECOND_NS
-        gap_ns = int(recon.proof_gap * SECOND_NS)
-        if now - first < gap_ns or not old_enough:
-            return
+        if now - first < int(recon.proof_gap * SECOND_NS) or not old_enough:
+            return False
         if not self._positions_agree(order.contract_key, state):
-            # It may have filled unheard; the position is settled first, the order by the next pass.
             self._lost.add(coid)
-            return
+            return False
         del self._absent_since[coid]
+        return True
+
+    def _not_found(self, order: Order, state: BrokerState, items: list[str]) -> None:
+        """Take an absence for proven after two complete snapshots, and only for an order old enough."""
+        if not self._is_proven(order, state):
+            return
+        coid, now = order.client_order_id, self._core.now_ns
         event = OrderEvent(
             kind=OrderEventKind.ABSENT,
             ts_ns=now,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
+import pytest
+from attrs import evolve
+
 from bifrost_engine.domain import (
     BrokerEventKind,
     BrokerOrder,
@@ -121,3 +124,24 @@ def test_an_order_that_vanished_with_a_changed_position_is_closed_and_halts() ->
     assert run.order.state is S.REJECTED
     assert run.slot.view.halts == ("position_difference",)
     assert outside_stock(run) == run.positions[STOCK]
+
+
+@pytest.mark.parametrize("acked", [True, False])
+def test_an_order_whose_executions_are_told_no_more_is_closed_and_halts(acked: bool) -> None:
+    run = EngineUnderTest(settings=PATIENT)
+    run.mid(103)
+    if acked:
+        run.ack()
+    run.wait(11)
+    run.fill(price="103", heard=False)
+    run.executions.clear()
+    filled = run.order.quantity
+    done = evolve(working(run), status="FILLED", filled=filled)
+    for _ in range(3):
+        assert run.order.is_open
+        run.wait(6)
+        run.reconcile(completed_orders=(done,))
+    assert (run.order.state, run.order.reason_code) == (S.CANCELED, "EXECUTIONS_MISSING")
+    assert run.slot.view.halts == ("position_difference",)
+    assert outside_stock(run) == -filled
+    assert run.slot.hedge_state == "EXEC_IDLE"
