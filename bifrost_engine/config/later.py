@@ -31,7 +31,6 @@ OF_THE_FILE = (
     "audit.require_sink",
     "journal.allow_unjournaled_cancel",
     "journal.retain_days",
-    "oms.overfill_auto_ack",
     "oms.self_cross",
     "portfolio.snapshot_interval",
     "recon.periodic_in_flight",
