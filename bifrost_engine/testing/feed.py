@@ -64,7 +64,8 @@ class FeedConformance(PluginConformance):
 
     def test_the_same_seed_gives_the_same_quotes(self, tmp_path: Path) -> None:
         first, second = (self.read(self.subject(tmp_path, seed=7)) for _ in range(2))
-        assert list(map(repr, first)) == list(map(repr, second))  # repr, for NaN equals nothing
+        same = list(map(repr, first)) == list(map(repr, second))  # repr, for NaN equals nothing
+        assert same, "the same seed and contracts gave other quotes"
 
     # --- live --------------------------------------------------------------------------
 
