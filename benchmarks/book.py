@@ -24,7 +24,9 @@ STOCK = Contract.stock("NVDA")
 def straddles(legs: int) -> tuple[tuple[Contract, int], ...]:
     """Return a book of ``legs`` options around 100, each long 10."""
     strikes = [Decimal(100 + (i // 2) % 3 - 1) if legs > 2 else Decimal(100) for i in range(legs)]
-    expiries = [date(2025, 3, 28 - 2 * (i // 6)) for i in range(legs)] if legs > 2 else [date(2025, 3, 28)] * 2
+    expiries = (
+        [date(2025, 3, 28 - 2 * (i // 6)) for i in range(legs)] if legs > 2 else [date(2025, 3, 28)] * 2
+    )
     return tuple(
         (Contract.option("NVDA", expiry, strike, Right.CALL if i % 2 else Right.PUT), 10)
         for i, (expiry, strike) in enumerate(zip(expiries, strikes, strict=True))

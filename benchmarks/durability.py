@@ -1,6 +1,6 @@
 """What it costs that an order's record is on disk first: intent to hand-over with the journal's commit.
 
-    python benchmarks/durability.py
+python benchmarks/durability.py
 """
 
 from __future__ import annotations

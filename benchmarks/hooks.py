@@ -1,6 +1,6 @@
 """Calling 1, 3 and 10 implementations of a tick hook: our cached list beside pluggy's own call.
 
-    python benchmarks/hooks.py
+python benchmarks/hooks.py
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ from statistics import median
 from typing import Any
 
 import structlog
-from book import bare_loop, seconds, walk
 from bifrost_paper.broker import PaperBroker
 from bifrost_paper.config import PaperConfig
+from book import bare_loop, seconds, walk
 
 from bifrost_engine.calendar import ExchangeSessions
 from bifrost_engine.clock import EventClock
@@ -88,7 +88,11 @@ def run(symbol: str, quotes: Iterator[Quote], spot: float, day: date, start_ns: 
     paper = PaperConfig(record="memory", positions={leg.key: Decimal(10) for leg in legs}, leverage=None)
     inbox: list[Pipeline] = []
     context = PluginContext(
-        name="paper", log=log, clock=clock, state_dir=Path(tempfile.mkdtemp()), emit=lambda e: inbox[0].emit(e)
+        name="paper",
+        log=log,
+        clock=clock,
+        state_dir=Path(tempfile.mkdtemp()),
+        emit=lambda e: inbox[0].emit(e),
     )
     broker = PaperBroker(paper, context)
     guard = Guard("brokers:paper", log)
@@ -130,7 +134,7 @@ def compare(name: str, symbol: str, quotes: list[Quote], spot: float, day: date)
         ratios.append(rate / bare)
     print(
         f"{name:34}{median(rates) / 1e3:9.0f} k/s{median(ratios):8.2f} of the bare loop"
-        f"  ({min(ratios):.2f}–{max(ratios):.2f}; {result['orders']:.0f} orders, {result['records']:.0f} records)"
+        f"  ({min(ratios):.2f}–{max(ratios):.2f}; {result['orders']:.0f} orders)"
     )
 
 

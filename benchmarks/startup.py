@@ -1,6 +1,6 @@
 """Start-up: ``import bifrost_engine`` and ``bifrost --help`` beside a bare interpreter and ``import click``.
 
-    python benchmarks/startup.py
+python benchmarks/startup.py
 """
 
 from __future__ import annotations

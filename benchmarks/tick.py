@@ -56,7 +56,9 @@ def started(legs: int) -> EngineUnderTest:
     """Return an engine with all gates open and a book of ``legs``."""
     book = straddles(legs)
     structure = {"gates.strategy.structure.min_dte": 0, "gates.strategy.structure.max_dte": 100}
-    return EngineUnderTest(positions=book, settings={**OPEN_GATES, **structure}, account_settings=OPEN_CONTROLS)
+    return EngineUnderTest(
+        positions=book, settings={**OPEN_GATES, **structure}, account_settings=OPEN_CONTROLS
+    )
 
 
 def tick_to_intent(legs: int) -> list[float]:

@@ -124,5 +124,4 @@ def _facts(decision: Decision | None) -> Facts:
 def agree(first: Sequence[object], second: Sequence[object]) -> None:
     """Fail at the first answer that differs; a comparison of the whole lists would take minutes to draw."""
     for number, (one, other) in enumerate(zip_longest(first, second)):
-        if one != other:
-            pytest.fail(f"answer {number} differs: {one!r:.500} and then {other!r:.500}")
+        assert one == other, f"answer {number} differs"

@@ -69,7 +69,8 @@ def test_the_help_imports_no_command_and_nothing_heavy():
         "import sys\n"
         "from bifrost_engine.cli.main import run\n"
         "run(['--help'])\n"
-        "heavy = ('attrs', 'importlib.metadata', 'rich', 'yaml', 'pluggy', 'asyncio', 'sqlite3', 'structlog', 'bifrost_pg')\n"
+        "heavy = ('attrs', 'importlib.metadata', 'rich', 'yaml', 'pluggy',"
+        " 'asyncio', 'sqlite3', 'structlog', 'bifrost_pg')\n"
         "print([name for name in heavy if name in sys.modules], file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
