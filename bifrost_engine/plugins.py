@@ -9,7 +9,9 @@ before a plugin is.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from inspect import Parameter, iscoroutinefunction, signature
 from operator import itemgetter
@@ -75,12 +77,18 @@ class PluginReport(NamedTuple):
 
 def installed(kinds: Iterable[str] | None = None) -> list[PluginInfo]:
     """Return the installed plugins of ``kinds`` (default: all) by kind and name, importing none."""
-    every = entry_points()
+    every = _entry_points(tuple(sys.path))
     return [
         info
         for kind in (KINDS if kinds is None else kinds)
         for info in sorted(_info(kind, entry) for entry in every.select(group=f"bifrost.{kind}"))
     ]
+
+
+@lru_cache(maxsize=8)
+def _entry_points(_path: tuple[str, ...]) -> Any:
+    """Return every entry point on the path; a start asks a dozen times, and each reading takes a while."""
+    return entry_points()
 
 
 def _info(kind: str, entry: EntryPoint) -> PluginInfo:
