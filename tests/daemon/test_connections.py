@@ -103,14 +103,14 @@ def test_retry_ib_acts_at_once_and_leaves_one_retry_not_two(home):
 
 
 def test_a_link_that_is_lost_in_mid_run_stops_the_orders_until_it_is_back_and_reconciled(home):
-    here = home(wave={"seconds": 600})
+    here = home(wave={"seconds": 1500})
 
     async def work() -> None:
-        async with here.running(speed=200.0) as daemon:
+        async with here.running(speed=100.0) as daemon:
             broker = broker_of(daemon)
             await until(lambda: len(broker.placed) > 5)
             states = [state(daemon)]
-            broker.drop_link(100_000)
+            broker.drop_link(300_000)
             await until(lambda: state(daemon) == "WAITING_IB")
             placed = len(broker.placed)
             lost_ns = daemon.engine.core.now_ns
