@@ -122,7 +122,9 @@ def test_a_link_that_is_lost_in_mid_run_stops_the_orders_until_it_is_back_and_re
 
     asyncio.run(work())
     triggers = [record.payload["trigger"] for record in here.records("reconciliation")]
-    assert triggers == ["STARTUP", "RECONNECT"]
+    # An answer that was on its way takes another look before all is settled.
+    assert triggers[0] == "STARTUP"
+    assert set(triggers[1:]) == {"RECONNECT"}
 
 
 def test_a_plugin_that_mends_its_link_itself_may_say_when_it_tries_again(home):
