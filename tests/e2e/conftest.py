@@ -14,7 +14,7 @@ from processes import Desk, Spawner
 @pytest.fixture(scope="session")
 def repeats() -> int:
     """How often what depends on chance is tried; the nightly run asks for a hundred."""
-    return int(os.environ.get("BIFROST_TEST_REPEATS", "4"))
+    return int(os.environ.get("BIFROST_TEST_REPEATS", "10"))
 
 
 @pytest.fixture(scope="session")

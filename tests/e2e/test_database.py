@@ -136,7 +136,7 @@ def test_killed_in_mid_run_and_back_trading_doesnt_notice_and_rows_are_complete_
 ):
     here = desk(**settings(server, database))
     process = here.running("--speed", "20", until="fill ")
-    for _ in range(max(2, repeats // 2)):
+    for _ in range(max(2, repeats // 5)):
         wait_for(lambda: rows(server, database, "SELECT 1 FROM operations LIMIT 1"), "for rows")
         server.kill()
         sent = process.text.count("order_sent")
@@ -160,7 +160,7 @@ def _is_up_to_date(server: Server, database: str, here: Desk) -> bool:
 
 def test_over_kills_of_the_daemon_each_operation_is_there_once(server, database, desk, repeats):
     here = desk(**settings(server, database))
-    for _ in range(max(2, repeats // 2)):
+    for _ in range(max(2, repeats // 5)):
         process = here.running("--speed", "20", until="fill ")
         wait_for(lambda: rows(server, database, "SELECT 1 FROM operations LIMIT 1"), "for rows")
         process.kill()

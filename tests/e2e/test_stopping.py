@@ -35,7 +35,11 @@ def sent_after_the_stop(desk: Desk) -> list[str]:
 def test_a_stop_ends_it_within_seconds_with_an_order_working_and_none_is_sent_after(desk, how, repeats):
     desks = [desk(f"desk{number}", **working()) for number in range(min(repeats, 2))]
     for turn in range(0, repeats, len(desks)):
-        processes = [each.running("--speed", str(20 + 7 * turn)) for each in desks]
+        for each in desks:
+            each.run("--speed", str(20 + 7 * turn))
+        processes = [each.started[-1] for each in desks]
+        for process in processes:
+            wait_for(lambda process=process: "order_sent" in process.text, "for an order")
         began_s = time.monotonic()
         for each, process in zip(desks, processes, strict=True):
             stop(each, process, how)
