@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 from book import quantile
-from tick import NoJournal, settle, started
+from tick import NoJournal, no_news, settle, started
 
 from bifrost_engine.clock import EventClock
 from bifrost_engine.domain import OrderRequest, PlaceAck, Quote
@@ -36,7 +36,7 @@ async def hand_over(journal: JournalWriter) -> list[float]:
         return PlaceAck(broker_order_id="1")
 
     log = structlog.get_logger()
-    broker = Broker({"place_order": place_order}, Guard("brokers:bench", log))
+    broker = Broker({"place_order": place_order, "fetch_broker_state": no_news}, Guard("brokers:bench", log))
     pipeline = Pipeline(under_test.engine, journal, broker, EventClock(under_test.now_ns), log)
     await pipeline.carry_out(under_test.records)
     taken = []

@@ -19,7 +19,7 @@ import structlog
 from book import EXPIRY_NS, YEAR_NS, bare_delta, quantile, straddles
 
 from bifrost_engine.clock import EventClock
-from bifrost_engine.domain import OrderRequest, PlaceAck, Quote
+from bifrost_engine.domain import BrokerState, BrokerStateRequest, OrderRequest, PlaceAck, Quote
 from bifrost_engine.domain.effects import PlaceOrder
 from bifrost_engine.guard import Guard
 from bifrost_engine.replay.pipeline import Broker, Pipeline
@@ -40,6 +40,11 @@ OPEN_CONTROLS = {
     "account.max_orders_per_day": 10**9,
     "account.duplicate_window_seconds": 1e-9,
 }
+
+
+async def no_news(request: BrokerStateRequest) -> BrokerState:
+    """Answer a periodic look at the broker, which is no part of what is measured."""
+    return BrokerState(account=request.account, as_of_start_ns=0, as_of_end_ns=0)
 
 
 class NoJournal:
@@ -121,7 +126,7 @@ async def tick_to_broker(legs: int) -> list[float]:
         return PlaceAck(broker_order_id="1")
 
     log = structlog.get_logger()
-    broker = Broker({"place_order": place_order}, Guard("brokers:bench", log))
+    broker = Broker({"place_order": place_order, "fetch_broker_state": no_news}, Guard("brokers:bench", log))
     pipeline = Pipeline(under_test.engine, NoJournal(), broker, EventClock(under_test.now_ns), log)
     taken = []
     for i in range(SAMPLES):
