@@ -82,7 +82,7 @@ class Drive:
         Raises DataError for what isn't a quote, and whatever the quotes' iterator raises.
         """
         pipeline = self._pipeline
-        see, inbox = pipeline.see, pipeline.inbox
+        see, inbox, clock = pipeline.see, pipeline.inbox, self._clock
         quotes_per_turn = self._quotes_per_turn
         stop_ns = 0
         turn = 0
@@ -102,27 +102,37 @@ class Drive:
                     self.quotes += turn
                     turn = 0
                     stop_ns = self._next_stop_ns()
+                clock.advance_to(ts_ns)
                 effects = see(quote)
                 if effects or inbox:
-                    self._clock.advance_to(ts_ns)
                     if effects:
                         await pipeline.carry_out(effects)
                     await pipeline.drain()
                     stop_ns = self._next_stop_ns()
+                else:
+                    # Whoever saw the quote may have asked for a call before the next one.
+                    call_ns = clock.next_call_ns
+                    if call_ns is not None and call_ns < stop_ns:
+                        stop_ns = call_ns
         finally:
             self.quotes += turn
         self.finished = True
 
     async def _take_turn(self, ts_ns: int, is_over: Callable[[], bool]) -> bool:
         """Wait for a quote's time, and pass what came up meanwhile; return False if the run is over."""
-        if not await self._wait(ts_ns, is_over):
-            return False
-        return self._next_stop_ns() > ts_ns or await self._advance(ts_ns, is_over)
+        while await self._wait(ts_ns, is_over):
+            if self._next_stop_ns() > ts_ns:
+                return True
+            if not await self._advance(ts_ns, is_over):
+                return False
+        return False
 
     async def settle(self, is_over: Callable[[], bool]) -> None:
         """Let time pass without quotes, for answers that are still on their way, until ``is_over``."""
         self._until_ns = FAR
-        await self._advance(self._clock.now_ns() + SETTLE_NS, is_over)
+        to_ns = self._clock.now_ns() + SETTLE_NS
+        if await self._advance(to_ns, is_over):
+            self._clock.advance_to(to_ns)
 
     def set_beat(self, beat_ns: int) -> None:
         """Beat at another interval from now on, again on its whole multiples."""
@@ -137,11 +147,12 @@ class Drive:
             raise DataError(f"the feed gave what isn't a quote: {fault}")
 
     async def _wait(self, ts_ns: int, is_over: Callable[[], bool]) -> bool:
+        """Wait for a time, or until something earlier has come up; return False if the run is over."""
         await self._pace.reach(ts_ns)
         while self._pipeline.inbox and not is_over():
-            # What comes from outside comes now, which may be later than the clock's last step.
-            self._clock.advance_to(self._pipeline.engine.core.now_ns)
             await self._pipeline.drain()
+            if self._next_stop_ns() < ts_ns:
+                break
             await self._pace.reach(ts_ns)
         return not is_over()
 
@@ -158,6 +169,8 @@ class Drive:
         while (stop_ns := self._next_stop_ns()) <= to_ns:
             if not await self._wait(stop_ns, is_over):
                 return False
+            if self._next_stop_ns() < stop_ns:
+                continue
             self._clock.advance_to(stop_ns)
             await self._pipeline.drain()
             if stop_ns >= self._until_ns:
@@ -167,7 +180,6 @@ class Drive:
                 await self._beat(stop_ns)
             if is_over():
                 return False
-        self._clock.advance_to(to_ns)
         return True
 
     async def _beat(self, ts_ns: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from daemon_under_test import QUICK, broker_of, eager, sink_of, until
 
+from bifrost_engine.daemon import sinks
 from bifrost_engine.daemon.host import Daemon
 from bifrost_engine.daemon.local_control import LocalControl
 from bifrost_engine.domain import ControlState
@@ -74,7 +75,8 @@ def test_suspended_by_the_flag_of_a_sink_nothing_is_sent_until_the_flag_goes(hom
     asyncio.run(work())
 
 
-def test_a_flag_set_while_no_daemon_ran_holds_before_the_first_order(home):
+def test_a_flag_set_while_no_daemon_ran_holds_before_the_first_order(home, monkeypatch):
+    monkeypatch.setattr(sinks, "POLL_S", 60.0)
     here = home(wave={"seconds": 60})
     here.folder.mkdir(parents=True)
     LocalControl(here.folder / "control.db").submit("suspend", suspended=True)
@@ -83,7 +85,10 @@ def test_a_flag_set_while_no_daemon_ran_holds_before_the_first_order(home):
 
 
 def test_a_sinks_flag_set_while_no_daemon_ran_holds_before_the_first_order(home):
-    here = home(wave={"seconds": 60}, status={"sink": ["plain"], "plain": {"suspended": True}})
+    here = home(
+        wave={"seconds": 60},
+        status={"sink": ["plain"], "plain": {"suspended": True, "wrong": {"poll_control": "slow"}}},
+    )
     daemon = here.run()
     assert broker_of(daemon).placed == []
 

@@ -127,7 +127,7 @@ def test_what_hangs_in_a_stop_is_cut_short_and_left_to_the_next_start(home):
         running = asyncio.create_task(daemon.run())
         await until(lambda: broker_of(daemon).placed if hasattr(daemon, "engine") else None)
         daemon.request_stop("SIGTERM")
-        await asyncio.wait_for(running, 8)
+        await asyncio.wait_for(running, 4.5)
 
     asyncio.run(work())
     (order,) = daemon.engine.core.state.orders.values()

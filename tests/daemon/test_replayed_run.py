@@ -13,7 +13,7 @@ HEDGED: dict[str, Any] = {
     "broker": "paper",
     "strategies": [{"id": "gamma", "use": "gamma", "symbol": "NVDA", "gates": GATES}],
     "paper": {"positions": LEGS, "latency_ms": 40, "latency_jitter_ms": 30, "record": "memory"},
-    "wave": {"seconds": 300, "swing": 1.5, "period_s": 120},
+    "wave": {"seconds": 300, "swing": 1.5, "period_s": 120, "size": 7},  # most orders fill in parts
     "daemon": {"heartbeat_interval": 7},
 }
 

@@ -1,7 +1,7 @@
 """Plugins for tests of the daemon: small and exact, and they do what a plugin shouldn't when told to.
 
 What goes wrong is the section's ``wrong``: hook → ``raise``, ``raise_after`` (the order has
-gone out), ``hang`` (waits for ever), ``block`` (holds the thread for ever), ``loop`` (computes
+gone out), ``slow``, ``hang`` (waits for ever), ``block`` (holds the thread for ever), ``loop`` (computes
 for ever), ``die`` and ``die_after`` (SIGKILL), ``nonsense``, ``not_sent``, ``unavailable``
 or ``file:NAME`` (raises while that file is in the state folder).
 A test in the same process may change ``wrong`` of the plugin while it runs.
@@ -94,6 +94,8 @@ class Wrong:
             raise NotSent(f"{hook}: mischief")
         if how == "unavailable":
             raise SinkUnavailable(f"{hook}: mischief")
+        if how == "slow":
+            time.sleep(0.5)
         if how == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if how == "block":
@@ -133,11 +135,15 @@ class MischiefBroker(PaperBroker):
         self.wrong = Wrong(config.wrong, context)
         self.context = context
         self.placed: list[OrderRequest] = []
-        self.connects = 0
+        self.connected_ns: list[int] = []
+
+    @property
+    def connects(self) -> int:
+        return len(self.connected_ns)
 
     @hookimpl
     async def connect(self) -> None:
-        self.connects += 1
+        self.connected_ns.append(self.context.clock.now_ns())
         await self.wrong.soon("connect")
         await super().connect()
 

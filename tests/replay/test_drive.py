@@ -18,7 +18,7 @@ from bifrost_engine.errors import DataError
 from bifrost_engine.guard import Guard
 from bifrost_engine.journal.memory import MemoryJournal
 from bifrost_engine.replay.drive import QUOTES_PER_TURN, Drive
-from bifrost_engine.replay.pipeline import Broker, Pipeline, Work
+from bifrost_engine.replay.pipeline import Broker, Observer, Pipeline, Work
 from bifrost_engine.testing.engine import OPEN_NS, STOCK, EngineUnderTest, make_slot
 
 SECOND = 1_000_000_000
@@ -206,13 +206,45 @@ def test_an_event_from_outside_cuts_a_wait_short_and_its_timers_count_at_once():
 
         async def command() -> None:
             rig.at(5, lambda: rig.strategy.story.append(("arrived", (rig.clock.now_ns() - OPEN_NS) / SECOND)))
+            began_s.append(loop.time())
 
-        loop.call_soon(lambda: rig.pipeline.emit(Work(command)))
-        await drive.run(quotes(*range(1, 12)), lambda: False)
+        began_s: list[float] = []
+        await rig.pipeline.carry_out(rig.records)
+        loop.call_later(0.001, lambda: rig.pipeline.emit(Work(command)))
+        await drive.run(quotes(1, 200, 1000), lambda: False)
+        # 1,000 s of the market are a second of the wall's; the order's way is a matter of 4 ms.
+        assert loop.time() - began_s[0] > 0.9
 
     asyncio.run(work())
+    assert [thing for thing in rig.strategy.story if thing[0] != "beat"] == [
+        ("quote", 1),
+        ("arrived", 5),
+        ("quote", 200),
+        ("quote", 1000),
+    ]
+
+
+def test_a_broker_that_sees_a_quote_has_its_time_and_what_it_asks_for_comes_at_its_own():
+    rig = Rig()
     story = rig.strategy.story
-    assert story.index(("arrived", 5.0)) < story.index(("quote", 6.0))
+
+    def on_tick(quote: Quote) -> None:
+        at_s = (rig.clock.now_ns() - OPEN_NS) / SECOND
+        if at_s == 4:
+            rig.at(4.5, lambda: story.append(("reported", (rig.clock.now_ns() - OPEN_NS) / SECOND)))
+        story.append(("matched", at_s))
+
+    guard = Guard("brokers:test", structlog.get_logger())
+    rig.pipeline._observers = (Observer(on_tick, guard),)
+    assert rig.run(quotes(3, 4, 5)) == [
+        ("matched", 3),
+        ("quote", 3),
+        ("matched", 4),
+        ("quote", 4),
+        ("reported", 4.5),
+        ("matched", 5),
+        ("quote", 5),
+    ]
 
 
 def test_paced_or_not_the_engine_sees_the_same():
