@@ -85,7 +85,9 @@ def test_retry_ib_acts_at_once_and_leaves_one_retry_not_two(home):
     async def work() -> None:
         async with here.running(speed=20.0) as daemon:  # 20 s of the market are a second
             broker = broker_of(daemon)
-            await until(lambda: broker.connects == 1)
+            await until(
+                lambda: broker.connects == 1 and daemon.engine.core.now_ns > broker.connected_ns[0] + 3e9
+            )
             at_ns = daemon.engine.core.now_ns
             here.command("retry_ib")
             await until(lambda: broker.connects == 2)
