@@ -82,7 +82,8 @@ class PluginContext:
     log        a structlog logger bound to it
     clock      the host's clock
     state_dir  the instance's folder; the plugin may keep files of its own there
-    emit       reports an event: thread-safe, never blocks, never raises, keeps order
+    emit       reports an event: thread-safe, never blocks, never raises, keeps order; what isn't
+               of the contract's types, or a quote over a minute ahead of the clock, is dropped
     seed       for all that is random in a rehearsal
     """
 
@@ -134,7 +135,8 @@ def connect() -> Awaitable[None]:
     """Start the plugin's own retry loop; called again (``retry_ib``) try at once.
 
     Awaited on the event loop; returns once the loop runs, not once it is connected:
-    the plugin emits LINK_UP and LINK_DOWN. If it raises, the plugin counts as
+    the plugin emits LINK_UP and LINK_DOWN, and may say in the latter's ``values`` by
+    ``next_retry_ns`` when it tries again. If it raises or takes 30 s, the plugin counts as
     disconnected and is asked again after ``daemon.ib_retry_interval``.
     """
 
@@ -162,7 +164,8 @@ def read_quotes(contracts: Sequence[Contract]) -> Iterator[Quote]:
 
     A feed with this hook drives the host's clock; it emits nothing. Called once per
     run. The iterator is read on the event loop: it must not wait for anything but
-    a file. If it raises, the run ends with the error.
+    a file. If it raises, or yields what isn't a quote, the run stops in good order and
+    ends with the error.
     """
 
 
