@@ -38,6 +38,7 @@ class Core:
         self.engine_id = engine_id
         self.quotes = Quotes()
         self.slots: dict[str, Slot] = {}
+        self._slots_by_key: dict[str, tuple[Slot, ...]] = {}
         self.now_ns = 0
         self.turn = 0
         self.started_ns = 0
@@ -52,6 +53,14 @@ class Core:
         self.resumes: Counter[str] = Counter()
         self.journal_problem: str | None = None
         self.lifecycle = "IDLE"
+
+    def slots_of(self, contract_key: str) -> tuple[Slot, ...]:
+        """Return the strategies to which quotes of a contract are of interest."""
+        slots = self._slots_by_key.get(contract_key)
+        if slots is None:
+            slots = tuple(slot for slot in self.slots.values() if slot.wants(contract_key))
+            self._slots_by_key[contract_key] = slots
+        return slots
 
     def record(
         self,

@@ -19,6 +19,9 @@ from bifrost_engine.domain.effects import FetchBrokerState
 from bifrost_engine.domain.events import BrokerStateReceived
 from bifrost_engine.domain.fill import EXTERNAL, Fill, FillKind, FillSource
 from bifrost_engine.domain.order import Order, OrderState, Side, Terms
+from bifrost_engine.engine.answers import Answers
+from bifrost_engine.engine.blotter import Blotter
+from bifrost_engine.engine.books import Books
 from bifrost_engine.engine.core import SECOND_NS, Core
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.state import contract_of
@@ -41,9 +44,12 @@ POSITION_DIFFERENCE = "position_difference"
 class Reconciler:
     """Compares, repairs what the facts explain, and says what they don't."""
 
-    def __init__(self, core: Core, desk: Desk) -> None:
+    def __init__(self, core: Core, blotter: Blotter, desk: Desk, answers: Answers, books: Books) -> None:
         self._core = core
+        self._blotter = blotter
         self._desk = desk
+        self._answers = answers
+        self._books = books
         self._absent_since: dict[str, int] = {}
         self._lost: set[str] = set()
         self._differs: dict[str, tuple[Decimal, int]] = {}
@@ -108,16 +114,16 @@ class Reconciler:
         books = self._core.state.portfolio
         without_cost = {fill.base_id for fill in books.commission_pending(self._core.now_ns + 1)}
         for execution in by_time:
-            order = self._desk.find(execution.client_order_id, execution.perm_id, None)
+            order = self._answers.find(execution.client_order_id, execution.perm_id, None)
             if order is None:
                 if self._is_countable(execution.contract):
                     self._book_outside(execution, items)
             elif self._is_new(order, execution):
                 event = fill_event(execution, self._core.now_ns, EventSource.RECON)
-                self._desk.apply_event(order, event, execution)
+                self._blotter.apply(order, event, execution)
                 items.append(f"execution {execution.base_id} of {order.client_order_id} was missing: booked")
             elif execution.base_id in without_cost:
-                self._desk.learn_commission(execution)
+                self._books.learn_commission(execution)
 
     def _is_new(self, order: Order, execution: Execution) -> bool:
         known = self._core.state.order_of_execution
@@ -135,7 +141,7 @@ class Reconciler:
         known = {fill.base_id for fill in self._external_fills()}
         if execution.base_id in known or execution.base_id in core.state.earlier_executions:
             return
-        self._desk.book_execution(execution, EXTERNAL, None, FillKind.TRADE, FillSource.RECON)
+        self._books.book_execution(execution, EXTERNAL, None, FillKind.TRADE, FillSource.RECON)
         items.append(f"execution {execution.base_id} belongs to no order of ours: booked outside")
 
     def _external_fills(self) -> list[Fill]:
@@ -148,7 +154,7 @@ class Reconciler:
         open_there = {o.client_order_id: o for o in state.open_orders if o.client_order_id}
         done_there = {o.client_order_id: o for o in state.completed_orders if o.client_order_id}
         all_shown = not state.incomplete & {"open_orders", "completed_orders"}
-        for order in self._desk.open_orders():
+        for order in self._blotter.open_orders():
             # A later event of the order outranks the snapshot's word on it.
             if (order.last_event_ns or order.created_ns) > state.as_of_start_ns:
                 continue
@@ -173,9 +179,9 @@ class Reconciler:
         if order.state is OrderState.UNKNOWN or order.state is OrderState.SUBMITTED:
             items.append(f"order {order.client_order_id} was {order.state}: the broker holds it")
         if order.state in (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED):
-            self._desk.still_working(order)
+            self._answers.still_working(order)
         else:
-            order = self._desk.apply_event(order, self._event(OrderEventKind.ACK, theirs))
+            order = self._blotter.apply(order, self._event(OrderEventKind.ACK, theirs))
         if order.pending_cancel:
             self._desk.ask_cancel(order, order.reason_code or "wanted before")
 
@@ -189,7 +195,7 @@ class Reconciler:
     def _found_alive(self, order: Order, theirs: BrokerOrder, items: list[str]) -> None:
         """Take an order back that we held for over, and want it cancelled: another may have its task."""
         items.append(f"order {order.client_order_id} was {order.state}: the broker holds it; to be cancelled")
-        order = self._desk.apply_event(order, self._event(OrderEventKind.ACK, theirs))
+        order = self._blotter.apply(order, self._event(OrderEventKind.ACK, theirs))
         if order.pending_cancel:
             self._desk.ask_cancel(order, "wanted before")
         else:
@@ -202,9 +208,9 @@ class Reconciler:
             return order  # the replace may still be on its way
         before = Terms(quantity=order.quantity, limit_price=order.limit_price)
         if terms == before or terms.limit_price is None:
-            return self._desk.apply_event(order, self._event(OrderEventKind.REPLACE_REJ, theirs))
+            return self._blotter.apply(order, self._event(OrderEventKind.REPLACE_REJ, theirs))
         replaced = self._event(OrderEventKind.REPLACE_OK, theirs)
-        return self._desk.apply_event(order, evolve(replaced, terms=terms))
+        return self._blotter.apply(order, evolve(replaced, terms=terms))
 
     def _found_done(self, order: Order, theirs: BrokerOrder, state: BrokerState, items: list[str]) -> None:
         if theirs.filled > order.cum_quantity:
@@ -213,7 +219,7 @@ class Reconciler:
         kind = ENDED.get(theirs.status)
         if kind is None:
             return
-        self._desk.apply_event(order, self._event(kind, theirs))
+        self._blotter.apply(order, self._event(kind, theirs))
         items.append(f"order {order.client_order_id} is {theirs.status} at the broker")
 
     def _found_filled(self, order: Order, theirs: BrokerOrder, state: BrokerState, items: list[str]) -> None:
@@ -224,7 +230,7 @@ class Reconciler:
             return
         event = self._event(OrderEventKind.CANCEL_OK, theirs)
         lost = evolve(event, reason_code="EXECUTIONS_MISSING", reason_text=text)
-        self._desk.apply_event(order, lost)
+        self._blotter.apply(order, lost)
         items.append(f"order {order.client_order_id} is closed: {text}, and the rest is booked outside")
 
     def _is_proven(self, order: Order, state: BrokerState) -> bool:
@@ -259,7 +265,7 @@ class Reconciler:
             session_over=self._core.sessions.trading_day(order.created_ns)
             != self._core.sessions.trading_day(now),
         )
-        self._desk.apply_event(order, event)
+        self._blotter.apply(order, event)
         items.append(f"order {coid} is not at the broker: closed")
 
     def _event(self, kind: OrderEventKind, theirs: BrokerOrder) -> OrderEvent:
@@ -304,7 +310,7 @@ class Reconciler:
     def _orders_in(self, key: str) -> list[Order]:
         return [
             o
-            for o in self._desk.open_orders()
+            for o in self._blotter.open_orders()
             if o.contract_key == key and o.client_order_id not in self._lost
         ]
 
@@ -364,7 +370,7 @@ class Reconciler:
             ts_ns=state.as_of_end_ns,
         )
         known = (EXTERNAL, key) not in core.state.needs_baseline
-        self._desk.book_execution(execution, EXTERNAL, None, FillKind.ADJUST, FillSource.RECON)
+        self._books.book_execution(execution, EXTERNAL, None, FillKind.ADJUST, FillSource.RECON)
         if mark is not None and known:
             self._keep_baseline(key)
         if opening:

@@ -1,0 +1,96 @@
+"""Executions into the books: fills, what they cost, and what can't be booked."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from bifrost_engine.domain.broker import Execution
+from bifrost_engine.domain.fill import Fill, FillKind, FillSource
+from bifrost_engine.engine.core import Core
+from bifrost_engine.errors import InvariantViolated
+
+NOT_BOOKED = "fill_not_booked"
+
+
+class Books:
+    """Records fills and commissions; the portfolio is folded from those records."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def book_execution(
+        self,
+        execution: Execution,
+        owner: str,
+        client_order_id: str | None,
+        kind: FillKind,
+        source: FillSource,
+        late: bool = False,
+    ) -> None:
+        """Record an execution for a book."""
+        core = self._core
+        if not self._is_countable(execution):
+            execution = evolve(execution, commission=None, commission_currency=core.state.portfolio.currency)
+        fill = Fill(
+            base_id=execution.base_id,
+            revision=execution.revision,
+            client_order_id=client_order_id,
+            owner=owner,
+            account=core.account,
+            contract=execution.contract,
+            side=execution.side,
+            quantity=execution.quantity,
+            price=execution.price,
+            commission=execution.commission,
+            commission_currency=execution.commission_currency,
+            kind=kind,
+            source=source,
+            exec_ts_ns=execution.ts_ns,
+            booked_ns=core.now_ns,
+            trading_day=core.sessions.trading_day(core.now_ns),
+            late_fill=late,
+        )
+        self._record_fill(fill)
+
+    def learn_commission(self, execution: Execution) -> None:
+        """Take what an execution cost, if it is told of, in place of what was known."""
+        if execution.commission is None or not self._is_countable(execution):
+            return
+        if execution.base_id not in self._core.state.order_of_execution:
+            self._core.counters["commission_of_unknown_execution"] += 1
+            return
+        self._core.record(
+            "commission",
+            {
+                "base_id": execution.base_id,
+                "commission": execution.commission,
+                "currency": execution.commission_currency,
+            },
+        )
+
+    def _record_fill(self, fill: Fill) -> None:
+        """Record a fill; one that the books can't take is told of, and halts who may have traded it."""
+        core = self._core
+        try:
+            core.record("fill", fill.to_payload(), fill.owner, fill.client_order_id)
+        except (ValueError, InvariantViolated) as error:
+            core.counters["fill_not_booked"] += 1
+            core.notice("error", "fill not booked", error=str(error))
+            core.operation("incident", fill.owner, reason=str(error), client_order_id=fill.client_order_id)
+            for slot in core.slots.values():
+                if slot.id == fill.owner or slot.wants(fill.contract.key):
+                    core.halt(slot.id, NOT_BOOKED, str(error))
+
+    def _is_countable(self, execution: Execution) -> bool:
+        """Return whether a commission is in the account's currency; one that isn't is told of."""
+        currency = self._core.state.portfolio.currency
+        if execution.commission is None or execution.commission_currency == currency:
+            return True
+        self._core.counters["commission_of_other_currency"] += 1
+        self._core.notice(
+            "error",
+            "commission not counted",
+            execution=execution.base_id,
+            error=f"expected {currency}, was {execution.commission_currency}",
+        )
+        return False

@@ -1,0 +1,126 @@
+"""Quotes that change no decision: the ranges in which nobody has to be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import NamedTuple
+
+from bifrost_engine.domain.decision import Hold
+from bifrost_engine.domain.quote import Quote, quote_fault
+from bifrost_engine.engine.core import Core
+from bifrost_engine.engine.slot import Slot
+
+
+class Held(NamedTuple):
+    """The range in which a contract's quotes change no decision of ``slots``; see ``domain.Hold``.
+
+    keep  where a quote that was taken is kept
+    """
+
+    twice_low: float
+    twice_high: float
+    min_spread: float
+    max_spread: float
+    until_ns: int
+    max_lag_ns: int
+    slots: tuple[Slot, ...]
+    keep: Callable[[Quote], None]
+
+
+class Holds:
+    """The ranges in force, by underlying.
+
+    next_due_ns  tells when time alone changes something
+    """
+
+    def __init__(self, core: Core, next_due_ns: Callable[[], int]) -> None:
+        self._core = core
+        self._next_due_ns = next_due_ns
+        self._held: dict[str, Held] = {}
+
+    def takes(self, quote: Quote) -> bool:
+        """Take a good quote that changes no decision; return False for every other."""
+        held = self._held.get(quote[0])
+        return self._takes_main(quote, held) if held is not None else self._takes_beside(quote)
+
+    def clear(self) -> None:
+        """Drop the ranges; the next quotes are looked at in full."""
+        self._held.clear()
+
+    def _takes_main(self, quote: Quote, held: Held) -> bool:
+        key, bid, ask, bid_size, ask_size, ts_ns, recv_ns = quote
+        core = self._core
+        latest = core.quotes.latest
+        last = latest.get(key)
+        now_ns = recv_ns or ts_ns
+        if (
+            last is None
+            or not held.twice_low <= bid + ask <= held.twice_high
+            or not held.min_spread <= ask - bid <= held.max_spread
+            or not 0.0 < bid <= ask
+            or not (0.0 < bid_size < inf and 0.0 < ask_size < inf)
+            or not last[5] < ts_ns
+            or not core.now_ns <= now_ns < held.until_ns
+            or now_ns - ts_ns > held.max_lag_ns
+        ):
+            return False
+        core.quotes.previous[key] = last
+        latest[key] = quote
+        held.keep(quote)
+        core.now_ns = now_ns
+        for slot in held.slots:
+            slot.folded += 1
+            slot.last_ts_ns = now_ns
+        return True
+
+    def _takes_beside(self, quote: Quote) -> bool:
+        key, now_ns = quote[0], quote.event_ns
+        core = self._core
+        slots = self._core.slots_of(key)
+        held = self._held.get(slots[0].stock_key) if slots else None
+        if not slots or held is None or not core.now_ns <= now_ns < held.until_ns:
+            return False
+        latest = core.quotes.latest
+        if now_ns - latest[slots[0].stock_key].ts_ns > held.max_lag_ns:
+            return False
+        if quote_fault(quote, latest.get(key)) is not None or key not in latest:
+            return False
+        core.now_ns = now_ns
+        core.quotes.accept(quote)
+        for slot in slots:
+            slot.folded += 1
+            slot.last_ts_ns = now_ns
+        return True
+
+    def release(self) -> None:
+        """Forget all holds: something else than a quote has happened."""
+        self._held.clear()
+        for slot in self._core.slots.values():
+            slot.hold = None
+
+    def combine(self, slots: tuple[Slot, ...]) -> None:
+        """Combine the holds of all strategies on an underlying into one range."""
+        if any(state.flattening for state in self._core.state.strategies.values()):
+            self._held.clear()  # a slice that had to wait is tried again at each quote
+            return
+        for key in {slot.stock_key for slot in slots}:
+            self._held.pop(key, None)
+            holds = [slot.hold for slot in self._core.slots_of(key)]
+            if key in self._core.quotes.latest and all(
+                hold is not None and hold.contract_key == key and hold.max_lag_ns is not None
+                for hold in holds
+            ):
+                self._held[key] = self._combined(key, [hold for hold in holds if hold is not None])
+
+    def _combined(self, key: str, holds: list[Hold]) -> Held:
+        return Held(
+            twice_low=2.0 * max(hold.low for hold in holds),
+            twice_high=2.0 * min(hold.high for hold in holds),
+            min_spread=max(hold.min_spread for hold in holds),
+            max_spread=min(hold.max_spread for hold in holds),
+            until_ns=min(self._next_due_ns(), *(hold.until_ns for hold in holds)),
+            max_lag_ns=min(hold.max_lag_ns or 0 for hold in holds),
+            slots=self._core.slots_of(key),
+            keep=self._core.quotes.recent[key].append,
+        )

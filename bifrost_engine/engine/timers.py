@@ -1,0 +1,37 @@
+"""The deadlines of orders on their way: what to look at, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+
+from bifrost_engine.domain.effects import WakeAt
+from bifrost_engine.engine.core import SECOND_NS, Core
+
+FAR = 1 << 63
+
+
+class Timers:
+    """Deadlines in order of time; the host is asked to wake us at each.
+
+    next_ns  when the earliest is due
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._deadlines: list[tuple[int, str, str]] = []
+        self.next_ns = FAR
+
+    def arm(self, client_order_id: str, kind: str, after_s: float) -> None:
+        """Set a deadline of an order, seconds from now."""
+        at_ns = self._core.now_ns + int(after_s * SECOND_NS)
+        heappush(self._deadlines, (at_ns, client_order_id, kind))
+        self.next_ns = self._deadlines[0][0]
+        self._core.effects.append(WakeAt(at_ns))
+
+    def due(self) -> Iterator[tuple[str, str]]:
+        """Yield client order id and kind of each deadline that has passed, and forget it."""
+        while self._deadlines and self._deadlines[0][0] <= self._core.now_ns:
+            _, client_order_id, kind = heappop(self._deadlines)
+            yield client_order_id, kind
+        self.next_ns = self._deadlines[0][0] if self._deadlines else FAR
