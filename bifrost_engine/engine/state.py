@@ -8,10 +8,10 @@ replayed journal gives the state that was lost.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import Factory, define, evolve
 
@@ -28,6 +28,8 @@ REMEMBERED = 4000
 """Orders that the controls on repetition and rate look back on, at most."""
 EVERYBODY = ""
 """Key of a flag that holds for all strategies."""
+
+Fold = Callable[["State", Record, Mapping[str, Any]], None]
 
 
 @define
@@ -55,49 +57,42 @@ class StrategyState:
     breaker_limit: Decimal | None = None
 
 
+@define(slots=False, eq=False)
 class State:
-    """All that is folded from the journal."""
+    """All that is folded from the journal.
 
-    def __init__(self, account: str = "") -> None:
-        self.account = account
-        self.last_jseq = 0
-        self.portfolio = Portfolio(account)
-        self.orders: dict[str, Order] = {}
-        self.strategies: dict[str, StrategyState] = {}
-        self.suspended: set[str] = set()
-        self.killed: set[str] = set()
-        self.trading_day: date | None = None
-        self.baselines: dict[tuple[str, str], Decimal] = {}
-        self.needs_baseline: set[tuple[str, str]] = set()
-        self.modelled: set[tuple[str, str]] = set()
-        self.baseline_changes = 0
-        self.contracts: dict[str, Contract] = {}
-        self.seen_events: set[str] = set()
-        self.orders_by_strategy: Counter[str] = Counter()
-        self.sent: deque[tuple[int, str]] = deque()
-        self.orders_today = 0
-        self.polled_flags: dict[str, tuple[bool | None, bool | None]] = {}
-        self.order_of_execution: dict[str, str] = {}
-        self.last_fill_ns: dict[str, int] = {}
-        self.positions_version = 0
-        self.options_version = 0
-        self.opened = False
-        self.earlier_executions: frozenset[str] = frozenset()
-        self.runs: dict[str, str] = {}
-        self._apply = {
-            "order_event": self._on_order_event,
-            "fill": self._on_fill,
-            "commission": self._on_commission,
-            "flag": self._on_flag,
-            "polled_flags": self._on_polled_flags,
-            "halt": self._on_halt,
-            "day": self._on_day,
-            "baseline": self._on_baseline,
-            "legs": self._on_legs,
-            "flatten": self._on_flatten,
-            "reconciliation": self._on_reconciliation,
-            "run": self._on_run,
-        }
+    Each field is part of a checkpoint: its type says how it is stored, so it is complete,
+    generic arguments included.
+
+    last_ns  time of the newest record
+    """
+
+    account: str = ""
+    last_jseq: int = 0
+    last_ns: int = 0
+    portfolio: Portfolio = Factory(lambda self: Portfolio(self.account), takes_self=True)
+    orders: dict[str, Order] = Factory(dict)
+    strategies: dict[str, StrategyState] = Factory(dict)
+    suspended: set[str] = Factory(set)
+    killed: set[str] = Factory(set)
+    trading_day: date | None = None
+    baselines: dict[tuple[str, str], Decimal] = Factory(dict)
+    needs_baseline: set[tuple[str, str]] = Factory(set)
+    modelled: set[tuple[str, str]] = Factory(set)
+    baseline_changes: int = 0
+    contracts: dict[str, Contract] = Factory(dict)
+    seen_events: set[str] = Factory(set)
+    orders_by_strategy: Counter[str] = Factory(Counter)
+    sent: deque[tuple[int, str]] = Factory(deque)
+    orders_today: int = 0
+    polled_flags: dict[str, tuple[bool | None, bool | None]] = Factory(dict)
+    order_of_execution: dict[str, str] = Factory(dict)
+    last_fill_ns: dict[str, int] = Factory(dict)
+    positions_version: int = 0
+    options_version: int = 0
+    opened: bool = False
+    earlier_executions: frozenset[str] = frozenset()
+    runs: dict[str, str] = Factory(dict)
 
     def restore(self, records: Iterable[Record]) -> None:
         """Fold a journal, oldest first."""
@@ -106,10 +101,11 @@ class State:
 
     def apply(self, record: Record) -> None:
         """Fold one record; kinds that change nothing lasting only count."""
-        change = self._apply.get(record.kind)
+        change = self._folds.get(record.kind)
         if change is not None:
-            change(record, record.payload)
+            change(self, record, record.payload)
         self.last_jseq = record.jseq
+        self.last_ns = record.ts_ns
 
     def strategy(self, strategy_id: str) -> StrategyState:
         """Return the state of one strategy, a fresh one if there is none."""
@@ -262,6 +258,21 @@ class State:
         if not self.opened and payload["result"] in ("CLEAN", "REPAIRED", "OPEN_ITEMS"):
             self.opened = True
             self.earlier_executions = frozenset(payload.get("earlier", ()))
+
+    _folds: ClassVar[dict[str, Fold]] = {
+        "order_event": _on_order_event,
+        "fill": _on_fill,
+        "commission": _on_commission,
+        "flag": _on_flag,
+        "polled_flags": _on_polled_flags,
+        "halt": _on_halt,
+        "day": _on_day,
+        "baseline": _on_baseline,
+        "legs": _on_legs,
+        "flatten": _on_flatten,
+        "reconciliation": _on_reconciliation,
+        "run": _on_run,
+    }
 
 
 def contract_of(state: State, contract_key: str) -> Contract:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import Factory, define, evolve, frozen
 
 from bifrost_engine.domain.contract import Contract, plain
 from bifrost_engine.domain.fill import Fill
@@ -52,16 +52,16 @@ class BookChange:
         return EXACT.subtract(self.after.realized, self.before.realized)
 
 
+@define(eq=False)
 class Book:
     """Executions and positions of one owner (a strategy id or EXTERNAL) in one account."""
 
-    def __init__(self, owner: str) -> None:
-        self.owner = owner
-        self._ledgers: dict[str, dict[str, Fill]] = {}
-        self._instrument: dict[str, str] = {}
-        self._contracts: dict[str, Contract] = {}
-        self._positions: dict[str, Position] = {}
-        self._quantities: dict[str, Decimal] = {}
+    owner: str
+    _ledgers: dict[str, dict[str, Fill]] = Factory(dict)
+    _instrument: dict[str, str] = Factory(dict)
+    _contracts: dict[str, Contract] = Factory(dict)
+    _positions: dict[str, Position] = Factory(dict)
+    _quantities: dict[str, Decimal] = Factory(dict)
 
     @property
     def positions(self) -> Mapping[str, Position]:

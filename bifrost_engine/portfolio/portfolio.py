@@ -12,6 +12,8 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
+from attrs import Factory, define
+
 from bifrost_engine.domain.contract import plain
 from bifrost_engine.domain.fill import Fill, FillKind, FillSource
 from bifrost_engine.domain.money import EXACT, round_amount
@@ -22,6 +24,7 @@ from bifrost_engine.portfolio.position import ZERO, Position
 from bifrost_engine.portfolio.valuation import Baseline, MarkOf, Valuation, total, value_book
 
 
+@define(eq=False)
 class Portfolio:
     """Positions, cash and results of one account, by owner.
 
@@ -30,14 +33,13 @@ class Portfolio:
     baseline  of the current trading day; None before the first roll, when results count from 0
     """
 
-    def __init__(self, account: str, currency: str = "USD") -> None:
-        self.account = account
-        self.currency = currency
-        self.version = 0
-        self.baseline: Baseline | None = None
-        self._books: dict[str, Book] = {}
-        self._owners: dict[str, str] = {}
-        self._restated: dict[str, Decimal] = {}
+    account: str
+    currency: str = "USD"
+    version: int = 0
+    baseline: Baseline | None = None
+    _books: dict[str, Book] = Factory(dict)
+    _owners: dict[str, str] = Factory(dict)
+    _restated: dict[str, Decimal] = Factory(dict)
 
     @property
     def books(self) -> Mapping[str, Book]:

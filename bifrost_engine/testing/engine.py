@@ -76,7 +76,7 @@ def lasting(state: State) -> dict[str, Any]:
 
     What is only made when it is looked at, an empty strategy or a contract by its key, is left out.
     """
-    fields = {name: value for name, value in vars(state).items() if name not in ("_apply", "portfolio")}
+    fields = {name: value for name, value in vars(state).items() if name != "portfolio"}
     return {
         **fields,
         "strategies": {name: own for name, own in state.strategies.items() if own != StrategyState()},
