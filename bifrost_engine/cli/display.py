@@ -82,7 +82,7 @@ class Display:
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim")
         table.add_column()
-        for sink in daemon.sinks:
+        for sink in daemon.threads.sinks:
             table.add_row(f"sink {sink.sink_name}", sink_text(sink.trouble, sink.lag))
         if daemon.pipeline.journal_problem is not None:
             table.add_row("journal", Text(daemon.pipeline.journal_problem, BAD))

@@ -14,6 +14,7 @@ from typing import Any
 
 from attrs import frozen
 
+from bifrost_engine.daemon.assemble import Assembly, feed_name
 from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind
 from bifrost_engine.domain.events import Connecting
 from bifrost_engine.guard import Guard
@@ -33,6 +34,22 @@ class Port:
     is_broker: bool
     connect: Hook | None = None
     disconnect: Hook | None = None
+
+
+def ports(parts: Assembly, is_live: bool) -> list[Port]:
+    """Return what is to be connected; a live feed of the broker's name comes with the broker."""
+    broker, feed = parts.config.broker, feed_name(parts.config)
+    wanted = [("brokers", broker)]
+    if feed != broker or not is_live:
+        wanted.append(("feeds", feed))
+    return [
+        Port(
+            guard=parts.guard(f"{kind}:{name}"),
+            is_broker=kind == "brokers",
+            **parts.hooks(kind, name, "connect", "disconnect"),
+        )
+        for kind, name in wanted
+    ]
 
 
 class Connections:

@@ -63,7 +63,7 @@ def test_while_it_waits_state_and_time_of_the_next_try_are_told(home):
     async def work() -> None:
         async with here.running(speed=10.0) as daemon:
             await until(lambda: sink_of(daemon, "plain").heartbeats)
-            daemon._write_heartbeat()
+            daemon.beats.write_heartbeat()
             await until(lambda: sink_of(daemon, "plain").heartbeats[-1]["daemon_state"] == "WAITING_IB")
             row = sink_of(daemon, "plain").heartbeats[-1]
             assert not row["broker_connected"]
@@ -72,7 +72,7 @@ def test_while_it_waits_state_and_time_of_the_next_try_are_told(home):
             assert 0.0 < in_s <= 2.1  # 20 s of the market's time are 2 s of the wall's
             (here.folder / "refused").unlink()
             await until(lambda: state(daemon) == "RUNNING")
-            daemon._write_heartbeat()
+            daemon.beats.write_heartbeat()
             await until(lambda: sink_of(daemon, "plain").heartbeats[-1]["hedge_running"])
             assert sink_of(daemon, "plain").heartbeats[-1]["next_retry_ns"] is None
 
@@ -145,7 +145,7 @@ def test_a_plugin_that_mends_its_link_itself_may_say_when_it_tries_again(home):
             )
             broker.context.emit(down)
             await until(lambda: state(daemon) == "WAITING_IB")
-            daemon._write_heartbeat()
+            daemon.beats.write_heartbeat()
             beats = sink_of(daemon, "plain").heartbeats
             await until(lambda: beats and beats[-1]["next_retry_ns"] is not None)
             in_s = (beats[-1]["next_retry_ns"] - beats[-1]["last_ts_ns"]) / 1e9

@@ -164,7 +164,7 @@ def test_the_interval_that_the_control_source_asks_for_is_kept(home):
             await until(lambda: sink.heartbeats[-1]["interval_s"] == 7)
             await until(lambda: len(beats) > 4)
             sink.flags = ControlState(heartbeat_interval_s=4)  # out of range: as if nothing was said
-            await until(lambda: daemon._beat_s == 60)
+            await until(lambda: daemon.beats.interval_s == 60)
             return beats[1:4]
 
     beats = asyncio.run(work())

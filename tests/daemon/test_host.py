@@ -99,7 +99,7 @@ def test_an_outcome_that_cant_be_told_is_no_reason_to_end(home, monkeypatch):
 
     async def work() -> None:
         async with here.running(speed=100.0) as daemon:
-            monkeypatch.setattr(daemon.local, "set_outcome", _fails)
+            monkeypatch.setattr(daemon.threads.local, "set_outcome", _fails)
             here.command("suspend")
             await until(lambda: daemon.engine.core.lifecycle == "RUNNING_SUSPENDED")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from daemon_under_test import OPEN_ACCOUNT, QUICK, broker_of, eager, sink_of
 
-from bifrost_engine.daemon import host, sinks
+from bifrost_engine.daemon import sinks, threads
 from bifrost_engine.domain.fill import EXTERNAL
 from bifrost_engine.errors import DataError, PluginError
 from bifrost_engine.replay import pipeline
@@ -186,8 +186,8 @@ def undisturbed(tmp_path_factory) -> list[tuple[Any, ...]]:
     ids=lambda value: value if isinstance(value, str) else "+".join(f"{h} {w}" for h, w in value.items()),
 )
 def test_whatever_a_sink_does_trading_is_the_same(home, undisturbed, monkeypatch, sink, wrong):
-    monkeypatch.setattr(host, "SINK_PATIENCE_S", 0.3)
-    monkeypatch.setattr(host, "FIRST_POLL_S", 0.2)
+    monkeypatch.setattr(threads, "SINK_PATIENCE_S", 0.3)
+    monkeypatch.setattr(threads, "FIRST_POLL_S", 0.2)
     other = "batched" if sink == "plain" else "plain"
     here = home(wave=TWO_MINUTES, status={"sink": [sink, other], sink: {"wrong": wrong}})
     daemon = here.run()

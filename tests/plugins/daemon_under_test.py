@@ -94,7 +94,7 @@ class Home:
         daemon = self.daemon(**options)
         task = asyncio.create_task(daemon.run())
         try:
-            await until(lambda: task.done() or getattr(daemon, "watch", None) is not None)
+            await until(lambda: task.done() or (hasattr(daemon, "beats") and daemon.beats.watch is not None))
             if task.done():
                 task.result()
             yield daemon

@@ -1,0 +1,96 @@
+"""What a run finds before it begins: settings that a sink holds, its journal, the broker's record of it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import time as time_of_day
+from typing import Any
+
+from bifrost_engine.calendar import ExchangeSessions
+from bifrost_engine.config.schema import Config
+from bifrost_engine.daemon.assemble import Assembly, seed_of, set_aside
+from bifrost_engine.errors import ConfigError, LockHeld
+from bifrost_engine.journal import Journal
+from bifrost_engine.replay.calling import in_thread
+
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+async def saved_settings(parts: Assembly) -> Mapping[str, Any] | None:
+    """Return the settings that a sink has saved, None without; asking also takes a database's lock.
+
+    Raises LockHeld if another daemon works on a sink's database.
+    """
+    found = None
+    for key, load_settings in parts.plugins.implementations("load_settings", "sinks"):
+        try:
+            found = await in_thread(load_settings) or found
+        except LockHeld:
+            raise
+        except Exception as error:  # noqa: BLE001 - without its settings the file's are used
+            parts.log.warning("no settings from the sink", plugin=key, error=str(error))
+    return found
+
+
+def open_journal(parts: Assembly, fresh: bool) -> Journal:
+    """Return the account's journal, locked, after setting aside what a fresh run doesn't want.
+
+    Raises LockHeld or JournalError.
+    """
+
+    def opened() -> Journal:
+        return Journal.open(
+            parts.folder,
+            parts.account,
+            new_engine_id=lambda: new_engine_id(parts.config),
+            instance=parts.config.daemon.instance,
+        )
+
+    journal = opened()
+    if fresh and (journal.last_jseq or has_record(parts)):
+        # Opened first, so that a running daemon's files are never moved.
+        journal.close()
+        moved = set_aside(parts.folder, parts.account)
+        parts.log.info("earlier state set aside", files=len(moved))
+        journal = opened()
+    return journal
+
+
+def new_engine_id(config: Config) -> str:
+    """Return four characters for a new journal; in a rehearsal they come from the seed."""
+    if config.broker == "paper":
+        return f"p{seed_of(config) % 1000:03d}"
+    return "".join(secrets.choice(DIGITS) for _ in range(4))
+
+
+def has_record(parts: Assembly) -> bool | None:
+    """Return whether the broker's plugin has a record of its own from before; None if it keeps none."""
+    plugin = parts.plugins.plugin("brokers", parts.config.broker)
+    return getattr(plugin, "record_exists", None)
+
+
+def check_pair(parts: Assembly, journal: Journal, opened: bool) -> None:
+    """Refuse to go on with a journal without the broker's record, or the other way round.
+
+    opened  whether the journal has seen the account
+
+    Raises ConfigError.
+    """
+    recorded = has_record(parts)
+    if recorded is False and opened:
+        there, away = "the journal", "the broker's record"
+    elif recorded and not journal.last_jseq:
+        there, away = "the broker's record", "the journal"
+    else:
+        return
+    raise ConfigError(
+        f"{parts.folder}: {there} is there without {away}; restore it, "
+        "or begin anew with 'bifrost run --fresh', which sets both aside"
+    )
+
+
+def sessions_of(config: Config) -> ExchangeSessions:
+    """Return the exchange's calendar, with the trading day's roll of a configuration."""
+    roll_time = time_of_day.fromisoformat(config.portfolio.roll_time)
+    return ExchangeSessions(zone=config.portfolio.roll_tz, roll_time=roll_time)
