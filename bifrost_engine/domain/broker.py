@@ -123,10 +123,12 @@ class Execution:
     """One execution as the broker reports it.
 
     base_id, revision  identify it; a higher revision of the same base replaces it
-    quantity           shares or contracts, above 0
+    quantity           shares or contracts, above 0; 0 in the revision that busts it
     price              quote currency per unit, unrounded
     commission         quote currency, positive is a cost; None: not known yet
     ts_ns              the broker's time
+
+    One with a quantity or price that is no number is kept as an incident, and the broker is asked.
     """
 
     base_id: str

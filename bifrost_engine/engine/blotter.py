@@ -85,7 +85,8 @@ class Blotter:
         """Take an event into an order's story; return the order after it."""
         applied = apply_to(order, event)
         after, outcome = applied.order, applied.outcome
-        incident = None if outcome.incident is None else outcome.incident.text
+        found = outcome.incident
+        incident = None if found is None else f"{found.kind}: {found.text}"
         self.record_event(
             after,
             applied.event_kind,
@@ -95,8 +96,8 @@ class Blotter:
             incident,
             event.source_event_id,
         )
-        if outcome.incident is not None:
-            self._tell_incident(after, outcome.incident)
+        if found is not None:
+            self._tell_incident(after, found)
         if applied.booking is not None and execution is not None:
             self._book(after, applied.booking, execution, event.source)
         self._tell(order, applied)
@@ -114,6 +115,9 @@ class Blotter:
         )
         if incident.kind is IncidentKind.OVERFILL:
             core.halt(order.strategy_id, OVERFILL, incident.text)
+        if incident.kind is IncidentKind.BAD_EVENT and core.connected:
+            # Something was executed, and only the broker can say what.
+            core.effects.append(FetchBrokerState("TARGETED"))
 
     def record_event(
         self,

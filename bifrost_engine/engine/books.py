@@ -82,15 +82,17 @@ class Books:
                     core.halt(slot.id, NOT_BOOKED, str(error))
 
     def _is_countable(self, execution: Execution) -> bool:
-        """Return whether a commission is in the account's currency; one that isn't is told of."""
+        """Return whether a commission is an amount in the account's currency; one that isn't is told of."""
         currency = self._core.state.portfolio.currency
-        if execution.commission is None or execution.commission_currency == currency:
+        amount, told = execution.commission, execution.commission_currency
+        if amount is None or (amount.is_finite() and told == currency):
             return True
-        self._core.counters["commission_of_other_currency"] += 1
+        problem = "commission_of_other_currency" if amount.is_finite() else "commission_not_a_number"
+        self._core.counters[problem] += 1
         self._core.notice(
             "error",
             "commission not counted",
             execution=execution.base_id,
-            error=f"expected {currency}, was {execution.commission_currency}",
+            error=f"expected an amount in {currency}, was {amount} {told}",
         )
         return False

@@ -52,8 +52,8 @@ def book(order: Order, event: OrderEvent) -> Booked:
     """Return ``order``'s executions with that of ``event``."""
     execution = event.execution
     old = None if execution is None else order.executions.get(execution.base_id)
-    if execution is None or not _is_sound(execution, event.kind, old):
-        return _refused(order, event, OutcomeKind.ILLEGAL, bad_event(order, event, "no usable execution"))
+    if execution is None or not _is_sound(execution, old):
+        return _refused(order, event, OutcomeKind.ILLEGAL, bad_event(order, event, _unusable(execution)))
     new = BookedExecution(
         revision=execution.revision,
         side=execution.side,
@@ -122,8 +122,15 @@ def _mismatch(order: Order, execution: Execution, what: str) -> Incident:
     return Incident(IncidentKind.EXEC_MISMATCH, Severity.ERROR, text)
 
 
-def _is_sound(execution: Execution, kind: OrderEventKind, old: BookedExecution | None) -> bool:
+def _is_sound(execution: Execution, old: BookedExecution | None) -> bool:
     if not (is_number(execution.quantity) and is_number(execution.price)):
         return False
-    is_bust = kind is OrderEventKind.REDUCE and old is not None and execution.quantity == 0
+    is_bust = old is not None and execution.quantity == 0
     return execution.quantity > 0 or is_bust
+
+
+def _unusable(execution: Execution | None) -> str:
+    if execution is None:
+        return "no execution"
+    facts = f"quantity {execution.quantity}, price {execution.price}"
+    return f"an execution that can't be booked: {execution.base_id} revision {execution.revision}, {facts}"

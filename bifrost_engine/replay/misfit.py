@@ -1,7 +1,8 @@
 """Whether what a plugin hands over is what the contract says: types all the way down, and finite amounts.
 
 The engine takes its input at its word; a plugin is somebody else's code. What doesn't
-fit is refused at the edge, before it can leave half a change behind.
+fit is refused at the edge, before it can leave half a change behind. The numbers of an
+execution are the exception: that something was executed must not get lost with them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from bifrost_engine.domain.broker import Execution
 from bifrost_engine.domain.quote import Quote
 
 SHOWN = 80
+JUDGED_LATER: dict[type, frozenset[str]] = {Execution: frozenset({"quantity", "price", "commission"})}
+"""Amounts that the engine judges itself, by class: they may be missing or not finite."""
 T = TypeVar("T")
 _NUMBERS = (int, float)
 
@@ -53,13 +56,17 @@ def _inside(value: Any, wanted: Any, where: str) -> str | None:
         return f"{where}: expected a finite amount, was {value}"
     if not attrs.has(wanted):
         return None
-    fault = _first(
-        misfit(getattr(value, name), hint, f"{where}.{name}".removeprefix("."))
+    later = JUDGED_LATER.get(wanted, ())
+    return _first(
+        _kind_of_amount(getattr(value, name), f"{where}.{name}".removeprefix("."))
+        if name in later
+        else misfit(getattr(value, name), hint, f"{where}.{name}".removeprefix("."))
         for name, hint in _hints(wanted)
     )
-    if fault is None and isinstance(value, Execution) and value.quantity <= 0:
-        return f"{where}.quantity: expected above 0, was {value.quantity}"
-    return fault
+
+
+def _kind_of_amount(value: Any, where: str) -> str | None:
+    return None if value is None else _kind(value, Decimal, where)
 
 
 def _first(faults: collections.abc.Iterable[str | None]) -> str | None:
@@ -84,6 +91,14 @@ def quote_misfit(quote: Any) -> str | None:
     if not (isinstance(ts_ns, int) and isinstance(recv_ns, int)):
         return f"{key}: expected whole nanoseconds as ts_ns and recv_ns, was {ts_ns!r}, {recv_ns!r}"
     return None
+
+
+def is_readable(execution: Execution) -> bool:
+    """Return whether an execution of a snapshot has numbers that can be booked; a bust has quantity 0."""
+    quantity, price = execution.quantity, execution.price
+    if not all(isinstance(number, Decimal) and number.is_finite() for number in (quantity, price)):
+        return False
+    return quantity > 0 or (quantity == 0 and execution.revision > 1)
 
 
 def fitting(answer: Any, wanted: type[T], hook: str) -> T:

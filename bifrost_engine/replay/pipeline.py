@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bifrost_engine.domain.broker import (
     BrokerEvent,
@@ -47,7 +47,7 @@ from bifrost_engine.errors import DataError, JournalUnwritable, NotSent, NotSupp
 from bifrost_engine.guard import Guard
 from bifrost_engine.hookspecs import Clock
 from bifrost_engine.replay.calling import Hook, answer_within
-from bifrost_engine.replay.misfit import fitting, quote_misfit
+from bifrost_engine.replay.misfit import fitting, is_readable, quote_misfit
 
 PLACE_DEADLINE_S = 5.0
 FETCH_DEADLINE_S = 30.0
@@ -357,7 +357,7 @@ class Pipeline:
         try:
             request = BrokerStateRequest(account=account)
             answer = await self._broker.ask("fetch_broker_state", FETCH_DEADLINE_S, request)
-            state = fitting(answer, BrokerState, "fetch_broker_state")
+            state = self._readable(fitting(answer, BrokerState, "fetch_broker_state"))
         except Exception as error:  # noqa: BLE001 - the pass is tried again
             self._broker.guard.note("fetch_broker_state", error)
             problem = f"{type(error).__name__}: {error}"
@@ -366,6 +366,18 @@ class Pipeline:
         self.inbox.append(
             BrokerStateReceived(ts_ns=self._now_ns(), trigger=effect.trigger, state=state, error=problem)
         )
+
+    def _readable(self, state: BrokerState) -> BrokerState:
+        """Return a snapshot without executions that say nothing; it isn't complete then."""
+        readable = tuple(filter(is_readable, state.executions))
+        left_out = len(state.executions) - len(readable)
+        if not left_out:
+            return state
+        self.counters["execution_left_out"] += left_out
+        for execution in state.executions:
+            if not is_readable(execution):
+                self.log.error("execution left out: its numbers can't be read", execution=repr(execution))
+        return evolve(state, executions=readable, incomplete=state.incomplete | {"executions"})
 
     async def _subscribe(self, effect: Subscribe) -> None:
         if self.on_subscribe is not None:

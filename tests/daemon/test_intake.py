@@ -48,9 +48,9 @@ NONSENSE = {
     "time as text": evolve(FILL, ts_ns="now"),
     "number as order": evolve(FILL, client_order_id=7),
     "float amount": evolve(FILL, execution=evolve(make_execution(), quantity=10.0)),
-    "no amount": evolve(FILL, execution=evolve(make_execution(), quantity=Decimal("NaN"))),
-    "nothing filled": evolve(FILL, execution=evolve(make_execution(), quantity=Decimal(0))),
-    "endless price": evolve(FILL, execution=evolve(make_execution(), price=Decimal("Infinity"))),
+    "float price": evolve(FILL, execution=evolve(make_execution(), price=100.0)),
+    "amount as text": evolve(FILL, execution=evolve(make_execution(), quantity="10")),
+    "endless limit": evolve(FILL, limit_price=Decimal("Infinity")),
     "side as text": evolve(FILL, execution=evolve(make_execution(), side="BOUGHT")),
     "contract as text": evolve(FILL, execution=evolve(make_execution(), contract="SPY")),
     "values as text": evolve(FILL, values="net_liquidation"),
@@ -81,3 +81,22 @@ def test_what_fits_goes_on_as_it_is():
     assert Taking().take(FILL) == [FILL]
     quote = make_quote()
     assert Taking().take(quote) == [quote]
+
+
+UNUSABLE = {
+    "no amount": {"quantity": Decimal("NaN")},
+    "nothing filled": {"quantity": Decimal(0)},
+    "less than nothing": {"quantity": Decimal(-1)},
+    "no price": {"price": None},
+    "endless price": {"price": Decimal("Infinity")},
+    "no commission": {"commission": Decimal("NaN")},
+    "bust": {"quantity": Decimal(0), "revision": 2},
+}
+
+
+@pytest.mark.parametrize("numbers", UNUSABLE.values(), ids=UNUSABLE.keys())
+def test_an_execution_with_odd_numbers_goes_on_since_the_engine_keeps_it_as_an_incident(numbers):
+    odd = evolve(FILL, execution=evolve(make_execution(), **numbers))
+    taken = Taking().take(odd)
+    assert len(taken) == 1
+    assert taken[0] is odd

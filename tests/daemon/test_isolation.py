@@ -117,6 +117,49 @@ def test_without_the_brokers_state_nothing_is_sent_until_it_can_be_read(home, ho
     check_books(here, daemon)
 
 
+@pytest.mark.parametrize(
+    "odd", [{"price": "NaN"}, {"quantity": "NaN"}, {"quantity": "0"}, {"quantity": "-10"}], ids=str
+)
+def test_a_fill_whose_numbers_say_nothing_is_kept_as_an_incident_and_the_broker_is_asked(home, odd):
+    wrong = {"place_order": "odd_fill:1"}
+    here = home(wave=TWO_MINUTES, mischief={**QUICK, "wrong": wrong, "odd": odd})
+    daemon = here.run()
+    (event,) = [r for r in here.records("order_event") if "BAD_EVENT" in (r.payload["incident"] or "")]
+    assert event.payload["outcome"] == "ILLEGAL"
+    assert "odd revision 1" in event.payload["incident"]
+    assert event.ts_ns in broker_of(daemon).fetched_ns
+    assert len(here.operations("incident")) == 1
+    assert daemon.intake.refused == {}
+    check_books(here, daemon)
+
+
+def test_a_fill_whose_commission_says_nothing_is_booked_without_it(home):
+    wrong, odd = {"place_order": "odd_fill:1"}, {"commission": "NaN"}
+    here = home(wave=TWO_MINUTES, mischief={**QUICK, "wrong": wrong, "odd": odd})
+    here.run()
+    fill = here.records("fill")[0].payload
+    assert (fill["base_id"], fill["quantity"], fill["commission"]) == ("odd", "10", None)
+
+
+def test_a_snapshot_with_an_execution_that_says_nothing_isnt_complete(home):
+    wrong, odd = {"place_order": "raise:1", "fetch_broker_state": "odd_fill"}, {"price": "NaN"}
+    here = home(wave=TWO_MINUTES, mischief={**QUICK, "wrong": wrong, "odd": odd})
+    daemon = here.run()
+    assert daemon.pipeline.counters["execution_left_out"] == len(broker_of(daemon).fetched_ns) - 1
+    assert not here.operations("incident")
+    assert [order.state for order in daemon.engine.core.state.orders.values()] == ["UNKNOWN"]
+
+
+def test_a_bust_is_a_revision_without_quantity_and_takes_the_execution_back(home):
+    here = home(wave=TWO_MINUTES, mischief={**QUICK, "wrong": {"place_order": "busted_fill:1"}})
+    daemon = here.run()
+    fills = [record.payload for record in here.records("fill")][:3]
+    told = [(fill["base_id"] == "odd", fill["revision"], fill["quantity"]) for fill in fills]
+    assert told == [(True, 1, "10"), (True, 2, "0"), (False, 1, "10")]
+    assert daemon.intake.refused == {}
+    check_books(here, daemon)
+
+
 @pytest.mark.parametrize("how", ["raise", "nonsense"])
 def test_a_broker_that_doesnt_say_what_it_can_do_is_named_and_nothing_starts(home, how):
     here = home(wave=TWO_MINUTES, mischief={**QUICK, "wrong": {"broker_caps": how}})

@@ -3,7 +3,9 @@
 What goes wrong is the section's ``wrong``: hook → ``raise``, ``raise_after`` (the order has
 gone out), ``slow``, ``hang`` (waits for ever), ``block`` (holds the thread for ever), ``loop`` (computes
 for ever), ``die`` and ``die_after`` (SIGKILL), ``nonsense``, ``not_sent``, ``unavailable``
-or ``file:NAME`` (raises while that file is in the state folder).
+or ``file:NAME`` (raises while that file is in the state folder). ``place_order`` may also report an
+``odd_fill`` after the order has gone out, or take it back at once (``busted_fill``), and
+``fetch_broker_state`` show one: an execution whose numbers are ``odd``.
 A test in the same process may change ``wrong`` of the plugin while it runs.
 """
 
@@ -20,7 +22,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from bifrost_paper.broker import PaperBroker
 from bifrost_paper.config import PaperConfig
 
@@ -28,6 +30,7 @@ from bifrost_engine.domain import (
     AuditAck,
     AuditBatch,
     BrokerCaps,
+    BrokerEventKind,
     BrokerState,
     BrokerStateRequest,
     CancelRequest,
@@ -35,6 +38,7 @@ from bifrost_engine.domain import (
     Contract,
     ControlState,
     Decision,
+    Execution,
     Intent,
     OrderRequest,
     PlaceAck,
@@ -122,10 +126,15 @@ class MischiefConfig(PaperConfig):
     """The paper broker's, and what goes wrong."""
 
     wrong: dict[str, str] = wrong_setting()
+    odd: dict[str, Any] = field(factory=dict, metadata={"help": "numbers of an odd execution"})
 
 
 class MischiefBroker(PaperBroker):
-    """The paper broker, with hooks that fail; ``placed`` are the requests that reached it."""
+    """The paper broker, with hooks that fail.
+
+    placed       the requests that reached it
+    fetched_ns   when its state was asked for
+    """
 
     Config = MischiefConfig
     hook_version = HOOK_VERSION
@@ -136,6 +145,7 @@ class MischiefBroker(PaperBroker):
         self.context = context
         self.placed: list[OrderRequest] = []
         self.connected_ns: list[int] = []
+        self.fetched_ns: list[int] = []
 
     @property
     def connects(self) -> int:
@@ -166,7 +176,26 @@ class MischiefBroker(PaperBroker):
             os.kill(os.getpid(), signal.SIGKILL)
         if how == "raise_after":
             raise ConnectionError("place_order: sent, and then the link broke")
+        if how in ("odd_fill", "busted_fill"):
+            self._tell(self._odd(req))
+        if how == "busted_fill":
+            self._tell(evolve(self._odd(req), revision=2, quantity=Decimal(0)))
         return "nonsense" if how == "nonsense" else ack  # type: ignore[return-value]
+
+    def _tell(self, execution: Execution) -> None:
+        coid = execution.client_order_id
+        self._emit(BrokerEventKind.ORDER_FILL, client_order_id=coid, execution=execution)
+
+    def _odd(self, req: OrderRequest) -> Execution:
+        usual = {"quantity": req.quantity, "price": Decimal(100)}
+        return Execution(
+            base_id="odd",
+            contract=req.contract,
+            side=req.side,
+            ts_ns=self.context.clock.now_ns(),
+            client_order_id=req.client_order_id,
+            **{**usual, **{name: Decimal(number) for name, number in self.config.odd.items()}},
+        )
 
     @hookimpl
     def broker_caps(self, account: str) -> BrokerCaps:
@@ -180,8 +209,14 @@ class MischiefBroker(PaperBroker):
 
     @hookimpl
     async def fetch_broker_state(self, req: BrokerStateRequest) -> BrokerState:
+        self.fetched_ns.append(self.context.clock.now_ns())
         how = await self.wrong.soon("fetch_broker_state")
-        return "nonsense" if how == "nonsense" else await super().fetch_broker_state(req)  # type: ignore[return-value]
+        if how == "nonsense":
+            return "nonsense"  # type: ignore[return-value]
+        state = await super().fetch_broker_state(req)
+        if how == "odd_fill" and self.placed:
+            return evolve(state, executions=(*state.executions, self._odd(self.placed[-1])))
+        return state
 
 
 # --- feeds -------------------------------------------------------------------------------
