@@ -14,6 +14,7 @@
     │   └── SinkRejected     a row that the sink's schema refuses; never skipped
     ├── JournalError         the journal on disk
     │   ├── JournalCorrupt   its hash chain or its file is broken; only a person mends it
+    │   ├── JournalPruned    asked for rows that aren't kept any more
     │   └── JournalUnwritable disk full or I/O error; no order leaves meanwhile
     ├── DataError            a file of quotes that can't be read
     └── InvariantViolated    us: a defect
@@ -95,6 +96,17 @@ class JournalCorrupt(JournalError):
     """The journal's file or hash chain is broken at a known place.
 
     jseq  the last number that still verifies
+    """
+
+    def __init__(self, message: str, jseq: int) -> None:
+        super().__init__(message)
+        self.jseq = jseq
+
+
+class JournalPruned(JournalError):
+    """Rows were asked for that were pruned; an operator says where to go on.
+
+    jseq  the last number that isn't kept
     """
 
     def __init__(self, message: str, jseq: int) -> None:

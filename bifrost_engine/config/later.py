@@ -30,7 +30,6 @@ OF_THE_FILE = (
     "account.restricted_symbols",
     "audit.require_sink",
     "journal.allow_unjournaled_cancel",
-    "journal.retain_days",
     "oms.self_cross",
     "portfolio.snapshot_interval",
     "recon.periodic_in_flight",

@@ -204,7 +204,9 @@ class ReconConfig:
 class JournalConfig:
     """The journal on disk."""
 
-    retain_days: int = setting("Days for which drained records are kept", 30, ge=1, le=36_500, unit="days")
+    retain_days: int = setting(
+        "Days for which records stay that all sinks have", 30, ge=1, le=36_500, unit="days"
+    )
     allow_unjournaled_cancel: bool = setting("Let cancels leave while the disk is full", True)
 
 

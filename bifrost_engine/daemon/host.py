@@ -30,6 +30,7 @@ from bifrost_engine.daemon.reload import FileWatch
 from bifrost_engine.daemon.rows import account_rows
 from bifrost_engine.daemon.stopping import StopClock
 from bifrost_engine.daemon.threads import Threads
+from bifrost_engine.daemon.upkeep import Upkeep
 from bifrost_engine.daemon.wallclock import WallClock
 from bifrost_engine.daemon.walldrive import EVENTS_PER_TURN, WallDrive
 from bifrost_engine.domain.broker import BrokerCaps, BrokerEvent
@@ -39,7 +40,7 @@ from bifrost_engine.domain.quote import Quote
 from bifrost_engine.engine import Engine
 from bifrost_engine.errors import BifrostError, DataError, LockHeld, PluginError
 from bifrost_engine.hookspecs import Clock
-from bifrost_engine.journal import new_journal_id
+from bifrost_engine.journal import new_journal_id, recovered
 from bifrost_engine.plugins import load
 from bifrost_engine.replay.drive import FAR, Drive
 from bifrost_engine.replay.misfit import fitting
@@ -176,15 +177,10 @@ class Daemon:
     def _make_pipeline(self) -> int:
         """Make the engine and all that stands around it; return the time of the journal's end."""
         parts, config, clock = self.parts, self.config, self.clock
-        records = list(self.journal.records())
-        engine = Engine(
-            config,
-            sessions_of(config),
-            self.journal.engine_id,
-            parts.slots,
-            records,
-            account=parts.account,
-        )
+        state = recovered(self.journal, parts.account)
+        resume_ns = state.last_ns
+        self.upkeep = Upkeep(self.journal, state, config, self.threads.sinks, self.log)
+        engine = Engine(config, sessions_of(config), self.journal.engine_id, parts.slots, state=state)
         broker = Broker(
             parts.hooks("brokers", config.broker, *BROKER_HOOKS), parts.guard(f"brokers:{config.broker}")
         )
@@ -207,7 +203,7 @@ class Daemon:
         self.pipeline, self.engine = pipeline, engine
         if self._stop_early:
             self.request_stop(self._stop_early)
-        return records[-1].ts_ns if records else 0
+        return resume_ns
 
     def _carry_out(self, pipeline: Pipeline) -> None:
         """Say who carries out what the engine wants of a host."""
@@ -304,7 +300,7 @@ class Daemon:
 
     def _make_drive(self, quotes: Iterator[Quote] | None, until_ns: int) -> Any:
         beat_ns = int(self.beats.interval_s * SECOND_NS)
-        further: dict[str, Any] = {"until_ns": until_ns, "on_beat": self.beats.on_beat}
+        further: dict[str, Any] = {"until_ns": until_ns, "on_beat": self._on_beat}
         drive: Drive | WallDrive
         if isinstance(self.clock, WallClock):
             drive = WallDrive(self.pipeline, self.clock, beat_ns, self._wake, **further)
@@ -314,6 +310,10 @@ class Daemon:
             drive = Drive(self.pipeline, self.clock, beat_ns, pace=pace, **further)
         self.beats.on_interval = lambda: drive.set_beat(int(self.beats.interval_s * SECOND_NS))
         return drive
+
+    async def _on_beat(self) -> None:
+        self.upkeep.on_beat(self.engine.core.now_ns)
+        await self.beats.on_beat()
 
     @property
     def quotes_read(self) -> int:
@@ -391,6 +391,7 @@ class Daemon:
         self._flush_at_end()
         if not crashed and self.pipeline.journal_problem is None:
             self.beats.stopped_ns = time.time_ns()
+            self.upkeep.at_end()
         self.beats.write_heartbeat()
         self.beats.put_snapshots()
         self.threads.close()

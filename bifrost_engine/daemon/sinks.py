@@ -25,6 +25,7 @@ from bifrost_engine.journal.reader import JournalReader
 from bifrost_engine.replay.misfit import fitting
 
 BATCH = 500
+FAR = 1 << 62
 POLL_S = 1.0
 FIRST_WAIT_S, LONGEST_WAIT_S, REJECTED_WAIT_S = 1.0, 60.0, 60.0
 STATE_HOOKS = ("write_snapshot", "write_heartbeat", "write_accounts", "write_prices")
@@ -126,6 +127,18 @@ class SinkThread(Thread):
         self._rows_lane, self._state_lane = Lane(), Lane()
 
     @property
+    def position(self) -> int | None:
+        """Number of the last record that the sink has for good; None while that isn't known.
+
+        A sink that takes nothing from the journal has what there is.
+        """
+        return self._at if self._takes_rows else FAR
+
+    @property
+    def _takes_rows(self) -> bool:
+        return any(hook in self._hooks for hook in JOURNAL_HOOKS)
+
+    @property
     def trouble(self) -> str:
         """What the sink last failed of, empty while it works."""
         return self._rows_lane.trouble or self._state_lane.trouble
@@ -171,7 +184,7 @@ class SinkThread(Thread):
 
     def _write_journal(self) -> bool:
         """Write the next batch; return whether there may be more to write at once."""
-        if not any(hook in self._hooks for hook in JOURNAL_HOOKS):
+        if not self._takes_rows:
             return False
         try:
             with JournalReader(self._journal) as reader:
@@ -222,6 +235,7 @@ class SinkThread(Thread):
                 self.counters["rows"] += 1
         finally:
             self._cursor.put(reader.journal_id, at)
+            self._at = at
             self.lag = reader.last_jseq - at
         self._rows_lane.went_well()
         return bool(batch.rows) and self.lag > 0

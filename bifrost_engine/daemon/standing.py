@@ -9,6 +9,7 @@ from attrs import Factory, define
 
 from bifrost_engine.daemon.instance import Instance
 from bifrost_engine.journal import JournalReader
+from bifrost_engine.journal.checkpoint import newest_state
 from bifrost_engine.journal.story import newest, operations
 
 Row = dict[str, Any]
@@ -72,7 +73,7 @@ def _heart(beat: Mapping[str, Any] | None, now: Any) -> Row:
 def _by_journal(instance: Instance, why: str) -> Standing:
     (path,) = instance.journals()
     with JournalReader(path) as reader:
-        found = newest(reader.records(), reader.meta["account"])
+        found = newest(reader.records(), newest_state(reader, reader.meta["account"]))
     rows = list(found.strategies.values())
     process = _process(instance, found.ended)
     if not process["alive"]:

@@ -70,7 +70,7 @@ class Engine:
     config     effective configuration
     sessions   the exchange's calendar
     engine_id  the journal's four characters, part of each client order id
-    records    the journal so far, oldest first
+    records    the journal so far, oldest first; what comes after ``state``, if that is given
     slots      one for each strategy of the configuration, in its order
     """
 
@@ -82,8 +82,9 @@ class Engine:
         slots: Sequence[Slot],
         records: Iterable[Record] = (),
         account: str = "",
+        state: State | None = None,
     ) -> None:
-        state = State(account)
+        state = State(account) if state is None else state
         state.restore(records)
         self.core = Core(config, state, sessions, engine_id)
         self.trail = Trail(self.core)

@@ -57,7 +57,7 @@ class StrategyState:
     breaker_limit: Decimal | None = None
 
 
-@define(slots=False, eq=False)
+@define(slots=False, eq=False, repr=False)
 class State:
     """All that is folded from the journal.
 

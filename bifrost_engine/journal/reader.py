@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from bifrost_engine.domain.audit import AuditBatch
 from bifrost_engine.domain.record import Record
-from bifrost_engine.errors import JournalError
+from bifrost_engine.errors import JournalError, JournalPruned
 from bifrost_engine.journal.chain import (
     Row,
     genesis,
@@ -25,6 +26,7 @@ from bifrost_engine.journal.chain import (
 )
 
 PAGE = 1000
+PRUNED_TO, PRUNED_HASH = "pruned_to", "pruned_hash"
 _COLUMNS = ", ".join(Row._fields)
 
 
@@ -46,26 +48,71 @@ def rows_after(connection: sqlite3.Connection, after: int, page_size: int = PAGE
         after = page[-1].jseq
 
 
+class Start(NamedTuple):
+    """What stands before the oldest row that is kept: 0 and the first hash, or the last row pruned."""
+
+    jseq: int
+    hash: bytes
+
+
+def start_of(connection: sqlite3.Connection, journal_id: str) -> Start:
+    """Return what the oldest kept row follows; sqlite's errors pass through."""
+    found = dict(
+        connection.execute("SELECT k, v FROM journal_meta WHERE k IN (?, ?)", (PRUNED_TO, PRUNED_HASH))
+    )
+    if not found:
+        return Start(0, genesis(journal_id))
+    return Start(int(found[PRUNED_TO]), bytes.fromhex(found[PRUNED_HASH]))
+
+
 def hash_at(connection: sqlite3.Connection, jseq: int, journal_id: str) -> bytes | None:
-    """Return the stored hash of row ``jseq``, what stands before the first for 0, None if there's no row."""
-    if jseq == 0:
-        return genesis(journal_id)
+    """Return the stored hash of row ``jseq``, what stands before the first for 0, None if there's no row.
+
+    Raises JournalPruned for a row below the oldest that is kept.
+    """
+    start = start_of(connection, journal_id)
+    if jseq == start.jseq:
+        return start.hash
+    if jseq < start.jseq:
+        raise JournalPruned(
+            f"JOURNAL_PRUNED: journal {journal_id} begins after {start.jseq}, asked for what follows {jseq}",
+            start.jseq,
+        )
     row = connection.execute("SELECT hash FROM journal WHERE jseq = ?", (jseq,)).fetchone()
     return None if row is None else row[0]
 
 
 def verified_after(connection: sqlite3.Connection, after: int, journal_id: str) -> Iterator[Row]:
-    """Yield the rows above ``after``, checking the chain from there on.
+    """Yield the rows above ``after``, checking the chain from there on; 0 means all that are kept.
 
-    Raises JournalCorrupt with the last number that verifies.
+    Raises JournalCorrupt with the last number that verifies, JournalPruned for a number below.
     """
     try:
+        after = after or start_of(connection, journal_id).jseq
         before = hash_at(connection, after, journal_id)
     except sqlite3.Error as error:
         raise reading_failed(error, max(after - 1, 0)) from error
     if before is None:
         raise JournalError(f"journal {journal_id} has no record {after} to go on from")
     return verified(rows_after(connection, after), after, before)
+
+
+class Checkpoint(NamedTuple):
+    """A state as it is stored with the row that it belongs to; see ``journal.checkpoint``."""
+
+    jseq: int
+    digest: str
+    state: bytes
+
+
+def stored_checkpoints(connection: sqlite3.Connection) -> Iterator[Checkpoint]:
+    """Yield the checkpoints, the newest first; journals of earlier releases have none."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'checkpoint'").fetchone():
+        return
+    numbers = connection.execute("SELECT jseq FROM checkpoint ORDER BY jseq DESC").fetchall()
+    for number in numbers:
+        found = connection.execute("SELECT jseq, digest, state FROM checkpoint WHERE jseq = ?", number)
+        yield Checkpoint._make(found.fetchone())
 
 
 class JournalReader:
@@ -118,10 +165,30 @@ class JournalReader:
             raise reading_failed(error, 0) from error
         return int(last)
 
+    @property
+    def start(self) -> Start:
+        """What the oldest kept row follows."""
+        return start_of(self._connection, self.journal_id)
+
+    def hash_at(self, jseq: int) -> bytes | None:
+        """Return a row's hash, None if there is no such row. Raises JournalPruned."""
+        return hash_at(self._connection, jseq, self.journal_id)
+
+    def checkpoints(self) -> Iterator[Checkpoint]:
+        """Yield the stored checkpoints, the newest first."""
+        return stored_checkpoints(self._connection)
+
+    def rows(self, after: int = 0) -> Iterator[Row]:
+        """Yield rows above ``after`` as they are stored, verified; see ``records``."""
+        return verified_after(self._connection, after, self.journal_id)
+
     def records(self, after: int = 0, kinds: Collection[str] | None = None) -> Iterator[Record]:
         """Yield records above ``after``, oldest first, of ``kinds`` or all; all are verified on the way.
 
-        Raises JournalCorrupt with the last number that verifies.
+        Those that were pruned are left out if ``after`` is 0.
+
+        Raises JournalCorrupt with the last number that verifies, JournalPruned for a number
+        below the oldest that is kept.
         """
         for row in verified_after(self._connection, after, self.journal_id):
             if kinds is None or row.kind in kinds:
@@ -134,7 +201,8 @@ class JournalReader:
         journal's end (a sink ahead of a journal restored from a backup) gives an empty
         batch without a hash.
 
-        Raises JournalCorrupt with the last number that verifies.
+        Raises JournalCorrupt with the last number that verifies, JournalPruned for a cursor
+        below the oldest row that is kept.
         """
         try:
             before = hash_at(self._connection, after_jseq, self.journal_id)

@@ -273,11 +273,15 @@ class Newest:
     ended: bool = False
 
 
-def newest(records: Iterable[Record], account: str) -> Newest:
-    """Return the newest state; books, flags and counts are exact, what is seen is as of each ``ts``."""
-    result = Newest(State(account), {})
+def newest(records: Iterable[Record], state: State) -> Newest:
+    """Return the newest state; books, flags and counts are exact, what is seen is as of each ``ts``.
+
+    state  where the records begin to change it: a new one, or that of a checkpoint
+    """
+    result = Newest(state, {})
     for record in records:
-        result.state.apply(record)
+        if record.jseq > state.last_jseq:
+            state.apply(record)
         result.ts_ns = record.ts_ns
         if record.kind in ("run", "signal", "history"):
             _see(result.strategies.setdefault(record.strategy_id or "", {}), record)

@@ -23,8 +23,18 @@ from bifrost_engine.domain.record import Record
 from bifrost_engine.errors import InvariantViolated, JournalCorrupt, JournalError, JournalUnwritable
 from bifrost_engine.journal.canonical import rfc3339
 from bifrost_engine.journal.chain import Row, corrupt, genesis, is_damage, link, to_record
+from bifrost_engine.journal.crash import crash_point
 from bifrost_engine.journal.lock import FileLock
-from bifrost_engine.journal.reader import verified_after
+from bifrost_engine.journal.reader import (
+    PRUNED_HASH,
+    PRUNED_TO,
+    Checkpoint,
+    Start,
+    hash_at,
+    start_of,
+    stored_checkpoints,
+    verified_after,
+)
 
 SCHEMA = "1"
 
@@ -45,6 +55,11 @@ _TABLES = (
 )""",
     "CREATE INDEX journal_coid ON journal(coid) WHERE coid IS NOT NULL",
 )
+
+_CHECKPOINTS = """CREATE TABLE IF NOT EXISTS checkpoint (
+  jseq INTEGER PRIMARY KEY, digest TEXT NOT NULL, state BLOB NOT NULL
+)"""
+CHECKPOINTS_KEPT = 2
 
 _INSERT = f"INSERT INTO journal ({', '.join(Row._fields)}) VALUES ({', '.join('?' * len(Row._fields))})"
 
@@ -71,6 +86,7 @@ class Journal:
     path       the file
     last_jseq  number of the newest record that is on disk, 0 if there is none
     last_hash  its hash
+    last_checkpoint  number of the row at which the newest checkpoint was taken, 0 if there is none
     """
 
     def __init__(self, path: Path, lock: FileLock, connection: sqlite3.Connection) -> None:
@@ -81,6 +97,8 @@ class Journal:
         self.last_jseq, self.last_hash = _newest(connection, self.journal_id)
         self._tip = (self.last_jseq, self.last_hash)
         self._buffer: list[Row] = []
+        newest = connection.execute("SELECT coalesce(max(jseq), 0) FROM checkpoint").fetchone()
+        self.last_checkpoint: int = newest[0]
 
     @classmethod
     def open(
@@ -135,11 +153,29 @@ class Journal:
     def records(self, after: int = 0) -> Iterator[Record]:
         """Yield the records on disk above ``after``, oldest first, checking the chain.
 
+        Those that were pruned are left out if ``after`` is 0.
+
         Raises JournalCorrupt with the last number that verifies.
         """
+        return map(to_record, verified_after(self._open_connection(), after, self.journal_id))
+
+    @property
+    def start(self) -> Start:
+        """What the oldest kept row follows."""
+        return start_of(self._open_connection(), self.journal_id)
+
+    def hash_at(self, jseq: int) -> bytes | None:
+        """Return a row's hash, None if there is no such row. Raises JournalPruned."""
+        return hash_at(self._open_connection(), jseq, self.journal_id)
+
+    def checkpoints(self) -> Iterator[Checkpoint]:
+        """Yield the stored checkpoints, the newest first."""
+        return stored_checkpoints(self._open_connection())
+
+    def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:
             raise JournalError(f"{self.path}: closed")
-        return map(to_record, verified_after(self._connection, after, self.journal_id))
+        return self._connection
 
     def append(self, records: Sequence[Record], run_id: str | None) -> None:
         """Take ``records`` for the next commit, all or none.
@@ -176,6 +212,52 @@ class Journal:
             self._disconnect()
             raise JournalUnwritable(f"{self.path}: {self.buffered} records wait: {error}") from error
         self._written(len(rows))
+
+    def keep_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Store a checkpoint in a transaction of its own; the newest few are kept.
+
+        Raises JournalUnwritable; the journal is as before then.
+        """
+        with self._on_the_side() as connection:
+            connection.execute("INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?)", checkpoint)
+            connection.execute(
+                "DELETE FROM checkpoint WHERE jseq NOT IN"
+                " (SELECT jseq FROM checkpoint ORDER BY jseq DESC LIMIT ?)",
+                (CHECKPOINTS_KEPT,),
+            )
+            crash_point("K17")
+        self.last_checkpoint = checkpoint.jseq
+
+    def prune(self, to_jseq: int) -> None:
+        """Forget the rows up to ``to_jseq``; the chain goes on from the last one's hash.
+
+        Raises JournalUnwritable, ValueError for a number that isn't below the newest.
+        """
+        if not 0 < to_jseq < self.last_jseq:
+            raise ValueError(f"prune to {to_jseq}: expected a number below the newest, {self.last_jseq}")
+        last_hash = self.hash_at(to_jseq)
+        assert last_hash is not None
+        with self._on_the_side() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO journal_meta VALUES (?, ?)",
+                ((PRUNED_TO, str(to_jseq)), (PRUNED_HASH, last_hash.hex())),
+            )
+            connection.execute("DELETE FROM journal WHERE jseq <= ?", (to_jseq,))
+
+    @contextlib.contextmanager
+    def _on_the_side(self) -> Iterator[sqlite3.Connection]:
+        """Yield the connection in a transaction that has nothing to do with records."""
+        if self._connection is None:
+            raise JournalUnwritable(f"{self.path}: not open")
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield self._connection
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            self._disconnect()  # the next commit opens it anew and looks at what is there
+            if isinstance(error, sqlite3.Error):
+                raise JournalUnwritable(f"{self.path}: {error}") from error
+            raise
 
     def free_space(self) -> int:
         """Return the free bytes of the journal's disk."""
@@ -279,6 +361,7 @@ def _last_good(connection: sqlite3.Connection) -> int:
 def _begin(connection: sqlite3.Connection, account: str, journal_id: str, engine_id: str) -> None:
     """Make the tables of a new journal, all or none."""
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'journal_meta'").fetchone():
+        connection.execute(_CHECKPOINTS)  # a journal of an earlier release has no place for them
         return
     meta = {
         "journal_id": journal_id,
@@ -288,7 +371,7 @@ def _begin(connection: sqlite3.Connection, account: str, journal_id: str, engine
         "created": rfc3339(time.time_ns()),
     }
     connection.execute("BEGIN IMMEDIATE")
-    for table in _TABLES:
+    for table in (*_TABLES, _CHECKPOINTS):
         connection.execute(table)
     connection.executemany("INSERT INTO journal_meta VALUES (?, ?)", meta.items())
     connection.execute("COMMIT")

@@ -52,7 +52,7 @@ class BookChange:
         return EXACT.subtract(self.after.realized, self.before.realized)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Book:
     """Executions and positions of one owner (a strategy id or EXTERNAL) in one account."""
 

@@ -24,7 +24,7 @@ from bifrost_engine.portfolio.position import ZERO, Position
 from bifrost_engine.portfolio.valuation import Baseline, MarkOf, Valuation, total, value_book
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Portfolio:
     """Positions, cash and results of one account, by owner.
 

@@ -19,6 +19,7 @@ from bifrost_engine.domain.order import (
 )
 from bifrost_engine.domain.record import Record
 from bifrost_engine.domain.session import Session
+from bifrost_engine.engine.state import State
 from bifrost_engine.journal.story import longest_quiet, newest, operations, orders, quiets, spans, spans_at
 
 S = 1_000_000_000
@@ -238,7 +239,7 @@ def test_the_newest_state_takes_each_field_where_it_was_seen_last():
     pages.add("history", 2, {"symbol": "SPY", "daily_pnl": "12.5", "spot": "499", "ts": "2.0"})
     pages.nothing(3, "x")
     pages.repeated(9, 4, 8)
-    found = newest(pages.records, "D")
+    found = newest(pages.records, State("D"))
     row = found.strategies["a"]
     assert (row["spot"], row["daily_pnl"], row["daily_pnl_ts"], row["ts"]) == (500.0, 12.5, 2.0, 8.0)
     assert row["block_reasons"] == ["x"]
@@ -251,4 +252,4 @@ def test_a_journal_that_ends_with_a_stop_has_ended():
     pages = Pages()
     for kind in ("start", "stopped"):
         pages.add("operation", 1, {"ts": "1.0", "type": kind, "quantity": None}, sid=None)
-    assert newest(pages.records, "D").ended is True
+    assert newest(pages.records, State("D")).ended is True
