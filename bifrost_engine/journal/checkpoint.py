@@ -11,9 +11,9 @@ import json
 import zlib
 from collections.abc import Iterator
 from hashlib import sha256
+from importlib.metadata import version
 from typing import Any, Protocol
 
-from bifrost_engine import __version__
 from bifrost_engine.domain.record import Record
 from bifrost_engine.engine.image import state_from_plain, state_to_plain
 from bifrost_engine.engine.state import State
@@ -24,6 +24,7 @@ from bifrost_engine.journal.reader import Checkpoint, Start
 
 EVERY = 50_000
 """Rows after which a new checkpoint is due."""
+RELEASE = version("bifrost-engine")
 
 
 class Source(Protocol):
@@ -44,7 +45,7 @@ def state_digest(state: State) -> str:
 
 def checkpoint_of(state: State, row_hash: bytes) -> Checkpoint:
     """Return the checkpoint of a state whose newest row has that hash."""
-    values = {"engine": __version__, "hash": row_hash.hex(), "state": state_to_plain(state)}
+    values = {"engine": RELEASE, "hash": row_hash.hex(), "state": state_to_plain(state)}
     text = json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     data = storable(text).encode()
     return Checkpoint(state.last_jseq, sha256(data).hexdigest(), zlib.compress(data, 1))
@@ -66,7 +67,7 @@ def newest_state(journal: Source, account: str) -> State:
     start = journal.start
     for checkpoint in journal.checkpoints():
         values = contents(checkpoint)
-        if values is None or (values["engine"] != __version__ and not start.jseq):
+        if values is None or (values["engine"] != RELEASE and not start.jseq):
             continue
         state = _state(values, account, checkpoint.jseq)
         if state is None:
