@@ -10,7 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,6 +18,8 @@ from bifrost_engine.cli.entries import commands
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+T = TypeVar("T")
 
 COMMANDS = {
     "demo": "Watch a simulated day being hedged; needs nothing set up.",
@@ -58,6 +60,12 @@ class Invocation:
         if find_config(self.config_path, os.environ, Path.cwd()) is None:
             return None
         return self._instance().config
+
+    def section(self, name: str, kind: type[T]) -> T:
+        """Return a plugin's section as its ``Config``, the defaults if there is none. Raises ConfigError."""
+        from bifrost_engine.config.structure import structure_section
+
+        return structure_section(kind, None if self.config is None else self.config.sections.get(name))
 
     @property
     def state_dir(self) -> Path | None:

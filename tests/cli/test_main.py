@@ -18,7 +18,7 @@ def test_help_names_every_command_and_those_of_plugins(bifrost):
     for name, line in COMMANDS.items():
         assert f"  {name} " in answer.out
         assert line in answer.out
-    assert "db  from bifrost-pg" in " ".join(answer.out.split("\n"))
+    assert "db from bifrost-pg" in " ".join(answer.out.split())
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Container
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from attrs import evolve
 
@@ -52,6 +53,14 @@ class PaperBroker:
     Config = PaperConfig
     hook_version = HOOK_VERSION
 
+    def __new__(cls, config: PaperConfig, context: PluginContext) -> Any:
+        """Return the broker; with ``connect`` the near end of a line to one that is a process."""
+        if config.connect is None:
+            return object.__new__(cls)
+        from bifrost_paper.line import PaperLine
+
+        return PaperLine(config, context)
+
     def __init__(self, config: PaperConfig, context: PluginContext) -> None:
         self.config = config
         self.linked = False
@@ -80,6 +89,16 @@ class PaperBroker:
         A host with a journal refuses to start when only one of the two is there.
         """
         return self.record_path.exists() if self.config.record == "durable" else None
+
+    @property
+    def session_id(self) -> str:
+        """How often the account was opened, so far."""
+        return "" if self._venue is None else str(self._venue.ledger.sessions)
+
+    def has_filled(self, client_order_id: str) -> bool:
+        """Return whether an order has filled in full."""
+        order = None if self._venue is None else self._venue.ledger.orders.get(client_order_id)
+        return order is not None and order.status is Status.FILLED
 
     # --- life cycle --------------------------------------------------------------------
 
@@ -136,7 +155,7 @@ class PaperBroker:
     def _link_up(self) -> None:
         assert self._venue is not None
         self.linked = True
-        self._emit(BrokerEventKind.LINK_UP, text=f"session {self._venue.ledger.sessions}")
+        self._emit(BrokerEventKind.LINK_UP, text=f"session {self.session_id}")
 
     def inject(self, fault: Fault) -> None:
         """Let one more thing go wrong, as the ``faults`` of the configuration."""
@@ -202,7 +221,7 @@ class PaperBroker:
     @hookimpl
     def broker_caps(self, account: str) -> BrokerCaps:
         """Return what the paper broker can do."""
-        return BrokerCaps(executions_window=f"days:{self.config.history_days}", paper=True)
+        return self.config.caps
 
     def _linked_venue(self, error: type[BrokerError]) -> Venue:
         if self._venue is None or not self.linked:

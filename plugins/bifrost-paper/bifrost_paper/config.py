@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from attrs import field, frozen
 
-from bifrost_engine.domain import parse_contract_key
+from bifrost_engine.domain import BrokerCaps, parse_contract_key
 
 
 def setting(default: Any, help: str, **limits: Any) -> Any:
@@ -85,6 +85,12 @@ class PaperConfig:
     """The paper broker. Times in milliseconds of event time, amounts in quote currency."""
 
     account: str = setting("DPAPER", "account code", pattern=r"[A-Za-z0-9_-]{1,32}", form="an account code")
+    connect: str | None = setting(
+        None,
+        "address of a broker process (``bifrost paper-broker``): HOST:PORT or a path; null for none",
+        pattern=r".*/.*|.+:\d{1,5}",
+        form="HOST:PORT or a socket's path",
+    )
     positions: dict[str, Decimal | Opening] = field(
         factory=dict,
         converter=_openings,
@@ -134,6 +140,11 @@ class PaperConfig:
     def __attrs_post_init__(self) -> None:
         time.fromisoformat(self.day_end)
         check_zone(self.zone)
+
+    @property
+    def caps(self) -> BrokerCaps:
+        """What a broker with these settings can do."""
+        return BrokerCaps(executions_window=f"days:{self.history_days}", paper=True)
 
     @property
     def openings(self) -> dict[str, Opening]:

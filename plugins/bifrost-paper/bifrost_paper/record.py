@@ -52,6 +52,13 @@ CREATE TABLE holdings (
   contract_key TEXT PRIMARY KEY REFERENCES contracts, quantity TEXT NOT NULL, cost TEXT);
 """
 
+LATEST = """
+SELECT max(ns) FROM (
+  SELECT max(placed_ns) AS ns FROM orders UNION ALL
+  SELECT max(closed_ns) FROM orders UNION ALL
+  SELECT max(ts_ns) FROM executions)
+"""
+
 
 @define(kw_only=True)
 class Changes:
@@ -246,6 +253,23 @@ class Record:
             "INSERT OR REPLACE INTO holdings VALUES (?, ?, ?)",
             (self._write_contract(contract), str(holding.quantity), _text(holding.cost)),
         )
+
+
+def latest_ns(path: Path) -> int | None:
+    """Return the time of the last thing in a record, nanoseconds UTC; None if there is none.
+
+    Raises BrokerError for a file that isn't a record.
+    """
+    if not path.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(path)) as db:
+            if db.execute("PRAGMA user_version").fetchone() == (0,):
+                return None
+            (latest,) = db.execute(LATEST).fetchone()
+            return None if latest is None else int(latest)
+    except sqlite3.Error as error:
+        raise BrokerError(f"{path}: expected a paper broker's record: {error}") from error
 
 
 def _text(amount: Decimal | None) -> str | None:
