@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +29,7 @@ class Core:
     now_ns     time of the event being handled; it never goes back
     effects    what the event has caused so far, in order
     counters   how often what happened that should not
+    account_summary  the broker's newest values of the account
     """
 
     def __init__(self, config: Config, state: State, sessions: Sessions, engine_id: str) -> None:
@@ -47,6 +48,7 @@ class Core:
         self.account = state.account
         self.mode = "PAPER"
         self.caps = BrokerCaps()
+        self.account_summary: Mapping[str, Decimal] = {}
         self.connected = False
         self.reconciled = False
         self.stopping = False

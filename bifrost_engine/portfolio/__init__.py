@@ -3,10 +3,9 @@
 from bifrost_engine.portfolio.book import Book, BookChange, ChangeKind
 from bifrost_engine.portfolio.portfolio import Portfolio, transfer_fills
 from bifrost_engine.portfolio.position import Position
-from bifrost_engine.portfolio.valuation import Baseline, Mark, MarkOf, Valuation
+from bifrost_engine.portfolio.valuation import Mark, MarkOf, Valuation
 
 __all__ = [
-    "Baseline",
     "Book",
     "BookChange",
     "ChangeKind",

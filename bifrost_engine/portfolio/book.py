@@ -82,6 +82,11 @@ class Book:
         for ledger in self._ledgers.values():
             yield from ledger.values()
 
+    def fill(self, base_id: str) -> Fill | None:
+        """Return the latest revision of an execution, or None if it isn't in this book."""
+        contract_key = self._instrument.get(base_id)
+        return None if contract_key is None else self._ledgers[contract_key][base_id]
+
     def apply(self, fill: Fill) -> BookChange:
         """Book an execution or a revision of one; a repeated or older revision changes nothing.
 
@@ -91,7 +96,7 @@ class Book:
         than what it revises, or the instrument another multiplier or currency than before.
         """
         self._check_terms(fill.contract)
-        held = self._held(fill.base_id)
+        held = self.fill(fill.base_id)
         if held is None:
             before = self._positions.get(fill.contract.key, Position())
             return self._store(fill, before, _with(before, fill), ChangeKind.BOOKED)
@@ -105,7 +110,7 @@ class Book:
 
     def report_commission(self, base_id: str, commission: Decimal, currency: str) -> BookChange | None:
         """Set an execution's commission, in place of what was known; None if there is no such execution."""
-        held = self._held(base_id)
+        held = self.fill(base_id)
         if held is None:
             return None
         before = self._positions[held.contract.key]
@@ -124,10 +129,6 @@ class Book:
             key: {**_position_state(self._positions[key]), "ledger": _ledger_state(self._ledgers[key])}
             for key in sorted(self._positions)
         }
-
-    def _held(self, base_id: str) -> Fill | None:
-        contract_key = self._instrument.get(base_id)
-        return None if contract_key is None else self._ledgers[contract_key][base_id]
 
     def _check_terms(self, contract: Contract) -> None:
         known = self._contracts.get(contract.key, contract)

@@ -21,7 +21,10 @@ from bifrost_engine.domain.order import Side
 from bifrost_engine.errors import InvariantViolated
 from bifrost_engine.portfolio.book import Book, BookChange, ChangeKind
 from bifrost_engine.portfolio.position import ZERO, Position
-from bifrost_engine.portfolio.valuation import Baseline, MarkOf, Valuation, total, value_book
+from bifrost_engine.portfolio.valuation import MarkOf, Valuation, total, value_book
+
+Opened = Mapping[str, Decimal | None]
+NOTHING_OPENED: Opened = MappingProxyType({})
 
 
 @define(eq=False, repr=False)
@@ -30,13 +33,11 @@ class Portfolio:
 
     currency  of the account; an instrument or a commission in another one is refused
     version   changes with each change of a book
-    baseline  of the current trading day; None before the first roll, when results count from 0
     """
 
     account: str
     currency: str = "USD"
     version: int = 0
-    baseline: Baseline | None = None
     _books: dict[str, Book] = Factory(dict)
     _owners: dict[str, str] = Factory(dict)
     _restated: dict[str, Decimal] = Factory(dict)
@@ -93,25 +94,25 @@ class Portfolio:
                 sums[key] = EXACT.add(sums.get(key, ZERO), quantity)
         return {key: quantity for key, quantity in sums.items() if quantity}
 
-    def value(self, owner: str, mark_of: MarkOf, stale_before_ns: int = 0) -> Valuation:
-        """Value one book; see ``Valuation``."""
+    def value(
+        self, owner: str, mark_of: MarkOf, opened: Opened = NOTHING_OPENED, stale_before_ns: int = 0
+    ) -> Valuation:
+        """Value one book; see ``Valuation``.
+
+        opened  net results by owner when the trading day began; a book that isn't in it began with 0
+        """
         book = self._books.get(owner) or Book(owner)
-        return value_book(book, mark_of, self.currency, self._day_open(owner), stale_before_ns)
+        return value_book(book, mark_of, self.currency, opened.get(owner, ZERO), stale_before_ns)
 
-    def value_account(self, mark_of: MarkOf, stale_before_ns: int = 0) -> Valuation:
+    def value_account(
+        self, mark_of: MarkOf, opened: Opened = NOTHING_OPENED, stale_before_ns: int = 0
+    ) -> Valuation:
         """Value the account as the sum of its books."""
-        return total(self.value(owner, mark_of, stale_before_ns) for owner in self._books)
+        return total(self.value(owner, mark_of, opened, stale_before_ns) for owner in self._books)
 
-    def baseline_at(self, trading_day: date, mark_of: MarkOf, *, late: bool = False) -> Baseline:
-        """Return the baseline of a trading day that begins now at these marks, to be recorded first."""
-        keys = {key for book in self._books.values() for key in book.quantities}
-        marks = {key: mark for key in sorted(keys) if (mark := mark_of(key)) is not None}
-        nets = {owner: self.value(owner, marks.get).net for owner in self._books}
-        return Baseline(trading_day=trading_day, nets=nets, marks=marks, late=late)
-
-    def begin_day(self, baseline: Baseline) -> None:
-        """Count the day's results from ``baseline``, as it was recorded."""
-        self.baseline = baseline
+    def nets(self, mark_of: MarkOf) -> dict[str, Decimal | None]:
+        """Return each book's net result at these marks; None where one is missing."""
+        return {owner: self.value(owner, mark_of).net for owner in self._books}
 
     def restatement(self, owner: str) -> Decimal:
         """Return by how much revisions changed realized results since ``clear_restatement``."""
@@ -132,7 +133,6 @@ class Portfolio:
         """Return the lasting state as plain values, for a hash; equal states give equal values."""
         return {
             "account": self.account,
-            "baseline": None if self.baseline is None else self.baseline.to_payload(),
             "books": {owner: self._books[owner].digest_state() for owner in sorted(self._books)},
         }
 
@@ -145,9 +145,10 @@ class Portfolio:
             self._restated[book.owner] = EXACT.add(self.restatement(book.owner), change.restated)
         return change
 
-    def _day_open(self, owner: str) -> Decimal | None:
-        # A book that came into being after the roll began it with nothing.
-        return ZERO if self.baseline is None else self.baseline.nets.get(owner, ZERO)
+    def fill(self, base_id: str) -> Fill | None:
+        """Return the latest revision of an execution, or None if it isn't booked."""
+        owner = self._owners.get(base_id)
+        return None if owner is None else self._books[owner].fill(base_id)
 
     def _check_currency(self, base_id: str, currency: str) -> None:
         if currency != self.currency:

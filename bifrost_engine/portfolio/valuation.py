@@ -1,4 +1,4 @@
-"""What positions are worth at given marks, and the baseline that a day's result is counted from.
+"""What positions are worth at given marks.
 
 A missing mark makes a result None and names the instrument; it is never
 replaced by cost or zero. Nothing here remembers anything.
@@ -6,14 +6,11 @@ replaced by cost or zero. Nothing here remembers anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import date
+from collections.abc import Callable, Iterable
 from decimal import Decimal, localcontext
-from typing import Any
 
-from attrs import Factory, field, frozen
+from attrs import field, frozen
 
-from bifrost_engine.domain.contract import plain
 from bifrost_engine.domain.money import EXACT, round_amount
 from bifrost_engine.portfolio.book import Book
 from bifrost_engine.portfolio.position import ZERO
@@ -73,41 +70,6 @@ class Valuation:
         """Net result since the roll; None while a mark is missing, or was missing at the roll."""
         net = self.net
         return None if net is None or self.day_open is None else EXACT.subtract(net, self.day_open)
-
-
-@frozen(kw_only=True)
-class Baseline:
-    """Net results at a roll of the trading day; written once and read back, never recomputed.
-
-    trading_day  the day that begins
-    nets         net result by owner; None where a mark was missing
-    marks        marks used, by contract key
-    late         the roll was made up for after its time
-    """
-
-    trading_day: date
-    nets: Mapping[str, Decimal | None] = Factory(dict)
-    marks: Mapping[str, Mark] = Factory(dict)
-    late: bool = False
-
-    def to_payload(self) -> dict[str, Any]:
-        """Return its fields for the journal: numbers as plain strings, times as integers."""
-        return {
-            "trading_day": self.trading_day.isoformat(),
-            "nets": {owner: None if net is None else plain(net) for owner, net in self.nets.items()},
-            "marks": {key: [plain(m.price), m.source, m.ts_ns] for key, m in self.marks.items()},
-            "late_roll": self.late,
-        }
-
-    @classmethod
-    def from_payload(cls, payload: Mapping[str, Any]) -> Baseline:
-        """Return the baseline that ``to_payload`` wrote."""
-        return cls(
-            trading_day=date.fromisoformat(payload["trading_day"]),
-            nets={owner: None if net is None else Decimal(net) for owner, net in payload["nets"].items()},
-            marks={key: Mark(Decimal(price), *rest) for key, (price, *rest) in payload["marks"].items()},
-            late=payload["late_roll"],
-        )
 
 
 def value_book(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bifrost_engine.domain.contract import Contract
 from bifrost_engine.domain.fill import EXTERNAL, FillKind
 from bifrost_engine.errors import InvariantViolated
-from bifrost_engine.portfolio import Baseline, ChangeKind, Mark, Portfolio, transfer_fills
+from bifrost_engine.portfolio import ChangeKind, Mark, Portfolio, transfer_fills
 
 NVDA, SPY = Contract.stock("NVDA"), Contract.stock("SPY")
 DAY = date(2026, 11, 20)
@@ -108,6 +108,7 @@ def test_a_transfer_changes_neither_the_accounts_position_nor_its_net(
 @given(st.lists(st.tuples(st.lists(TRADE, max_size=4), MARKS, st.booleans()), min_size=1, max_size=5))
 def test_daily_results_add_up_to_the_net_with_restatements_in_them(make_fill, days):
     portfolio, first, total, number = Portfolio("DU1"), None, Decimal(0), 0
+    opened = {}
     for day, (trades, at, revise) in enumerate(days):
         for owner, signed, price, contract, commission in trades:
             fill = make_fill(
@@ -117,16 +118,10 @@ def test_daily_results_add_up_to_the_net_with_restatements_in_them(make_fill, da
             portfolio.apply(fill)
         if revise and first is not None:
             portfolio.apply(evolve(first, revision=2 + day, price=first.price + 1 + day))
-        total += portfolio.value_account(at.get).day_pnl
-        portfolio.begin_day(portfolio.baseline_at(DAY + timedelta(days=day), at.get))
-        assert portfolio.value_account(at.get).day_pnl == 0
+        total += portfolio.value_account(at.get, opened).day_pnl
+        opened = portfolio.nets(at.get)
+        assert portfolio.value_account(at.get, opened).day_pnl == 0
     assert total == portfolio.value_account(days[-1][1].get).net
-
-
-@given(st.lists(TRADE, max_size=8), MARKS)
-def test_a_baseline_comes_back_from_the_journal_as_it_was(make_fill, trades, at):
-    baseline = filled(make_fill, trades).baseline_at(DAY, at.get, late=True)
-    assert Baseline.from_payload(json.loads(json.dumps(baseline.to_payload()))) == baseline
 
 
 def test_a_missing_mark_makes_results_unknown_and_is_named(make_fill):
@@ -152,19 +147,19 @@ def test_a_mark_that_was_missing_at_the_roll_leaves_the_day_unknown_for_that_boo
     portfolio = Portfolio("DU1")
     portfolio.apply(make_fill("a", 10, "100"))
     portfolio.apply(make_fill("b", 10, "500", owner="s2", contract=SPY))
-    portfolio.begin_day(portfolio.baseline_at(DAY, marks(nvda="101").get))
+    opened = portfolio.nets(marks(nvda="101").get)
     at = marks(nvda="103", spy="501")
-    assert portfolio.value("s1", at.get).day_pnl == 20
-    assert portfolio.value("s2", at.get).day_pnl is None
-    assert portfolio.value("s2", at.get).net == 10
-    assert portfolio.value_account(at.get).day_pnl is None
+    assert portfolio.value("s1", at.get, opened).day_pnl == 20
+    assert portfolio.value("s2", at.get, opened).day_pnl is None
+    assert portfolio.value("s2", at.get, opened).net == 10
+    assert portfolio.value_account(at.get, opened).day_pnl is None
 
 
 def test_a_book_that_appears_after_the_roll_began_the_day_with_nothing(make_fill):
     portfolio = Portfolio("DU1")
-    portfolio.begin_day(portfolio.baseline_at(DAY, {}.get))
+    opened = portfolio.nets({}.get)
     portfolio.apply(make_fill("a", 10, "100"))
-    assert portfolio.value("s1", marks(nvda="101").get).day_pnl == 10
+    assert portfolio.value("s1", marks(nvda="101").get, opened).day_pnl == 10
 
 
 def test_an_old_mark_is_used_and_named(make_fill):
@@ -263,13 +258,13 @@ def test_a_commission_counts_as_pending_while_the_execution_stands(make_fill):
     assert not list(portfolio.commission_pending(51))
 
 
-def test_the_digest_knows_books_and_baseline_but_no_marks(make_fill):
+def test_the_digest_knows_books_but_no_marks(make_fill):
     portfolio = Portfolio("DU1")
     portfolio.apply(make_fill("a", 1, "1"))
     before = json.dumps(portfolio.digest_state())
     portfolio.value_account(marks(nvda="5").get)
     assert json.dumps(portfolio.digest_state()) == before
-    portfolio.begin_day(portfolio.baseline_at(DAY, marks(nvda="5").get))
+    portfolio.apply(make_fill("b", 1, "1"))
     assert json.dumps(portfolio.digest_state()) != before
 
 

@@ -111,7 +111,7 @@ def test_two_strategies_agree_with_a_netted_account_in_net_but_not_in_realized(m
 
 
 def test_daily_results_over_three_days_add_up_to_the_net(make_fill):
-    portfolio, number = Portfolio("DU1"), count()
+    portfolio, number, opened = Portfolio("DU1"), count(), {}
 
     def trade(signed, price, commission, contract):
         portfolio.apply(
@@ -119,18 +119,18 @@ def test_daily_results_over_three_days_add_up_to_the_net(make_fill):
         )
 
     def result(call, nvda):
-        value = portfolio.value("s1", marks(call=call, nvda=nvda))
+        value = portfolio.value("s1", marks(call=call, nvda=nvda), opened)
         return [value.net, value.day_pnl]
 
     trade(10, "5.00", "6.50", CALL)
     trade(-500, "120.00", "2.50", NVDA)
     assert result("5.30", "120.80") == row("-109 -109")
-    portfolio.begin_day(portfolio.baseline_at(date(2026, 11, 23), marks(call="5.30", nvda="120.80")))
+    opened.update(portfolio.nets(marks(call="5.30", nvda="120.80")))
     trade(200, "118.90", "1.00", NVDA)
     assert result("4.60", "118.50") == row("260 369")
     trade(-150, "119.60", "0.75", NVDA)
     assert result("4.95", "119.40") == row("369.25 478.25")
-    portfolio.begin_day(portfolio.baseline_at(date(2026, 11, 24), marks(call="4.95", nvda="119.40")))
+    opened.update(portfolio.nets(marks(call="4.95", nvda="119.40")))
     trade(-10, "5.60", "6.50", CALL)
     trade(450, "121.00", "2.25", NVDA)
     assert result("5.60", "121.00") == row("290.5 -78.75")
