@@ -31,7 +31,6 @@ OF_THE_FILE = (
     "audit.require_sink",
     "journal.allow_unjournaled_cancel",
     "oms.self_cross",
-    "portfolio.snapshot_interval",
     "recon.periodic_in_flight",
     "status_server.host",
     "status_server.port",

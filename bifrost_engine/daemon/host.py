@@ -260,6 +260,7 @@ class Daemon:
             run_ids={slot.id: new_journal_id() for slot in self.parts.slots},
             account=self.parts.account,
             mode="PAPER" if caps.paper else "LIVE",
+            on_wall_clock=isinstance(self.clock, WallClock),
             caps=caps,
             facts=facts,
         )

@@ -21,12 +21,14 @@ class Started:
     account  the broker's account
     mode     LIVE, PAPER, REPLAY or BACKTEST
     facts    versions of engine and plugins, for the record
+    on_wall_clock  events come as time passes, not from a recording or a simulation
     """
 
     ts_ns: int
     run_ids: Mapping[str, str]
     account: str
     mode: str
+    on_wall_clock: bool = False
     caps: BrokerCaps = BrokerCaps()
     facts: Mapping[str, Any] = Factory(dict)
 

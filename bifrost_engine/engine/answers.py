@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from attrs import evolve
+from typing import Any
+
+from attrs import asdict, evolve
 
 from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind
+from bifrost_engine.domain.effects import FetchBrokerState
 from bifrost_engine.domain.events import Placed, ReplaceFailed
 from bifrost_engine.domain.order import Order, OrderState, Purpose, Terms
-from bifrost_engine.engine.blotter import Blotter
+from bifrost_engine.engine.blotter import WORKING, Blotter
 from bifrost_engine.engine.books import Books
 from bifrost_engine.engine.core import Core
 from bifrost_engine.engine.timers import Timers
-from bifrost_engine.oms.event import EventSource, OrderEvent, OrderEventKind, fill_event
+from bifrost_engine.oms.event import EventSource, OrderEvent, OrderEventKind, OutcomeKind, fill_event
 from bifrost_engine.oms.hedge import RECOVER
 
 EVENT_OF = {
@@ -28,6 +31,15 @@ EVENT_OF = {
 _DOUBTED_ON_LOSS = (OrderState.SUBMITTED, OrderState.CANCEL_REQUESTED, OrderState.REPLACE_REQUESTED)
 
 
+def raw(event: BrokerEvent) -> dict[str, Any]:
+    """Return what a broker said, as far as it said anything, for the record."""
+    return {
+        name: value
+        for name, value in asdict(event, recurse=False).items()
+        if value is not None and value != "" and value != {}
+    }
+
+
 class Answers:
     """Turns reports of the broker into events of orders."""
 
@@ -36,6 +48,7 @@ class Answers:
         self._blotter = blotter
         self._books = books
         self._timers = timers
+        self._parked: list[BrokerEvent] = []
 
     def on_placed(self, event: Placed) -> None:
         """Take what came of handing an order over."""
@@ -49,7 +62,7 @@ class Answers:
                 perm_id=order.perm_id or event.ack.perm_id,
                 broker_client_id=event.ack.client_id,
             )
-            self._blotter.record_event(acked, "PLACED", EventSource.HOOK, "NOOP", order.state, None, None)
+            self._blotter.record_event(acked, "PLACED", EventSource.HOOK, OutcomeKind.NOOP, order.state)
             return
         kind = OrderEventKind.NOT_SENT if event.not_sent else OrderEventKind.TIMEOUT
         code = "NOT_SENT" if event.not_sent else "PLACE_FAILED"
@@ -69,28 +82,58 @@ class Answers:
     def on_broker_event(self, event: BrokerEvent) -> None:
         """Take a report on an order; one that we don't know makes us look at the broker."""
         core = self._core
-        if event.source_event_id is not None and event.source_event_id in core.state.seen_events:
-            core.counters["duplicate_broker_event"] += 1
+        if event.account and event.account != core.account:
+            core.counters["event_of_another_account"] += 1
+            core.notice("warning", "event of another account", account=event.account, kind=event.kind)
             return
         if event.kind is BrokerEventKind.COMMISSION:
             self._on_commission(event)
             return
-        order = self.find(event.client_order_id, event.perm_id, event.broker_order_id)
+        order = self.find(event.client_order_id, event.perm_id, event.broker_order_id, event.client_id)
         if order is None:
-            core.counters["event_of_unknown_order"] += 1
-            core.notice("warning", "event of an unknown order", kind=event.kind, text=event.text)
-            self._timers.arm("", "fetch", core.config.oms.park)
-            return
+            self._park(event)
+        elif event.source_event_id is not None and event.source_event_id in core.state.seen_events:
+            core.counters["duplicate_broker_event"] += 1
+            self._blotter.record_event(
+                order, event.kind, EventSource.BROKER, OutcomeKind.DUPLICATE, order.state, raw=raw(event)
+            )
+        else:
+            self._take(order, event)
+
+    def _park(self, event: BrokerEvent) -> None:
+        """Keep an event whose order isn't known yet: a fill can overtake the order's own message."""
+        core = self._core
+        core.counters["event_of_unknown_order"] += 1
+        core.notice("warning", "event of an unknown order", kind=event.kind, text=event.text)
+        core.record("parked_event", {**raw(event), "source": EventSource.BROKER})
+        self._parked.append(event)
+        self._timers.arm("", "parked", core.config.oms.park)
+
+    def look_at_parked(self) -> None:
+        """Take the parked events whose orders are known by now; for the others the broker is asked."""
+        parked, self._parked = self._parked, []
+        unknown = False
+        for event in parked:
+            order = self.find(event.client_order_id, event.perm_id, event.broker_order_id, event.client_id)
+            if order is None:
+                unknown = True
+            else:
+                self._take(order, event)
+        if unknown and self._core.connected:
+            self._core.effects.append(FetchBrokerState("TARGETED"))
+
+    def _take(self, order: Order, event: BrokerEvent) -> None:
+        core = self._core
         if event.kind is BrokerEventKind.ORDER_FILL and event.execution is not None:
             filled = fill_event(event.execution, core.now_ns, source_event_id=event.source_event_id)
-            self._blotter.apply(order, filled, execution=event.execution)
+            self._blotter.apply(order, filled, execution=event.execution, raw=raw(event))
         elif event.kind is BrokerEventKind.ORDER_STATUS:
             if event.quantity is not None and event.quantity > order.cum_quantity:
                 self._timers.arm(order.client_order_id, "fetch", core.config.oms.fill_gap_timer)
         elif event.kind in EVENT_OF:
-            self._blotter.apply(order, self._translated(event, order))
+            self._blotter.apply(order, self._translated(event), raw=raw(event))
 
-    def _translated(self, event: BrokerEvent, order: Order) -> OrderEvent:
+    def _translated(self, event: BrokerEvent) -> OrderEvent:
         terms = None
         if event.kind is BrokerEventKind.ORDER_REPLACED and event.quantity is not None:
             terms = Terms(quantity=event.quantity, limit_price=event.limit_price)
@@ -112,31 +155,47 @@ class Answers:
             self._books.learn_commission(event.execution)
 
     def find(
-        self, client_order_id: str | None, perm_id: str | None, broker_order_id: str | None
+        self,
+        client_order_id: str | None,
+        perm_id: str | None,
+        broker_order_id: str | None,
+        client_id: int | None = None,
     ) -> Order | None:
-        """Return the order that a report speaks of."""
-        orders = self._core.state.orders
+        """Return the order that a report speaks of.
+
+        A broker's short number is good for a session only, so it names none but an open order.
+        """
+        state = self._core.state
+        if perm_id is not None and perm_id in state.order_of_perm_id:
+            return state.orders[state.order_of_perm_id[perm_id]]
         if client_order_id is not None:
-            return orders.get(client_order_id)
-        for order in reversed(orders.values()):
-            if perm_id is not None and order.perm_id == perm_id:
-                return order
-            if perm_id is None and broker_order_id is not None and order.broker_order_id == broker_order_id:
-                return order
-        return None
+            return state.orders.get(client_order_id)
+        if perm_id is not None or broker_order_id is None:
+            return None
+        named = (broker_order_id, client_id)
+        same = (o for o in self._blotter.open_orders() if named == (o.broker_order_id, o.broker_client_id))
+        return next(same, None)
 
     def on_link_down(self) -> None:
-        """Doubt every order whose answer was still out."""
+        """Doubt every order whose answer was still out; what rests at the broker may have changed unseen."""
         for order in self._blotter.open_orders():
             slot = self._core.slots.get(order.strategy_id)
             if order.state in _DOUBTED_ON_LOSS:
                 doubt = self._blotter.event(OrderEventKind.DOUBT, EventSource.HOOK, reason_code="LINK_DOWN")
                 self._blotter.apply(order, doubt)
-            elif slot is not None and order.purpose is Purpose.HEDGE:
+                continue
+            self._mark_stale(order, "LINK_DOWN", EventSource.HOOK)
+            if slot is not None and order.purpose is Purpose.HEDGE:
                 self._blotter.step_hedge(slot, "broker_down")
+
+    def _mark_stale(self, order: Order, event: str, source: EventSource) -> None:
+        if order.state in WORKING and not order.stale:
+            stale = evolve(order, stale=True)
+            self._blotter.record_event(stale, event, source, OutcomeKind.NOOP, order.state)
 
     def recover(self, order: Order) -> None:
         """Take up an order that the journal left open: an answer may have been missed."""
+        self._mark_stale(order, "RECOVERY", EventSource.RECOVERY)
         slot = self._core.slots.get(order.strategy_id)
         if order.state is OrderState.NEW:
             self._blotter.apply(

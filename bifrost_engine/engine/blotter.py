@@ -6,8 +6,9 @@ executions into the books, the hedge machine, the strategy and the sinks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import Any
 
 from attrs import evolve
 
@@ -81,8 +82,17 @@ class Blotter:
             reason_text=reason_text or None,
         )
 
-    def apply(self, order: Order, event: OrderEvent, execution: Execution | None = None) -> Order:
-        """Take an event into an order's story; return the order after it."""
+    def apply(
+        self,
+        order: Order,
+        event: OrderEvent,
+        execution: Execution | None = None,
+        raw: Mapping[str, Any] | None = None,
+    ) -> Order:
+        """Take an event into an order's story; return the order after it.
+
+        raw  what the broker said, for the record
+        """
         applied = apply_to(order, event)
         after, outcome = applied.order, applied.outcome
         found = outcome.incident
@@ -95,6 +105,7 @@ class Blotter:
             order.state,
             incident,
             event.source_event_id,
+            raw,
         )
         if found is not None:
             self._tell_incident(after, found)
@@ -126,8 +137,9 @@ class Blotter:
         source: str,
         outcome: str,
         from_state: OrderState,
-        incident: str | None,
-        source_event_id: str | None,
+        incident: str | None = None,
+        source_event_id: str | None = None,
+        raw: Mapping[str, Any] | None = None,
     ) -> None:
         """Record an event with the order as it is after it."""
         self._core.record(
@@ -141,6 +153,7 @@ class Blotter:
                 "incident": incident,
                 "source_event_id": source_event_id,
                 "order": order,
+                "raw": raw,
             },
             order.strategy_id,
             order.client_order_id,

@@ -7,16 +7,18 @@ from attrs import evolve
 from bifrost_engine.domain.broker import Execution
 from bifrost_engine.domain.fill import Fill, FillKind, FillSource
 from bifrost_engine.engine.core import Core
+from bifrost_engine.engine.valuing import Valuing
 from bifrost_engine.errors import InvariantViolated
 
 NOT_BOOKED = "fill_not_booked"
 
 
 class Books:
-    """Records fills and commissions; the portfolio is folded from those records."""
+    """Records fills and commissions, from which the portfolio is folded, and what follows from them."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, valuing: Valuing) -> None:
         self._core = core
+        self._valuing = valuing
 
     def book_execution(
         self,
@@ -66,7 +68,10 @@ class Books:
                 "commission": execution.commission,
                 "currency": execution.commission_currency,
             },
+            None,
+            self._core.state.order_of_execution[execution.base_id],
         )
+        self._valuing.booked(execution.base_id)
 
     def _record_fill(self, fill: Fill) -> None:
         """Record a fill; one that the books can't take is told of, and halts who may have traded it."""
@@ -80,6 +85,8 @@ class Books:
             for slot in core.slots.values():
                 if slot.id == fill.owner or slot.wants(fill.contract.key):
                     core.halt(slot.id, NOT_BOOKED, str(error))
+            return
+        self._valuing.booked(fill.base_id)
 
     def _is_countable(self, execution: Execution) -> bool:
         """Return whether a commission is an amount in the account's currency; one that isn't is told of."""

@@ -47,6 +47,7 @@ class Core:
         self.counters: Counter[str] = Counter()
         self.account = state.account
         self.mode = "PAPER"
+        self.on_wall_clock = False
         self.caps = BrokerCaps()
         self.account_summary: Mapping[str, Decimal] = {}
         self.connected = False

@@ -8,6 +8,7 @@ from math import isfinite
 
 from bifrost_engine.engine.core import BREAKER, Core
 from bifrost_engine.engine.state import contract_of
+from bifrost_engine.engine.valuing import Valuing
 
 
 class Day:
@@ -16,8 +17,9 @@ class Day:
     next_roll_ns  when the next trading day begins
     """
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, valuing: Valuing) -> None:
         self._core = core
+        self._valuing = valuing
         self.next_roll_ns = 0
 
     def roll(self) -> None:
@@ -34,6 +36,7 @@ class Day:
             for key in book.positions
         ]
         self._tell_day(state.trading_day)
+        self._valuing.snapshot_all("ROLL")
         core.record("day", {"trading_day": day.isoformat(), "baselines": baselines, "late_roll": late})
         for slot in core.slots.values():
             if BREAKER in state.strategy(slot.id).halts:

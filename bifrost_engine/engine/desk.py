@@ -10,7 +10,7 @@ from decimal import Decimal
 from bifrost_engine.domain.broker import CancelRequest, OrderRequest, ReplaceRequest
 from bifrost_engine.domain.contract import Contract
 from bifrost_engine.domain.decision import Intent
-from bifrost_engine.domain.effects import CancelOrder, FetchBrokerState, PlaceOrder, ReplaceOrder
+from bifrost_engine.domain.effects import CancelOrder, PlaceOrder, ReplaceOrder
 from bifrost_engine.domain.money import round_to_tick
 from bifrost_engine.domain.order import (
     Order,
@@ -193,7 +193,7 @@ class Desk:
         price = self._limit(order.contract_key, order.side, slot.config.order.limit_offset_ticks)
         slot.reprices += 1
         terms = Terms(quantity=order.quantity, limit_price=price)
-        event = self._blotter.event(OrderEventKind.REPLACE_REQ, EventSource.STRATEGY, terms=terms)
+        event = self._blotter.event(OrderEventKind.REPLACE_REQ, EventSource.TIMER, terms=terms)
         order = self._blotter.apply(order, event)
         self._blotter.step_hedge(slot, "place_order")
         core.effects.append(
@@ -231,17 +231,8 @@ class Desk:
 
     # --- timers ------------------------------------------------------------------------------
 
-    def run_timers(self) -> None:
-        """Act on the deadlines that have passed."""
-        for client_order_id, kind in self._timers.due():
-            if kind == "fetch":
-                self._core.effects.append(FetchBrokerState("TARGETED"))
-            else:
-                order = self._core.state.orders.get(client_order_id)
-                if order is not None and order.is_open:
-                    self._on_deadline(order, kind)
-
-    def _on_deadline(self, order: Order, kind: str) -> None:
+    def on_deadline(self, order: Order, kind: str) -> None:
+        """Act on a deadline of an open order that has passed."""
         slot = self._core.slots.get(order.strategy_id)
         if kind == "unknown":
             self._blotter.ask_about(order)

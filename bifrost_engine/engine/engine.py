@@ -40,7 +40,7 @@ from bifrost_engine.engine.answers import Answers
 from bifrost_engine.engine.blotter import Blotter
 from bifrost_engine.engine.books import Books
 from bifrost_engine.engine.control import Control
-from bifrost_engine.engine.core import OVERFILL, RAISED, Core
+from bifrost_engine.engine.core import OVERFILL, RAISED, SECOND_NS, Core
 from bifrost_engine.engine.day import Day
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.holds import Holds
@@ -52,12 +52,16 @@ from bifrost_engine.engine.snapshot import snapshot
 from bifrost_engine.engine.state import State, contract_of
 from bifrost_engine.engine.timers import Timers
 from bifrost_engine.engine.trail import Trail
+from bifrost_engine.engine.valuing import Valuing
 from bifrost_engine.errors import ConfigError
 from bifrost_engine.oms.event import EventSource
 from bifrost_engine.oms.hedge import EXEC_IDLE, RECOVER
 
 NOTHING: tuple[Effect, ...] = ()
 FAR = 1 << 63
+TELL_REPEATS_NS = 60 * SECOND_NS
+REPLAYS = ("REPLAY", "BACKTEST")
+"""Modes whose portfolio snapshots are made from the records when somebody wants them."""
 
 
 def _is_long(effect: Effect) -> bool:
@@ -89,7 +93,8 @@ class Engine:
         self.core = Core(config, state, sessions, engine_id)
         self.trail = Trail(self.core)
         self.timers = Timers(self.core)
-        self.books = Books(self.core)
+        self.valuing = Valuing(self.core)
+        self.books = Books(self.core, self.valuing)
         self.blotter = Blotter(self.core, self.books, self.timers, self._strategy_raised)
         self.desk = Desk(self.core, self.trail, self.blotter, self.timers)
         self.answers = Answers(self.core, self.blotter, self.books, self.timers)
@@ -97,7 +102,7 @@ class Engine:
         self.proposing = Proposing(self.core, self.trail, self.desk)
         self.control = Control(self.core, self.desk, self.reconciler, self.proposing.propose)
         self.holds = Holds(self.core, self._next_due_ns)
-        self.day = Day(self.core)
+        self.day = Day(self.core, self.valuing)
         self._raised: list[Slot] = []
         self._next_refresh_ns = FAR
         self._subscribed: tuple[str, ...] = ()
@@ -175,13 +180,24 @@ class Engine:
         if now >= self.day.next_roll_ns and core.started_ns:
             self.day.roll()
         if now >= self.timers.next_ns:
-            self.desk.run_timers()
+            self._run_timers()
         if core.connected and now >= min(self.reconciler.retry_at_ns, self.reconciler.periodic_at_ns):
             self.reconciler.periodic_at_ns = FAR
             self.reconciler.request("PERIODIC" if core.reconciled else "RECONNECT")
         if core.connected and now >= self._next_refresh_ns:
             self._next_refresh_ns = now + int(core.config.daemon.accounts_refresh_interval * 1e9)
             self.reconciler.request("PERIODIC")
+
+    def _run_timers(self) -> None:
+        for client_order_id, kind in self.timers.due():
+            if kind == "parked":
+                self.answers.look_at_parked()
+            elif kind == "fetch":
+                self.core.effects.append(FetchBrokerState("TARGETED"))
+            else:
+                order = self.core.state.orders.get(client_order_id)
+                if order is not None and order.is_open:
+                    self.desk.on_deadline(order, kind)
 
     def _on_quote(self, quote: Quote) -> None:
         core = self.core
@@ -218,8 +234,18 @@ class Engine:
         self._flatten_if_wanted()
         if core.state.options_version != self._options_version:
             self._subscribe()
+        if core.mode not in REPLAYS:
+            self.valuing.on_beat()
+        if core.on_wall_clock:
+            self._tell_repeats()
         if changed or core.effects:
             self.holds.combine(tuple(core.slots.values()))
+
+    def _tell_repeats(self) -> None:
+        """Record once a minute how often a decision was repeated: on the wall's clock somebody waits."""
+        for slot in self.core.slots.values():
+            if self.core.now_ns - slot.told_ns >= TELL_REPEATS_NS:
+                self.trail.tell_repeats(slot)
 
     def _outlasts_beat(self, slot: Slot) -> bool:
         """Return whether a strategy's last decision stays through this beat."""
@@ -287,7 +313,7 @@ class Engine:
         core = self.core
         core.started_ns = event.ts_ns
         core.account = core.state.account = event.account
-        core.mode, core.caps = event.mode, event.caps
+        core.mode, core.caps, core.on_wall_clock = event.mode, event.caps, event.on_wall_clock
         for slot in core.slots.values():
             slot.run_id = event.run_ids[slot.id]
             self._record_run(slot, event.facts)
@@ -353,6 +379,8 @@ class Engine:
         core = self.core
         self.reconciler.on_state(event)
         state = event.state
+        if state is not None and state.summary:
+            core.account_summary = state.summary
         if core.config.oms.overfill_auto_ack and state is not None and not state.incomplete:
             self._acknowledge_overfills(state)
         if not core.connected:
@@ -441,6 +469,7 @@ class Engine:
     def _on_stopped(self, event: Stopped) -> None:
         for slot in self.core.slots.values():
             self.trail.flush(slot)
+        self.valuing.snapshot_all("RUN_END")
         self._live("stopped")
         self.core.operation("stopped", reason="gracefully")
 

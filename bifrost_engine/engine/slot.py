@@ -32,6 +32,8 @@ class Slot:
     plugin       what the factory made; ``on_tick`` and the like are its bound hooks
     hold         inputs in which the last decision stays, None for none
     folded       how often the last decision has been repeated since it was recorded
+    signal_jseq  number of the record of the last decision, before its repetitions
+    told_ns      when its repetitions were recorded last
     last_veto    codes of the gates that vetoed its last intent
     reprices     new prices of the working order so far
     """
@@ -58,6 +60,8 @@ class Slot:
         self.last_decision: Decision | None = None
         self.folded = 0
         self.last_ts_ns = 0
+        self.signal_jseq = 0
+        self.told_ns = 0
         self.reprices = 0
         self.last_veto = ""
         self.config_hash = ""

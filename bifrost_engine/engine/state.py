@@ -87,6 +87,7 @@ class State:
     orders_today: int = 0
     polled_flags: dict[str, tuple[bool | None, bool | None]] = Factory(dict)
     order_of_execution: dict[str, str] = Factory(dict)
+    order_of_perm_id: dict[str, str] = Factory(dict)
     last_fill_ns: dict[str, int] = Factory(dict)
     positions_version: int = 0
     options_version: int = 0
@@ -147,6 +148,8 @@ class State:
         if not isinstance(order, Order):
             order = order_from_payload(order)
         self.orders[order.client_order_id] = order
+        if order.perm_id is not None:
+            self.order_of_perm_id[order.perm_id] = order.client_order_id
         if payload["source_event_id"]:
             self.seen_events.add(payload["source_event_id"])
         state = self.strategy(order.strategy_id)

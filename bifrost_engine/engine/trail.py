@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from bifrost_engine.domain.decision import Decision
+from bifrost_engine.domain.decision import Decision, Intent
 from bifrost_engine.engine.answer import told
 from bifrost_engine.engine.core import Core
 from bifrost_engine.engine.slot import Slot
@@ -30,12 +30,13 @@ class Trail:
         key = decision.key
         if intent is not None and judgement is not None:
             key = (*key, intent.side, intent.force, judgement.vetoes, judgement.shrinks)
-        slot.last_decision = decision
         if key == slot.last_key and not allowed:
             slot.folded += 1
             slot.last_ts_ns = self._core.now_ns
+            slot.last_decision = decision
             return None
         self.flush(slot)
+        slot.last_decision = decision
         slot.last_key = None if allowed else key
         signal = self._signal(slot, decision)
         if judgement is None:
@@ -45,20 +46,28 @@ class Trail:
 
     def flush(self, slot: Slot) -> None:
         """Record how often the last decision was repeated, if it was."""
+        self.tell_repeats(slot)
+        slot.last_key = None
+
+    def tell_repeats(self, slot: Slot) -> None:
+        """Record how often the last decision was repeated since that was told; it goes on."""
         if slot.folded and slot.last_key is not None:
+            decision = slot.last_decision
+            intent = None if decision is None else decision.intent
             self._core.record(
                 "signal",
                 {
                     "run_id": slot.run_id,
-                    "kind": "repeated",
-                    "filtered": True,
+                    "kind": _kind(intent),
+                    "filtered": intent is None,
                     "n": slot.folded,
                     "last_ts_ns": slot.last_ts_ns,
+                    "of_jseq": slot.signal_jseq,
                 },
                 slot.id,
             )
         slot.folded = 0
-        slot.last_key = None
+        slot.told_ns = self._core.now_ns
 
     def order_decision(self, slot: Slot, risk_jseq: int, payload: dict[str, Any]) -> int:
         """Record the order that a passed intent leads to; return the record's number."""
@@ -68,12 +77,16 @@ class Trail:
         )
 
     def _signal(self, slot: Slot, decision: Decision) -> int:
-        return self._core.record(
-            "signal", partial(_signal_payload, slot.run_id, self._core.now_ns, decision), slot.id
-        )
+        payload = partial(_signal_payload, slot.run_id, self._core.now_ns, decision)
+        slot.signal_jseq = self._core.record("signal", payload, slot.id)
+        return slot.signal_jseq
 
     def _risk(self, slot: Slot, signal_jseq: int, judgement: Judgement) -> int:
         return self._core.record("risk", partial(_risk_payload, slot.run_id, signal_jseq, judgement), slot.id)
+
+
+def _kind(intent: Intent | None) -> str:
+    return "none" if intent is None else str(intent.purpose).lower()
 
 
 def _signal_payload(run_id: str, now_ns: int, decision: Decision) -> dict[str, Any]:
@@ -81,7 +94,7 @@ def _signal_payload(run_id: str, now_ns: int, decision: Decision) -> dict[str, A
     facts = told(decision.explain)
     return {
         "run_id": run_id,
-        "kind": "none" if intent is None else str(intent.purpose).lower(),
+        "kind": _kind(intent),
         "filtered": intent is None,
         "n": 1,
         "last_ts_ns": now_ns,

@@ -109,7 +109,7 @@ class _Decisions:
         span = self.latest.get(record.strategy_id or "")
         if record.kind == "day":
             self._day = payload["trading_day"]
-        elif record.kind == "signal" and payload["kind"] != "repeated":
+        elif record.kind == "signal" and "of_jseq" not in payload:
             made = Span(record.strategy_id or "", record.ts_ns, self._day, payload, last_ns=record.ts_ns)
             self.latest[made.strategy_id] = made
             return span
@@ -298,7 +298,7 @@ def _see(row: Row, record: Record) -> None:
         row.update(symbol=payload["config"]["symbol"], config=payload["config"])
     elif record.kind == "history":
         row.update(with_numbers(payload), daily_pnl_ts=record.ts_ns / NS)
-    elif payload["kind"] == "repeated":
+    elif "of_jseq" in payload:
         row["ts"] = payload["last_ts_ns"] / NS
     else:
         row.update(with_numbers(payload["facts"]), block_reasons=payload["reasons"], ts=record.ts_ns / NS)

@@ -421,6 +421,7 @@ def _finished(draft: _Draft) -> Order:
         "pending_cancel": draft.pending_cancel,
         "pending_replace": draft.pending_replace,
         "cancel_asked": draft.cancel_asked,
+        "stale": order.stale and event.source is not EventSource.RECON,
         "last_event_ns": now,
         "version": order.version + 1,
     }

@@ -116,6 +116,7 @@ class EngineUnderTest:
         connect: bool = True,
         caps: BrokerCaps = PAPER,
         mode: str = "PAPER",
+        on_wall_clock: bool = False,
     ) -> None:
         config = StrategyConfig(symbol="NVDA")
         for path, value in (settings or {}).items():
@@ -146,6 +147,7 @@ class EngineUnderTest:
                 run_ids={slot.id: f"run-{slot.id}" for slot in slots},
                 account=self.account,
                 mode=mode,
+                on_wall_clock=on_wall_clock,
                 caps=caps,
             )
         )

@@ -51,7 +51,7 @@ def test_a_later_commission_takes_the_place_of_an_earlier_one():
 
 def test_decisions_are_counted_with_their_repetitions():
     signal = ("signal", {"kind": "none", "reasons": ["D0 IN_BAND x"]}, None)
-    repeated = ("signal", {"kind": "repeated", "n": 9, "last_ts_ns": 5}, None)
+    repeated = ("signal", {"kind": "none", "n": 9, "last_ts_ns": 5, "of_jseq": 2}, None)
     found = tally(records(operation("start"), signal, repeated, signal))
     assert (found.decisions, dict(found.codes)) == (11, {"D0 IN_BAND": 11})
 

@@ -263,7 +263,7 @@ def test_equal_decisions_are_one_record_and_a_count() -> None:
     run.advance(1).mid(99.0)  # from D0 to D1
     first, repeated, changed = (record.payload for record in kinds(run, "signal"))
     assert (first["kind"], first["n"]) == ("none", 1)
-    assert (repeated["kind"], repeated["n"], repeated["last_ts_ns"]) == ("repeated", 6, last_ns)
+    assert (repeated["kind"], repeated["n"], repeated["last_ts_ns"]) == ("none", 6, last_ns)
     assert changed["reasons"][0].startswith("D1 MINOR")
 
 
@@ -311,7 +311,7 @@ def test_what_is_counted_is_told_before_an_order_and_at_the_end() -> None:
         run.advance(1).mid(99.2)
     run.hedge(103, filled=True)
     shapes = [(r.payload["kind"], r.payload["n"]) for r in kinds(run, "signal")]
-    assert shapes == [("none", 1), ("repeated", 3), ("hedge", 1)]
+    assert shapes == [("none", 1), ("none", 3), ("hedge", 1)]
     for _ in range(4):
         run.advance(1).mid(103)
     run.handle(Stopped(ts_ns=run.now_ns))

@@ -54,7 +54,9 @@ class Pages:
         return self.add("signal", at_s, signal, sid=sid)
 
     def repeated(self, at_s: float, n: int, last_s: float, sid="a") -> None:
-        self.add("signal", at_s, {"kind": "repeated", "n": n, "last_ts_ns": int(last_s * S)}, sid=sid)
+        self.add(
+            "signal", at_s, {"kind": "none", "n": n, "last_ts_ns": int(last_s * S), "of_jseq": 1}, sid=sid
+        )
 
     def wanted(self, at_s: float, *vetoes: str) -> int:
         signal = {"kind": "hedge", "reasons": [], "side": "BUY", "quantity": "30", "facts": SEEN}
