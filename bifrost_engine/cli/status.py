@@ -83,7 +83,8 @@ def strategy_rows(row: Mapping[str, Any], instance: Instance) -> Iterator[tuple[
     for order in row.get("open_orders") or ():
         yield "open order", f"{order}; see: bifrost explain {order}"
     for reason, text in (row.get("halts") or {}).items():
-        yield "halt", f"{reason}: {text}; lift it with: bifrost control manual-resume"
+        level, _, what = text.partition(": ")
+        yield level.lower(), f"{reason}: {what}; lift it with: bifrost control manual-resume"
     if row.get("config_summary"):
         yield "settings", row["config_summary"]
 

@@ -125,7 +125,7 @@ class Blotter:
             "incident", order.strategy_id, reason=incident.text, client_order_id=order.client_order_id
         )
         if incident.kind is IncidentKind.OVERFILL:
-            core.halt(order.strategy_id, OVERFILL, incident.text)
+            core.hold(order.strategy_id, OVERFILL, incident.text)
         if incident.kind is IncidentKind.BAD_EVENT and core.connected:
             # Something was executed, and only the broker can say what.
             core.effects.append(FetchBrokerState("TARGETED"))

@@ -153,6 +153,9 @@ class Control:
         if command.strategy_id is None:
             for reason in list(core.state.strategy(EVERYBODY).halts):
                 core.lift(None, reason)
+            for key in list(core.state.instrument_holds):
+                for reason in core.holds_of(key):
+                    core.lift_instrument(key, reason)
         return "; ".join(self._resume_one(slot) for slot in self._targets(command.strategy_id))
 
     def _resume_one(self, slot: Slot) -> str:
@@ -163,7 +166,9 @@ class Control:
         for reason in halts:
             core.lift(slot.id, reason)
         core.resumes[slot.id] += 1
-        return f"{slot.id} resumed; lifted: {', '.join(halts) or 'nothing'}"
+        left = ", ".join(core.halts(slot.id))
+        further = f"; still held by {left}: resume all strategies to lift it" if left else ""
+        return f"{slot.id} resumed; lifted: {', '.join(halts) or 'nothing'}{further}"
 
     def _is_still_lost(self, slot: Slot) -> bool:
         limit = slot.config.gates.guard.risk.max_daily_loss_usd
@@ -230,6 +235,6 @@ class Control:
         try:
             shares: Decimal | None = wanted(slot.view)
         except Exception as error:  # noqa: BLE001 - a strategy's code; the engine isolates it
-            self._core.halt(slot.id, RAISED, f"{type(error).__name__}: {error}")
+            self._core.hold(slot.id, RAISED, f"{type(error).__name__}: {error}")
             return None
         return shares

@@ -13,13 +13,14 @@ from bifrost_engine.domain.broker import BrokerCaps
 from bifrost_engine.domain.effects import Effect, Notice
 from bifrost_engine.domain.record import Payload, Record
 from bifrost_engine.engine.slot import Slot
-from bifrost_engine.engine.state import State
+from bifrost_engine.engine.state import EVERYBODY, State
 from bifrost_engine.market.quotes import Quotes
+from bifrost_engine.risk.restraint import BREAKER, OVERFILL, RAISED, Level
+
+__all__ = ["BREAKER", "OVERFILL", "RAISED", "SECOND_NS", "Core"]
 
 SECOND_NS = 1_000_000_000
-BREAKER = "circuit_breaker"
-RAISED = "strategy_raised"
-OVERFILL = "overfill"
+JOURNAL_FAILED = "journal_failed"
 
 
 class Core:
@@ -116,20 +117,102 @@ class Core:
         """Add a line for the log to the effects."""
         self.effects.append(Notice(level, event, facts))
 
-    def halt(self, strategy_id: str, reason: str, text: str, limit: Decimal | None = None) -> None:
-        """Let no new order of a strategy out until the halt is lifted; once is enough.
+    # --- what holds and halts ------------------------------------------------------------------
+
+    def hold(self, strategy_id: str | None, reason: str, text: str, *, set_by: str = "engine") -> None:
+        """Let no new risk of a strategy (None: of the account) out until the hold is lifted."""
+        self._restrain(Level.HOLD, strategy_id, None, reason, text, set_by)
+
+    def halt(
+        self,
+        strategy_id: str | None,
+        reason: str,
+        text: str,
+        limit: Decimal | None = None,
+        *,
+        set_by: str = "engine",
+    ) -> None:
+        """Let no order of a strategy (None: of the account) out, but a flatten, until the halt is lifted.
 
         limit  that was reached, where a person has to raise it first
         """
-        if reason in self.state.strategy(strategy_id).halts:
-            return
-        self.record("halt", {"reason": reason, "on": True, "text": text, "limit": limit}, strategy_id)
-        self.operation("halt", strategy_id, reason=f"{reason}: {text}")
-        self.notice("error", "halt", strategy=strategy_id, reason=reason, text=text)
+        self._restrain(Level.HALT, strategy_id, None, reason, text, set_by, limit)
 
-    def lift(self, strategy_id: str | None, reason: str) -> None:
-        """End a halt."""
-        self.record("halt", {"reason": reason, "on": False, "text": "", "limit": None}, strategy_id)
+    def hold_instrument(self, contract_key: str, reason: str, text: str, *, set_by: str = "engine") -> None:
+        """Let no new risk in an instrument out, whoever wants it, until the hold is lifted."""
+        self._restrain(Level.HOLD, None, contract_key, reason, text, set_by)
+
+    def lift(self, strategy_id: str | None, reason: str, why: str = "") -> None:
+        """End a hold or halt of a strategy (None: of the account), if there is one.
+
+        why  the rule that ends it, told by an operation; empty where a command tells already
+        """
+        if reason in self.state.strategy(strategy_id or EVERYBODY).halts:
+            self._release(strategy_id, None, reason, why)
+
+    def lift_instrument(self, contract_key: str, reason: str, why: str = "") -> None:
+        """End a hold of an instrument, if there is one; otherwise as ``lift``."""
+        if reason in self.state.instrument_holds.get(contract_key, {}):
+            self._release(None, contract_key, reason, why)
+
+    def _restrain(
+        self,
+        level: Level,
+        strategy_id: str | None,
+        contract_key: str | None,
+        reason: str,
+        text: str,
+        set_by: str,
+        limit: Decimal | None = None,
+    ) -> None:
+        if contract_key is None:
+            standing = self.state.strategy(strategy_id or EVERYBODY).halts.get(reason)
+        else:
+            standing = self.state.instrument_holds.get(contract_key, {}).get(reason)
+        if standing is not None and (standing.level is level or standing.level is Level.HALT):
+            return
+        payload = {"reason": reason, "on": True, "level": level, "text": text, "set_by": set_by}
+        self.record("halt", {**payload, "limit": limit, "contract_key": contract_key}, strategy_id)
+        about = f"{reason}: {text}" if contract_key is None else f"{contract_key} {reason}: {text}"
+        if level is Level.HOLD:
+            self.operation("hold", strategy_id, reason=about, set_by=set_by)
+        else:
+            self.operation("halt", strategy_id, reason=about, set_by=set_by)
+        whose = {"strategy": strategy_id} if contract_key is None else {"contract": contract_key}
+        self.notice("error", str(level).lower(), **whose, reason=reason, text=text)
+
+    def _release(self, strategy_id: str | None, contract_key: str | None, reason: str, why: str) -> None:
+        payload = {"reason": reason, "on": False, "level": None, "text": why, "set_by": "", "limit": None}
+        self.record("halt", {**payload, "contract_key": contract_key}, strategy_id)
+        if why:
+            about = reason if contract_key is None else f"{contract_key} {reason}"
+            self.operation("release", strategy_id, reason=f"{about}: {why}")
+
+    def halts(self, strategy_id: str) -> tuple[str, ...]:
+        """Return the reasons of all that holds or halts a strategy, its account or an instrument of it."""
+        state = self.state
+        own, account = state.strategy(strategy_id).halts, state.strategy(EVERYBODY).halts
+        if not own and not account and not state.instrument_holds and self.journal_problem is None:
+            return ()
+        instruments = [reason for key in self._held_of(strategy_id) for reason in state.instrument_holds[key]]
+        journal = (JOURNAL_FAILED,) if self.journal_problem is not None else ()
+        return tuple(dict.fromkeys((*own, *account, *instruments, *journal)))
+
+    def reasons(self, strategy_id: str, level: Level) -> tuple[str, ...]:
+        """Return the reasons of one level that hold for a strategy, its own first, then the account's."""
+        own, account = self.state.strategy(strategy_id).halts, self.state.strategy(EVERYBODY).halts
+        if not own and not account:
+            return ()
+        found = (*own.items(), *account.items())
+        return tuple(reason for reason, restraint in found if restraint.level is level)
+
+    def holds_of(self, contract_key: str) -> tuple[str, ...]:
+        """Return the reasons for which an instrument is held."""
+        return tuple(self.state.instrument_holds.get(contract_key, ()))
+
+    def _held_of(self, strategy_id: str) -> list[str]:
+        slot = self.slots.get(strategy_id)
+        return [key for key in self.state.instrument_holds if slot is not None and slot.wants(key)]
 
     def is_suspended(self, strategy_id: str) -> bool:
         """Return whether new orders of a strategy are paused, by command or by a source's flag."""
@@ -142,12 +225,3 @@ class Core:
         return self.state.is_killed(strategy_id) or any(
             killed for _, killed in self.state.polled_flags.values()
         )
-
-    def halts(self, strategy_id: str) -> tuple[str, ...]:
-        """Return the reasons of the halts that hold for a strategy, the account's included."""
-        own = self.state.strategy(strategy_id).halts
-        account = self.state.strategy("").halts
-        if not own and not account and self.journal_problem is None:
-            return ()
-        journal = ("journal_failed",) if self.journal_problem is not None else ()
-        return (*own, *account, *journal)

@@ -295,8 +295,8 @@ class Engine:
             self._cancel_raised()
 
     def _hold_back(self, slot: Slot, why: str) -> None:
-        """Halt a strategy whose code failed; its orders are cancelled if the operator wants that."""
-        self.core.halt(slot.id, RAISED, why)
+        """Hold a strategy whose code failed; its orders are cancelled if the operator wants that."""
+        self.core.hold(slot.id, RAISED, why)
         if self.core.config.oms.on_error == "cancel":
             self._raised.append(slot)
 
@@ -393,7 +393,7 @@ class Engine:
         self._flatten_if_wanted()
 
     def _acknowledge_overfills(self, state: BrokerState) -> None:
-        """Lift the halts of over-fills whose shares the broker has, too."""
+        """Lift the holds of over-fills whose shares the broker has, too."""
         ours = self.core.state.portfolio.account_quantities()
         theirs = {position.contract.key: position.quantity for position in state.positions}
         for slot in self.core.slots.values():

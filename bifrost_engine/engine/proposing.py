@@ -5,13 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 
 from bifrost_engine.domain.decision import Decision, Intent
-from bifrost_engine.domain.order import Origin
+from bifrost_engine.domain.order import Order, OrderState, Origin, Side
 from bifrost_engine.engine.core import BREAKER, SECOND_NS, Core
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.engine.trail import Trail
 from bifrost_engine.risk.gates import judge
 from bifrost_engine.risk.proposal import Proposal, SentOrder
+from bifrost_engine.risk.restraint import Level
 
 
 class Proposing:
@@ -52,7 +53,7 @@ class Proposing:
             underlying=core.quotes.latest.get(slot.stock_key),
             jump_pct=core.quotes.jump_pct(key),
             own_position=state.portfolio.quantities(slot.id).get(key, Decimal(0)),
-            working=sum((o.leaves_quantity * o.side.sign for o in working), Decimal(0)),
+            working=_leaves(working, key, intent.side),
             in_flight=working[0] if working else None,
             killed=core.is_killed(slot.id),
             breaker_latched=BREAKER in own.halts,
@@ -67,7 +68,9 @@ class Proposing:
             paper_account=core.caps.paper or core.account.startswith("D"),
             connected=core.connected,
             stopping=core.stopping,
-            halts=core.halts(slot.id),
+            halts=core.reasons(slot.id, Level.HALT),
+            holds=core.reasons(slot.id, Level.HOLD),
+            instrument_holds=core.holds_of(key),
             problem=core.journal_problem,
             recent_orders=tuple(
                 SentOrder(order=order, sent_ns=sent_ns)
@@ -83,3 +86,15 @@ class Proposing:
         pnl = slot.view.day_pnl
         if pnl is not None and pnl <= -limit:
             self._core.halt(slot.id, BREAKER, f"day's result {pnl:.2f} ≤ −{limit:f}", limit)
+
+
+def _leaves(orders: list[Order], contract_key: str, side: Side) -> Decimal:
+    """Return the signed sum of what orders of one side may still fill, whatever is known of them."""
+    return sum(
+        (
+            order.leaves_quantity * side.sign
+            for order in orders
+            if order.contract_key == contract_key and order.side is side and order.state is not OrderState.NEW
+        ),
+        Decimal(0),
+    )

@@ -22,6 +22,7 @@ from bifrost_engine.domain.record import Record
 from bifrost_engine.domain.view import LastHedge
 from bifrost_engine.engine.codec import order_from_payload
 from bifrost_engine.portfolio.portfolio import Portfolio
+from bifrost_engine.risk.restraint import Level, Restraint
 
 MINUTE_NS = 60_000_000_000
 REMEMBERED = 4000
@@ -36,7 +37,7 @@ Fold = Callable[["State", Record, Mapping[str, Any]], None]
 class StrategyState:
     """What the journal knows of one strategy.
 
-    halts         reason → text; each stays until it is lifted
+    halts         what holds or halts it, by reason; each stays until it is lifted
     legs          contract keys that it manages
     day_legs      those that it has managed since the trading day began
     hedge_legs    those at its last hedge
@@ -47,7 +48,7 @@ class StrategyState:
     day_hedges: int = 0
     last_hedge: LastHedge | None = None
     last_hedge_order: str | None = None
-    halts: dict[str, str] = Factory(dict)
+    halts: dict[str, Restraint] = Factory(dict)
     legs: tuple[str, ...] = ()
     day_legs: tuple[str, ...] = ()
     hedge_legs: tuple[str, ...] = ()
@@ -64,7 +65,8 @@ class State:
     Each field is part of a checkpoint: its type says how it is stored, so it is complete,
     generic arguments included.
 
-    last_ns  time of the newest record
+    last_ns           time of the newest record
+    instrument_holds  what holds an instrument, by contract key and reason; never empty for a key
     """
 
     account: str = ""
@@ -75,6 +77,7 @@ class State:
     strategies: dict[str, StrategyState] = Factory(dict)
     suspended: set[str] = Factory(set)
     killed: set[str] = Factory(set)
+    instrument_holds: dict[str, dict[str, Restraint]] = Factory(dict)
     trading_day: date | None = None
     baselines: dict[tuple[str, str], Decimal] = Factory(dict)
     needs_baseline: set[tuple[str, str]] = Factory(set)
@@ -214,14 +217,22 @@ class State:
         self.polled_flags[payload["source"]] = (payload["suspended"], payload["killed"])
 
     def _on_halt(self, record: Record, payload: Mapping[str, Any]) -> None:
+        key, reason = payload.get("contract_key"), payload["reason"]
         state = self.strategy(record.strategy_id or EVERYBODY)
-        halts = state.halts
+        halts = state.halts if key is None else self.instrument_holds.setdefault(key, {})
         if payload["on"]:
-            halts[payload["reason"]] = payload["text"]
+            halts[reason] = Restraint(
+                level=Level(payload.get("level", Level.HALT)),
+                text=payload["text"],
+                since_ns=record.ts_ns,
+                set_by=payload.get("set_by", "engine"),
+            )
             if payload.get("limit") is not None:
                 state.breaker_limit = Decimal(payload["limit"])
         else:
-            halts.pop(payload["reason"], None)
+            halts.pop(reason, None)
+        if key is not None and not halts:
+            del self.instrument_holds[key]
 
     def _on_day(self, record: Record, payload: Mapping[str, Any]) -> None:
         self.trading_day = date.fromisoformat(payload["trading_day"])

@@ -20,7 +20,7 @@ from bifrost_engine.domain.order import Order
 from bifrost_engine.domain.record import Record
 from bifrost_engine.domain.rows import with_numbers
 from bifrost_engine.engine.codec import order_from_payload
-from bifrost_engine.engine.state import State
+from bifrost_engine.engine.state import EVERYBODY, State
 
 NS = 1_000_000_000
 VETOED, SHRUNK = "vetoed", "shrunk"
@@ -314,6 +314,16 @@ def _complete(row: Row, strategy_id: str, state: State) -> None:
         daily_hedge_count=own.day_hedges,
         suspended=state.is_suspended(strategy_id),
         killed=state.is_killed(strategy_id),
-        halts=dict(own.halts),
+        halts=_restraints(strategy_id, stock_key(row["symbol"]), state),
         open_orders=list(own.open_orders),
     )
+
+
+def _restraints(strategy_id: str, own_stock: str, state: State) -> dict[str, str]:
+    """Return reason → level and text of all that holds or halts a strategy."""
+    symbol = own_stock.partition("|")[0]
+    found = {**state.strategy(strategy_id).halts, **state.strategy(EVERYBODY).halts}
+    for key, holds in state.instrument_holds.items():
+        if key.partition("|")[0] == symbol:
+            found |= {f"{key} {reason}": one for reason, one in holds.items()}
+    return {reason: f"{one.level}: {one.text}" for reason, one in found.items()}

@@ -27,8 +27,9 @@ def _all_if(ok: bool, p: Proposal, value: object, limit: object) -> Answer:
 
 
 def _reduces(p: Proposal) -> bool:
-    """Return whether the order can only make the own position smaller."""
-    return p.own_position * p.intent.side.sign < 0 and p.quantity <= abs(p.own_position)
+    """Return whether the order makes the own position smaller even if all working orders fill."""
+    worst = p.own_position + p.working
+    return worst * p.intent.side.sign < 0 and p.quantity <= abs(worst)
 
 
 # --- the strategy's gates ------------------------------------------------------------------
@@ -40,8 +41,7 @@ def kill_switch(p: Proposal) -> Answer:
 
 def circuit_breaker(p: Proposal) -> Answer:
     limit = -p.config.gates.guard.risk.max_daily_loss_usd
-    # While a mark is missing nobody knows the result: then only what reduces the position may go.
-    lost = not _reduces(p) if p.day_pnl is None else p.day_pnl <= limit
+    lost = p.day_pnl is not None and p.day_pnl <= limit
     return _all_if(not (lost or p.breaker_latched), p, p.day_pnl, limit)
 
 
@@ -103,7 +103,7 @@ def max_order_size(p: Proposal) -> Answer:
 def max_position(p: Proposal) -> Answer:
     limit = p.config.gates.guard.risk.max_position_shares
     sign = p.intent.side.sign
-    worst = p.own_position + (p.working if p.working * sign > 0 else NONE)
+    worst = p.own_position + p.working
     after = worst + p.signed()
     if abs(after) <= limit or _reduces(p):
         return p.quantity, after, limit
@@ -190,6 +190,19 @@ def halted(p: Proposal) -> Answer:
     return _all_if(not p.halts, p, list(p.halts), [])
 
 
+def hold(p: Proposal) -> Answer:
+    return _all_if(not p.holds or _reduces(p), p, list(p.holds), [])
+
+
+def instrument_hold(p: Proposal) -> Answer:
+    return _all_if(not p.instrument_holds or _reduces(p), p, list(p.instrument_holds), [])
+
+
+def stale_mark(p: Proposal) -> Answer:
+    # While a mark is missing nobody knows the result: then only what reduces the position may go.
+    return _all_if(p.day_pnl is not None or _reduces(p), p, p.day_pnl, None)
+
+
 def link_down(p: Proposal) -> Answer:
     return _all_if(p.connected, p, p.connected, True)
 
@@ -250,6 +263,9 @@ CONTROLS = (
 )
 DENIALS = (
     Gate(halted, code="HALTED"),
+    Gate(hold, code="HOLD"),
+    Gate(instrument_hold, code="INSTRUMENT_HOLD"),
+    Gate(stale_mark, code="STALE_MARK"),
     Gate(link_down, flatten=True, code="LINK_DOWN"),
     Gate(journal_failed, flatten=True, code="JOURNAL_FAILED"),
     Gate(stopping, flatten=True, code="STOPPING"),

@@ -44,14 +44,16 @@ class Proposal:
     underlying     last good quote of the strategy's underlying
     jump_pct       largest move of the mid within the last second, percent
     own_position   signed position of the strategy's book in the contract
-    working        signed leaves of its open orders in the contract
+    working        signed leaves of its open orders in the contract on the intent's side
     in_flight      its order that isn't done, if there is one
     day_pnl        quote currency; None while a mark is missing
     legs_changed   the set of managed legs differs from that at the last hedge
     paper_account  no real money can move
     limit_price    of the order that would be sent; None for a market order
     recent_orders  the account's orders of the last ``duplicate_window_seconds``, newest first
-    halts          reasons of the halts that hold for the strategy
+    halts          reasons of the halts of the strategy and the account
+    holds          reasons of their holds
+    instrument_holds  reasons of the holds of the contract
     problem        why the journal can't be written, or None
     """
 
@@ -81,6 +83,8 @@ class Proposal:
     connected: bool
     stopping: bool
     halts: tuple[str, ...]
+    holds: tuple[str, ...]
+    instrument_holds: tuple[str, ...]
     problem: str | None
     recent_orders: tuple[SentOrder, ...]
     orders_last_minute: int

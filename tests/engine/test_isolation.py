@@ -107,7 +107,7 @@ NONSENSE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE.keys())
-def test_what_cant_be_meant_halts_its_strategy_and_no_other(nonsense: Any) -> None:
+def test_what_cant_be_meant_holds_its_strategy_and_no_other(nonsense: Any) -> None:
     run = beside_gamma(nonsense)
     run.mid(103)
     run.beat()
@@ -115,7 +115,7 @@ def test_what_cant_be_meant_halts_its_strategy_and_no_other(nonsense: Any) -> No
     assert halts(run, "gamma") == ()
     assert [effect.request.client_order_id for effect in run.placed] == ["BF-test-gamma-1"]
     assert run.engine.core.counters["raised_puppet"] >= 2
-    assert len(run.operations("halt")) == 1
+    assert len(run.operations("hold")) == 1
     run.stored_records()  # and the journal can hold it all
 
 
@@ -126,7 +126,7 @@ def test_a_strategy_that_raised_orders_nothing_until_it_is_resumed() -> None:
     for _ in range(5):
         run.advance(70).mid(99.2)
     assert {effect.request.client_order_id[:10] for effect in run.placed} == {"BF-test-ga"}
-    assert "HALTED" in run.slot.last_veto
+    assert run.slot.last_veto == "HOLD"
     run.command("manual_resume", strategy_id="puppet")
     run.advance(70).mid(99.2)
     assert run.last_order.client_order_id == "BF-test-puppet-1"
@@ -140,7 +140,7 @@ def test_a_strategy_that_raises_is_safe_by_its_snapshot() -> None:
     assert "strategy_raised" in snapshot["block_reasons"]
 
 
-def test_an_exception_on_an_order_halts_and_the_order_goes_its_way() -> None:
+def test_an_exception_on_an_order_holds_and_the_order_goes_its_way() -> None:
     run = beside_gamma(Decision(intent=BUY), on_order_raises=True)
     run.mid(99.2)
     assert halts(run) == ("strategy_raised",)
@@ -170,7 +170,7 @@ def test_an_order_that_is_just_being_made_is_cancelled_after_it_left() -> None:
     assert kinds.index("PlaceOrder") < kinds.index("CancelOrder")
 
 
-def test_a_callback_that_ran_too_long_halts_as_one_that_raised() -> None:
+def test_a_callback_that_ran_too_long_holds_as_one_that_raised() -> None:
     run = beside_gamma(None)
     run.handle(StrategyRaised(ts_ns=run.now_ns, strategy_id="puppet", error="on_tick took 7 s"))
     assert halts(run) == ("strategy_raised",)
@@ -219,7 +219,7 @@ def test_a_model_that_raises_prices_nothing() -> None:
 
 
 @pytest.mark.parametrize("has_reconfigure", [True, False])
-def test_new_settings_that_a_strategy_cant_take_halt_it(has_reconfigure: bool) -> None:
+def test_new_settings_that_a_strategy_cant_take_hold_it(has_reconfigure: bool) -> None:
     run = beside_gamma(None)
     if has_reconfigure:
         namespace = {"reconfigure": lambda self, config: raise_it(config)}

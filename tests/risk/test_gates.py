@@ -90,6 +90,8 @@ def a_proposal(**facts: Any) -> Proposal:
         "connected": True,
         "stopping": False,
         "halts": (),
+        "holds": (),
+        "instrument_holds": (),
         "problem": None,
         "recent_orders": (),
         "orders_last_minute": 0,
@@ -136,7 +138,15 @@ def test_the_chain_is_in_the_documented_order() -> None:
         "duplicate",
         "order_rate",
     ]
-    assert [gate.name for gate in DENIALS] == ["HALTED", "LINK_DOWN", "JOURNAL_FAILED", "STOPPING"]
+    assert [gate.name for gate in DENIALS] == [
+        "HALTED",
+        "HOLD",
+        "INSTRUMENT_HOLD",
+        "STALE_MARK",
+        "LINK_DOWN",
+        "JOURNAL_FAILED",
+        "STOPPING",
+    ]
 
 
 def test_a_quiet_day_lets_a_hedge_through_and_every_gate_says_so() -> None:
@@ -152,11 +162,23 @@ FORCE_PASSES = {"cooldown", "min_price_move"}
 BOUNDARIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("kill_switch", {"killed": False}, {"killed": True}),
     ("circuit_breaker", {"day_pnl": -4999.99}, {"day_pnl": -5000.0}),
-    ("circuit_breaker", {"day_pnl": 10.0}, {"day_pnl": None}),
+    ("STALE_MARK", {"day_pnl": 10.0}, {"day_pnl": None}),
     (
-        "circuit_breaker",
+        "STALE_MARK",
         {"day_pnl": None, "own_position": Decimal(-100)},  # a reduction, though a mark is missing
         {"day_pnl": None, "own_position": Decimal(-99)},
+    ),
+    ("HOLD", {"holds": ()}, {"holds": ("overfill",)}),
+    (
+        "HOLD",
+        {"holds": ("overfill",), "own_position": Decimal(-150), "working": Decimal(50)},
+        {"holds": ("overfill",), "own_position": Decimal(-150), "working": Decimal(51)},
+    ),
+    ("INSTRUMENT_HOLD", {"instrument_holds": ()}, {"instrument_holds": ("position_difference",)}),
+    (
+        "INSTRUMENT_HOLD",
+        {"instrument_holds": ("position_difference",), "own_position": Decimal(-100)},
+        {"instrument_holds": ("position_difference",), "own_position": Decimal(100)},
     ),
     (
         "circuit_breaker",
@@ -315,7 +337,6 @@ def test_an_order_is_cut_to_the_largest_size(wanted: int, kept: int) -> None:
         (1700, 0, Side.BUY, 300, 300),  # exactly up to the limit of 2000
         (1700, 0, Side.BUY, 400, 300),
         (1700, 200, Side.BUY, 400, 100),  # the working order is taken as filled
-        (1700, -200, Side.BUY, 400, 300),  # one on the other side makes no room
         (-1700, 0, Side.SELL, 400, 300),
         (2000, 0, Side.BUY, 400, 0),
         (2500, 0, Side.SELL, 400, 400),  # a reduction passes, though it stays beyond the limit
