@@ -82,7 +82,8 @@ def _store(conn: Connection[Any], batch: AuditBatch, rows: dict[str, list[Number
     if batch.first_jseq > batch.last_jseq:
         return AuditAck(last_jseq=cursor_of(conn, batch.journal_id))
     cursor = _locked_cursor(conn, batch.journal_id)
-    if cursor != batch.first_jseq - 1:
+    joins = cursor == batch.first_jseq - 1
+    if not joins and not (batch.restart and cursor < batch.first_jseq):
         return AuditAck(last_jseq=cursor)
     for kind, numbered in rows.items():
         _copy(conn, kind, numbered)

@@ -10,6 +10,7 @@ from threading import Event, Thread
 
 import psycopg
 import pytest
+from attrs import evolve
 from bifrost_pg.embedded import EmbeddedServer
 
 from bifrost_engine.domain import AuditBatch, AuditRow
@@ -56,6 +57,15 @@ def test_a_batch_that_does_not_join_the_cursor_is_answered_with_it(make_sink, co
     sink.write_audit(make_batch(1, 3))
     assert sink.write_audit(make_batch(first, last)).last_jseq == 3
     assert numbers(conn) == [1, 2, 3]
+
+
+def test_beyond_a_gap_it_goes_on_only_if_an_operator_said_so_and_never_back(make_sink, conn, make_batch):
+    sink = make_sink()
+    sink.write_audit(make_batch(1, 3))
+    assert sink.write_audit(evolve(make_batch(7, 9), restart=True)).last_jseq == 9
+    assert sink.write_audit(evolve(make_batch(5, 6), restart=True)).last_jseq == 9
+    assert sink.write_audit(evolve(make_batch(9, 10), restart=True)).last_jseq == 9
+    assert numbers(conn) == [1, 2, 3, 7, 8, 9]
 
 
 def test_an_empty_batch_asks_for_the_cursor(make_sink, conn, make_batch):
