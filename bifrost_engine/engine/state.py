@@ -67,6 +67,7 @@ class State:
 
     last_ns           time of the newest record
     instrument_holds  what holds an instrument, by contract key and reason; never empty for a key
+    runs              strategy id → its run that has no end yet
     """
 
     account: str = ""
@@ -145,6 +146,10 @@ class State:
 
     def _on_run(self, record: Record, payload: Mapping[str, Any]) -> None:
         self.runs[payload["strategy_id"]] = payload["run_id"]
+
+    def _on_run_end(self, record: Record, payload: Mapping[str, Any]) -> None:
+        if record.strategy_id is not None and self.runs.get(record.strategy_id) == payload["run_id"]:
+            del self.runs[record.strategy_id]
 
     def _on_order_event(self, record: Record, payload: Mapping[str, Any]) -> None:
         order = payload["order"]
@@ -295,6 +300,7 @@ class State:
         "reconciliation": _on_reconciliation,
         "run": _on_run,
         "repair": _on_repair,
+        "run_end": _on_run_end,
     }
 
 
