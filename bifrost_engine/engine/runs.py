@@ -11,6 +11,7 @@ from typing import Any
 from bifrost_engine.domain.events import Started
 from bifrost_engine.engine.core import Core
 from bifrost_engine.engine.slot import Slot
+from bifrost_engine.risk.restraint import Level
 
 
 class Runs:
@@ -40,9 +41,10 @@ class Runs:
         """End the run of each strategy; one that was halted says by what."""
         core = self._core
         for slot in core.slots.values():
-            halts = core.state.strategy(slot.id).halts
+            held = core.state.strategy(slot.id).halts.items()
+            halts = [f"{name}: {it.text}" for name, it in held if it.level is Level.HALT]
             status = "FAILED" if failed else "HALTED" if halts else "STOPPED"
-            why = "; ".join(filter(None, (reason, *(f"{name}: {text}" for name, text in halts.items()))))
+            why = "; ".join(filter(None, (reason, *halts)))
             if core.state.runs.get(slot.id) == slot.run_id:
                 self._end(slot.id, slot.run_id, status, why, core.now_ns)
 
