@@ -40,7 +40,7 @@ from bifrost_engine.domain.quote import Quote
 from bifrost_engine.engine import Engine
 from bifrost_engine.errors import BifrostError, DataError
 from bifrost_engine.hookspecs import Clock
-from bifrost_engine.journal import new_journal_id, recovered
+from bifrost_engine.journal import crash, new_journal_id, recovered
 from bifrost_engine.plugins import load
 from bifrost_engine.replay.drive import Drive
 from bifrost_engine.replay.pipeline import Broker, Observer, Pipeline
@@ -98,6 +98,7 @@ class Daemon:
         DataError if the feed failed, LockHeld if the database was lost to another daemon,
         both after a stop in good order.
         """
+        crash.arm(self._environ)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self.stop.clock.start()

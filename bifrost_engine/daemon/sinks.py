@@ -23,6 +23,7 @@ from bifrost_engine.domain.control import ControlState
 from bifrost_engine.domain.rows import with_numbers
 from bifrost_engine.errors import JournalPruned, LockHeld, SinkError, SinkRejected, SinkUnavailable
 from bifrost_engine.guard import Guard
+from bifrost_engine.journal.crash import crash_point
 from bifrost_engine.journal.reader import JournalReader
 from bifrost_engine.replay.misfit import fitting
 
@@ -235,7 +236,10 @@ class SinkThread(Thread):
         if not batch.rows:
             self._rows_lane.went_well()
             return False
-        before, self._at = self._at, self._taken(batch, reader)
+        crash_point("K15")
+        taken = self._taken(batch, reader)
+        crash_point("K16")
+        before, self._at = self._at, taken
         if self._at == before:
             raise SinkError(f"write_audit took nothing of {batch.first_jseq} to {batch.last_jseq}")
         if batch.restart:

@@ -24,7 +24,7 @@ from bifrost_engine.domain.record import Record
 from bifrost_engine.errors import InvariantViolated, JournalCorrupt, JournalError, JournalUnwritable
 from bifrost_engine.journal.canonical import rfc3339
 from bifrost_engine.journal.chain import Row, corrupt, genesis, is_damage, link, to_record
-from bifrost_engine.journal.crash import crash_point
+from bifrost_engine.journal.crash import crash_point, crash_point_with
 from bifrost_engine.journal.lock import FileLock
 from bifrost_engine.journal.reader import (
     PRUNED_HASH,
@@ -418,4 +418,5 @@ def _write(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     connection.executemany(_INSERT, rows)
+    crash_point_with("K02", rows, "decision")
     connection.execute("COMMIT")
