@@ -84,10 +84,10 @@ def test_journals_have_cursors_of_their_own(make_sink, conn, make_batch):
 
 def test_history_is_stored_and_other_kinds_only_move_the_cursor(make_sink, conn):
     rows = (
-        record(1, "order", state="NEW"),
+        record(1, "legs", managed=[]),
         record(2, "history", symbol="NVDA", spot="500.5", ts="1.5", gamma="0.25", hedge_state="EXEC_IDLE"),
         record(3, "operation", type="suspend"),
-        record(4, "fill", qty="1"),
+        record(4, "flag", flag="killed"),
     )
     assert make_sink().write_audit(batch_of(*rows)).last_jseq == 4
     history = conn.execute("SELECT symbol, spot, ts, strategy_id, detail FROM status_history").fetchall()
