@@ -4,17 +4,21 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 MANIFESTS := pyproject.toml $(wildcard plugins/*/pyproject.toml examples/plugins/*/pyproject.toml)
-ENVS = lint,types,py$(shell $(BIN)/python -c 'import sys; print("%d%d" % sys.version_info[:2])')
+PYVERSION = $(shell $(BIN)/python -c 'import sys; print("%d%d" % sys.version_info[:2])')
+ENVS = lint,types,py$(PYVERSION)
 DOCS := $(if $(wildcard docs/conf.py),docs)
 comma := ,
 
-.PHONY: run test lint types docs bench dev clean
+.PHONY: run test nightly lint types docs bench dev clean
 
 run: $(BIN)/.run  ## rehearse: a simulated market, the paper broker, a private database
 	$(BIN)/bifrost run --config examples/paper.yaml --broker paper --speed 30 --fresh
 
 test: $(BIN)/.tox  ## all gates: lint, types, tests on built wheels, docs
 	$(BIN)/tox run -e $(ENVS)$(if $(DOCS),$(comma)docs)
+
+nightly: $(BIN)/.tox  ## the tests once more, with ten times as much left to chance
+	BIFROST_TEST_REPEATS=100 $(BIN)/tox run -e py$(PYVERSION)
 
 lint types docs: $(BIN)/.tox  ## one gate
 	$(BIN)/tox run -e $@
