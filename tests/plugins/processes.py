@@ -102,12 +102,14 @@ class Process:
 class Desk:
     """A configuration file with its folder of state, for daemons that are processes.
 
-    folder  the instance's
+    folder         the instance's
+    broker_folder  that of the paper broker's record
     """
 
     def __init__(self, folder: Path, spawner: Spawner, path: list[Path], **changed: Any) -> None:
         self.home = folder
         self.folder = folder / "state" / "default"
+        self.broker_folder = self.folder
         self.started: list[Process] = []
         self._spawner = spawner
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "BIFROST_", "IB_"))}
@@ -129,6 +131,16 @@ class Desk:
         command = ["run", *arguments]
         pid = self._spawner.start(command, self.home, {**self.environ, **environ}, output)
         self.started.append(Process(pid, output))
+        return self.started[-1]
+
+    def start_broker(self, *arguments: str) -> Process:
+        """Start the paper broker as a process of its own, at the socket ``broker.sock``."""
+        self.broker_folder = self.home / "broker"
+        output = self.home / f"broker{len(self.started)}.txt"
+        words = ["--listen", "./broker.sock", "--state", str(self.broker_folder), *arguments]
+        pid = self._spawner.start(["paper-broker", *words], self.home, self.environ, output)
+        self.started.append(Process(pid, output))
+        wait_for(lambda: "listening" in self.started[-1].text, "for the broker")
         return self.started[-1]
 
     def running(self, *arguments: str, until: str = "order_sent") -> Process:
@@ -158,6 +170,13 @@ class Desk:
         except (ValueError, BifrostError):
             return []
 
+    def count(self, kind: str) -> int:
+        """Return how many records of a kind the journal has."""
+        (path,) = self.folder.glob("journal-*.db")
+        with closing(sqlite3.connect(path)) as connection:
+            ((found,),) = connection.execute("SELECT count(*) FROM journal WHERE kind = ?", (kind,))
+        return int(found)
+
     def operations(self, *types: str) -> list[dict[str, Any]]:
         """Return the operations, of these types or all."""
         rows = [dict(record.payload) for record in self.records() if record.kind == "operation"]
@@ -165,7 +184,7 @@ class Desk:
 
     def at_the_broker(self, query: str) -> list[tuple[Any, ...]]:
         """Return rows of the paper broker's record."""
-        (path,) = self.folder.glob("paper-*.db")
+        (path,) = self.broker_folder.glob("paper-*.db")
         with closing(sqlite3.connect(path)) as connection:
             return connection.execute(query).fetchall()
 
