@@ -28,6 +28,7 @@ COMMANDS = {
     "status": "Show the newest state of the daemon.",
     "ops": "List operations: intents, orders, fills, commands.",
     "explain": "Tell why an order was sent, or why none was.",
+    "journal": "Look at the journal: show, verify, export, repair.",
     "control": "Give the running daemon a command: stop, suspend, flatten, …",
     "check": "Check configuration, plugins, database, broker and journal.",
     "config": "Check, show or write a configuration.",

@@ -22,28 +22,27 @@ from bifrost_engine.daemon.assemble import Assembly, RunOptions, feed_name, inst
 from bifrost_engine.daemon.beats import Beats
 from bifrost_engine.daemon.connections import LEAVE_DEADLINE_S, Connections, ports
 from bifrost_engine.daemon.controls import Controls
+from bifrost_engine.daemon.driving import drive_to_end, make_drive
 from bifrost_engine.daemon.feed import Feed
 from bifrost_engine.daemon.intake import Intake
-from bifrost_engine.daemon.opening import check_pair, open_journal, saved_settings, sessions_of
-from bifrost_engine.daemon.pace import Paced
+from bifrost_engine.daemon.opening import broker_caps, check_pair, open_journal, saved_settings, sessions_of
 from bifrost_engine.daemon.reload import FileWatch
 from bifrost_engine.daemon.rows import account_rows
+from bifrost_engine.daemon.stop import Stop
 from bifrost_engine.daemon.stopping import StopClock
 from bifrost_engine.daemon.threads import Threads
 from bifrost_engine.daemon.upkeep import Upkeep
 from bifrost_engine.daemon.wallclock import WallClock
 from bifrost_engine.daemon.walldrive import EVENTS_PER_TURN, WallDrive
-from bifrost_engine.domain.broker import BrokerCaps, BrokerEvent
-from bifrost_engine.domain.control import Command
-from bifrost_engine.domain.events import Commanded, Started, Stopped
+from bifrost_engine.domain.broker import BrokerEvent
+from bifrost_engine.domain.events import Started, Stopped
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.engine import Engine
-from bifrost_engine.errors import BifrostError, DataError, LockHeld, PluginError
+from bifrost_engine.errors import BifrostError, DataError
 from bifrost_engine.hookspecs import Clock
-from bifrost_engine.journal import new_journal_id, recovered
+from bifrost_engine.journal import crash, new_journal_id, recovered
 from bifrost_engine.plugins import load
-from bifrost_engine.replay.drive import FAR, Drive
-from bifrost_engine.replay.misfit import fitting
+from bifrost_engine.replay.drive import Drive
 from bifrost_engine.replay.pipeline import Broker, Observer, Pipeline
 
 SECOND_NS = 1_000_000_000
@@ -65,9 +64,7 @@ class Daemon:
 
     display     called a few times a second with the daemon, to show its state
     leave       called if a stop takes too long, from another thread; must end the process
-    stop_reason why it stopped, empty while it runs
     recent      the last operations, oldest first
-    lock_lost   set if another daemon has taken the database's lock
     """
 
     def __init__(
@@ -84,16 +81,12 @@ class Daemon:
         self.log = log
         self.display = display
         self.folder = instance_folder(self.config, environ)
-        self.stop_reason = ""
         self.recent: deque[Mapping[str, Any]] = deque(maxlen=RECENT)
-        self.lock_lost: LockHeld | None = None
-        self.stop_clock = StopClock(self.config.daemon.shutdown_grace_seconds, leave, log)
+        self.stop = Stop(StopClock(self.config.daemon.shutdown_grace_seconds, leave, log), log)
         self._drive: Drive | WallDrive | None = None
-        self._stop_early = ""
         self._early: list[Any] = []
         self._environ = environ
         self._saved: Mapping[str, Any] | None = None
-        self._limit: asyncio.Timeout | None = None
         self._tasks: list[asyncio.Task[Any]] = []
 
     # --- the run -----------------------------------------------------------------------------
@@ -105,22 +98,23 @@ class Daemon:
         DataError if the feed failed, LockHeld if the database was lost to another daemon,
         both after a stop in good order.
         """
+        crash.arm(self._environ)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
-        self.stop_clock.start()
+        self.stop.clock.start()
         try:
             await self._run()
         finally:
-            self.stop_clock.close()
-        if self.lock_lost is not None:
-            raise self.lock_lost
+            self.stop.clock.close()
+        if self.stop.lock_lost is not None:
+            raise self.stop.lock_lost
 
     async def _run(self) -> None:
         owns_time = hasattr(load("feeds", feed_name(self.config)), "read_quotes")
         self.clock: Clock = EventClock() if owns_time else WallClock(self._loop, self.log)
         self.intake = Intake(self.clock, self.log, self._forward)
         self.parts = Assembly(self.config, self.folder, self.clock, self.intake.take, self.log)
-        self.threads = Threads(self.parts, self.stop_clock)
+        self.threads = Threads(self.parts, self.stop.clock)
         self.parts.start_sinks()
         try:
             self._saved = await saved_settings(self.parts)
@@ -143,34 +137,28 @@ class Daemon:
             quotes = self.feed.quotes(self.clock, resume_ns, self.engine.wanted_contracts())
         for event in self._early:
             self.pipeline.emit(event)
-        crashed = True
+        crash: BaseException | None = None
         feed_error = None
         try:
-            self.threads.start(self.journal.path, self.controls.take, self._on_lock_lost)
-            feed_error = await self._work(quotes)
-            crashed = False
+            self.threads.start(self.journal.path, self.controls.take, self.stop.on_lock_lost)
+            feed_error = await self.stop.cut_short(self._work(quotes))
+        except BaseException as error:
+            crash = error
+            raise
         finally:
-            await self._end(crashed)
+            await self._end(crash)
         if feed_error is not None:
             raise feed_error
 
     async def _work(self, quotes: Iterator[Quote] | None) -> DataError | None:
-        """Begin, and drive until it is over; a stop cuts short what hangs. Return why the feed failed."""
-        limit = asyncio.timeout(None)
-        begin_ns = self.clock.now_ns()
-        try:
-            async with limit:
-                self._limit = limit
-                self._cut_when_due()
-                await self._begin(begin_ns)
-                return await self._drive_all(quotes)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            self.log.warning("cut short: something didn't answer; orders without an answer are UNKNOWN")
-            return None
-        finally:
-            self._limit = None
+        """Begin, and drive until it is over; return why the feed failed, if it did."""
+        await self._begin(self.clock.now_ns())
+        options = self.options
+        drive = self._drive = make_drive(
+            self.pipeline, self.clock, self.beats, options, self._wake, self._on_beat
+        )
+        log = self.log.bind(feed=self.config.feed_name)
+        return await drive_to_end(drive, quotes, self.stop, options.until_ns, log)
 
     # --- putting the parts together ----------------------------------------------------------
 
@@ -198,22 +186,24 @@ class Daemon:
         self.beats = Beats(
             pipeline, self.connections, clock, self.threads.put, interval_s, self.options.speed
         )
-        self.controls = Controls(pipeline, self.beats, interval_s, self._stop_sending)
+        self.controls = Controls(pipeline, self.beats, interval_s, self.stop.send_nothing)
         self._carry_out(pipeline)
         self.pipeline, self.engine = pipeline, engine
-        if self._stop_early:
-            self.request_stop(self._stop_early)
+        self.stop.bind(pipeline)
         return resume_ns
 
     def _carry_out(self, pipeline: Pipeline) -> None:
         """Say who carries out what the engine wants of a host."""
-        pipeline.wake = lambda: self._call_soon(self._wake.set)
+        pipeline.wake = self._wake_from_anywhere
         pipeline.on_records = self.threads.wake
         pipeline.on_operation = self._on_operation
-        pipeline.on_stop = self._on_stop
         pipeline.on_subscribe = self.feed.subscribe
         pipeline.on_connect = self.connections.connect
         pipeline.on_broker_state = lambda state: self.threads.put("write_accounts", "", account_rows(state))
+
+    def _wake_from_anywhere(self) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._wake.set)
 
     def _observers(self) -> Iterator[tuple[str, Observer]]:
         for key, on_tick in self.parts.plugins.observers():
@@ -233,10 +223,6 @@ class Daemon:
         else:
             pipeline.emit(event)
 
-    def _call_soon(self, call: Callable[[], None]) -> None:
-        with suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(call)
-
     def _on_operation(self, operation: Mapping[str, Any]) -> None:
         self.threads.tell_outcome(operation)
         self.recent.append(operation)
@@ -253,7 +239,7 @@ class Daemon:
 
     async def _begin(self, at_ns: int) -> None:
         await self.threads.await_flags()
-        caps = self._caps()
+        caps = broker_caps(self.parts)
         facts = {"engine": __version__, "feed": self.config.feed_name, "broker": self.config.broker}
         started = Started(
             ts_ns=at_ns,
@@ -272,45 +258,6 @@ class Daemon:
         if self.display is not None:
             self._tasks.append(asyncio.create_task(self._displays(self.display)))
         await self.connections.connect()
-
-    def _caps(self) -> BrokerCaps:
-        name = self.config.broker
-        ask = self.parts.plugins.implementation("brokers", name, "broker_caps")
-        if ask is None:
-            return BrokerCaps()
-        try:
-            return fitting(ask(self.parts.account), BrokerCaps, "broker_caps")
-        except Exception as error:
-            raise PluginError(f"brokers:{name} doesn't say what it can do: {error}") from error
-
-    async def _drive_all(self, quotes: Iterator[Quote] | None) -> DataError | None:
-        """Drive to the end and a little beyond; return why the feed failed, if it did."""
-        until_ns = self.options.until_ns if self.options.until_ns is not None else FAR
-        failed = None
-        drive = self._drive = self._make_drive(quotes, until_ns)
-        try:
-            await (drive.run(self._is_over) if quotes is None else drive.run(quotes, self._is_over))
-        except DataError as error:
-            failed = error
-            self.log.error("the feed failed", feed=self.config.feed_name, error=str(error))
-        if failed is not None or drive.finished:
-            ended = "the feed has ended" if until_ns == FAR else "the end that was asked for"
-            await self._ask_stop(f"the feed failed: {failed}" if failed else ended)
-            await drive.settle(self._is_over)
-        return failed
-
-    def _make_drive(self, quotes: Iterator[Quote] | None, until_ns: int) -> Any:
-        beat_ns = int(self.beats.interval_s * SECOND_NS)
-        further: dict[str, Any] = {"until_ns": until_ns, "on_beat": self._on_beat}
-        drive: Drive | WallDrive
-        if isinstance(self.clock, WallClock):
-            drive = WallDrive(self.pipeline, self.clock, beat_ns, self._wake, **further)
-        else:
-            assert isinstance(self.clock, EventClock)
-            pace = None if self.options.speed is None else Paced(self.options.speed, self._wake)
-            drive = Drive(self.pipeline, self.clock, beat_ns, pace=pace, **further)
-        self.beats.on_interval = lambda: drive.set_beat(int(self.beats.interval_s * SECOND_NS))
-        return drive
 
     async def _on_beat(self) -> None:
         self.upkeep.on_beat(self.engine.core.now_ns)
@@ -334,79 +281,56 @@ class Daemon:
 
     def request_stop(self, why: str) -> None:
         """Let no order out from this instant, and stop; called by signal handlers, from any thread."""
-        if not hasattr(self, "engine"):
-            self._stop_early = why
-            self.stop_clock.ask()
-            return
-        self._stop_sending()
-        command = Command(name="stop", source=why, requested_by=why)
-        self.pipeline.emit_ahead(Commanded(ts_ns=self.engine.core.now_ns, command=command))
-
-    def _stop_sending(self) -> None:
-        self.stop_clock.ask()
-        self.pipeline.stop_requested = True
-        self._call_soon(self._cut_when_due)
-
-    def _cut_when_due(self) -> None:
-        """Have the work cut short, and waits ended, when a stop's time for answers is over."""
-        left_s = self.stop_clock.until_cut_s()
-        if left_s is not None and self._limit is not None:
-            self._limit.reschedule(self._loop.time() + left_s)
-            self._loop.call_later(left_s, self._wake.set)
+        self.stop.request(why)
 
     @property
     def stopping(self) -> bool:
         """Whether a stop was requested, also before the run has begun."""
-        return bool(self._stop_early) or (hasattr(self, "engine") and self.pipeline.stop_requested)
+        return self.stop.is_requested
 
-    def _on_lock_lost(self, error: LockHeld) -> None:
-        """Stop: another daemon has taken over; called from a sink's thread."""
-        if self.lock_lost is None:
-            self.lock_lost = error
-            self.request_stop("another daemon holds the database's lock")
+    @property
+    def stop_reason(self) -> str:
+        """Why it stopped, empty while it runs."""
+        return self.stop.reason
 
-    async def _ask_stop(self, why: str) -> None:
-        """Stop by ourselves: nobody waits for the process to end."""
-        command = Command(name="stop", source=why, requested_by=why)
-        self.pipeline.stop_requested = True
-        await self.pipeline.handle(Commanded(ts_ns=self.engine.core.now_ns, command=command))
-        await self.pipeline.drain()
-
-    def _on_stop(self, why: str) -> None:
-        self.stop_reason = self.stop_reason or why
-        self.pipeline.stop_requested = True
-        self.stop_clock.begin()
-        self._cut_when_due()
-
-    def _is_over(self) -> bool:
-        """Return whether the stop is complete: asked for, and no answer is awaited any more."""
-        return bool(self.stop_reason) and (self.engine.is_quiet or self.stop_clock.is_grace_over)
-
-    async def _end(self, crashed: bool) -> None:
+    async def _end(self, crash: BaseException | None) -> None:
         """Flush, tell, disconnect: each within its own few seconds, whatever the others do."""
         self.pipeline.stop_requested = True
         for task in self._tasks:
             task.cancel()
-        if not crashed:
+        if crash is None:
             await self._finish_records()
+        else:
+            await self._record_failure(crash)
         self._flush_at_end()
-        if not crashed and self.pipeline.journal_problem is None:
+        if crash is None and self.pipeline.journal_problem is None:
             self.beats.stopped_ns = time.time_ns()
             self.upkeep.at_end()
         self.beats.write_heartbeat()
         self.beats.put_snapshots()
         self.threads.close()
-        within_s = self.stop_clock.left_s(LEAVE_DEADLINE_S)
+        within_s = self.stop.clock.left_s(LEAVE_DEADLINE_S)
         await asyncio.gather(self.connections.leave(within_s), self.threads.join())
+
+    async def _record_failure(self, crash: BaseException) -> None:
+        """Record that the run broke off, unless it did so within an event: half of one isn't kept."""
+        core = self.engine.core
+        if core.effects or not core.started_ns:
+            return
+        reason = f"{type(crash).__name__}: {crash}"
+        try:
+            await self.pipeline.handle(Stopped(ts_ns=core.now_ns, reason=reason, failed=True))
+        except Exception as error:  # noqa: BLE001 - what matters is the crash; the next start tells of it
+            self.log.warning("failure not recorded", error=f"{type(error).__name__}: {error}")
 
     async def _finish_records(self) -> None:
         """Handle what came in last, as far as it doesn't hang, and record that this was a stop."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.stop_clock.left_s(LAST_EVENTS_S)):
+            async with asyncio.timeout(self.stop.clock.left_s(LAST_EVENTS_S)):
                 while self.pipeline.inbox:
                     await self.pipeline.drain(EVENTS_PER_TURN)
                     await asyncio.sleep(0)
-        await self.pipeline.handle(Stopped(ts_ns=self.engine.core.now_ns))
+        await self.pipeline.handle(Stopped(ts_ns=self.engine.core.now_ns, reason=self.stop_reason))
 
     def _flush_at_end(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What a run finds before it begins: settings that a sink holds, its journal, the broker's record of it."""
+"""What a run finds before it begins: saved settings, its journal, the broker's record and abilities."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 from bifrost_engine.calendar import ExchangeSessions
 from bifrost_engine.config.schema import Config
 from bifrost_engine.daemon.assemble import Assembly, seed_of, set_aside
-from bifrost_engine.errors import ConfigError, LockHeld
+from bifrost_engine.domain.broker import BrokerCaps
+from bifrost_engine.errors import ConfigError, LockHeld, PluginError
 from bifrost_engine.journal import Journal
 from bifrost_engine.replay.calling import in_thread
+from bifrost_engine.replay.misfit import fitting
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -88,6 +90,18 @@ def check_pair(parts: Assembly, journal: Journal, opened: bool) -> None:
         f"{parts.folder}: {there} is there without {away}; restore it, "
         "or begin anew with 'bifrost run --fresh', which sets both aside"
     )
+
+
+def broker_caps(parts: Assembly) -> BrokerCaps:
+    """Return what the broker says it can do. Raises PluginError if it doesn't say it properly."""
+    name = parts.config.broker
+    ask = parts.plugins.implementation("brokers", name, "broker_caps")
+    if ask is None:
+        return BrokerCaps()
+    try:
+        return fitting(ask(parts.account), BrokerCaps, "broker_caps")
+    except Exception as error:
+        raise PluginError(f"brokers:{name} doesn't say what it can do: {error}") from error
 
 
 def sessions_of(config: Config) -> ExchangeSessions:

@@ -16,11 +16,14 @@ from threading import Event as Flag
 from threading import Lock, Thread
 from typing import Any
 
+from attrs import evolve
+
 from bifrost_engine.domain.audit import AuditAck, AuditBatch, AuditRow
 from bifrost_engine.domain.control import ControlState
 from bifrost_engine.domain.rows import with_numbers
-from bifrost_engine.errors import LockHeld, SinkError, SinkRejected, SinkUnavailable
+from bifrost_engine.errors import JournalPruned, LockHeld, SinkError, SinkRejected, SinkUnavailable
 from bifrost_engine.guard import Guard
+from bifrost_engine.journal.crash import crash_point
 from bifrost_engine.journal.reader import JournalReader
 from bifrost_engine.replay.misfit import fitting
 
@@ -61,6 +64,31 @@ class Cursor:
         fresh = self._path.with_suffix(".new")
         fresh.write_text(json.dumps(self._kept))
         fresh.replace(self._path)
+
+
+class RestartRequest:
+    """An operator's word that a sink may leave out what was pruned; a file beside the journal.
+
+    It names the journal, so that it can't be meant for another one.
+    """
+
+    def __init__(self, folder: Path, sink: str) -> None:
+        self._path = folder / f"drain-{sink}.json"
+
+    def ask(self, journal_id: str) -> None:
+        """Leave it there. Raises OSError."""
+        self._path.write_text(json.dumps({"from_oldest": journal_id}))
+
+    def stands_for(self, journal_id: str) -> bool:
+        """Return whether it is there, for that journal."""
+        try:
+            return bool(json.loads(self._path.read_text())["from_oldest"] == journal_id)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def done(self) -> None:
+        """Take it away."""
+        self._path.unlink(missing_ok=True)
 
 
 class Lane:
@@ -116,6 +144,7 @@ class SinkThread(Thread):
         self._guard = guard
         self._journal = journal
         self._cursor = Cursor(journal.with_name(f"cursor-{name}.json"), guard.log)
+        self._restart = RestartRequest(journal.parent, name)
         self._at: int | None = None
         self._on_control = on_control
         self._on_lock_lost = on_lock_lost
@@ -202,18 +231,38 @@ class SinkThread(Thread):
         if self._at is None:
             empty = AuditBatch(journal_id=reader.journal_id, first_jseq=1, last_jseq=0, last_hash="")
             self._at = self._taken(empty, reader)
-        batch = reader.batch(self._at, BATCH)
+        batch = self._batch_after(self._at, reader)
         self.lag = reader.last_jseq - self._at
         if not batch.rows:
             self._rows_lane.went_well()
             return False
-        before, self._at = self._at, self._taken(batch, reader)
+        crash_point("K15")
+        taken = self._taken(batch, reader)
+        crash_point("K16")
+        before, self._at = self._at, taken
         if self._at == before:
             raise SinkError(f"write_audit took nothing of {batch.first_jseq} to {batch.last_jseq}")
+        if batch.restart:
+            self._restart.done()
         self.counters["rows"] += max(0, self._at - before)
         self.lag = max(0, reader.last_jseq - self._at)
         self._rows_lane.went_well()
         return self._at == batch.last_jseq and self.lag > 0
+
+    def _batch_after(self, at: int, reader: JournalReader) -> AuditBatch:
+        """Return the rows after a cursor; the oldest that are kept if an operator has said so.
+
+        Raises JournalPruned.
+        """
+        try:
+            return reader.batch(at, BATCH)
+        except JournalPruned as error:
+            if not self._restart.stands_for(reader.journal_id):
+                raise JournalPruned(
+                    f"{error}; to go on without them: bifrost journal drain --from-oldest {self.sink_name}",
+                    error.jseq,
+                ) from None
+            return evolve(reader.batch(error.jseq, BATCH), restart=True)
 
     def _taken(self, batch: AuditBatch, reader: JournalReader) -> int:
         """Return the sink's cursor after a batch. Raises SinkError for one that can't be."""
@@ -227,7 +276,10 @@ class SinkThread(Thread):
 
     def _write_rows(self, reader: JournalReader) -> bool:
         at = self._cursor.get(reader.journal_id)
-        batch = reader.batch(at, BATCH)
+        batch = self._batch_after(at, reader)
+        if batch.restart:
+            at = batch.first_jseq - 1
+            self._restart.done()
         try:
             for row in batch.rows:
                 self._write_row(reader.journal_id, row)

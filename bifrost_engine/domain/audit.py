@@ -30,6 +30,8 @@ class AuditBatch:
     """Consecutive journal records; an empty batch (first above last) asks for the cursor only.
 
     last_hash  the journal's hash of the last record, hexadecimal
+    restart    an operator wants a sink whose cursor lies before ``first_jseq`` to go on here all
+               the same: what is between isn't kept any more
     """
 
     journal_id: str
@@ -37,6 +39,7 @@ class AuditBatch:
     last_jseq: int
     last_hash: str
     rows: tuple[AuditRow, ...] = ()
+    restart: bool = False
 
 
 @frozen(kw_only=True)

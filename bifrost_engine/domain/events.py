@@ -132,9 +132,15 @@ class StrategyRaised:
 
 @frozen(kw_only=True)
 class Stopped:
-    """The host has finished: working orders were waited for, everything is flushed next."""
+    """The host has finished: working orders were waited for, everything is flushed next.
+
+    reason  why the run ended
+    failed  it broke off instead: nothing was waited for
+    """
 
     ts_ns: int
+    reason: str = ""
+    failed: bool = False
 
 
 Event = (

@@ -29,8 +29,12 @@ class Books:
         source: FillSource,
         late: bool = False,
     ) -> None:
-        """Record an execution for a book."""
+        """Record an execution for a book; one that is booked already is left as it is."""
         core = self._core
+        known = core.state.portfolio.fill(execution.base_id)
+        if known is not None and known.revision >= execution.revision:
+            core.counters["fill_known"] += 1
+            return
         if not self._is_countable(execution):
             execution = evolve(execution, commission=None, commission_currency=core.state.portfolio.currency)
         fill = Fill(

@@ -47,6 +47,7 @@ from bifrost_engine.engine.holds import Holds
 from bifrost_engine.engine.lifecycle import LIFECYCLE
 from bifrost_engine.engine.proposing import Proposing
 from bifrost_engine.engine.reconciler import Reconciler
+from bifrost_engine.engine.runs import Runs
 from bifrost_engine.engine.slot import Slot, View
 from bifrost_engine.engine.snapshot import snapshot
 from bifrost_engine.engine.state import State, contract_of
@@ -103,6 +104,7 @@ class Engine:
         self.control = Control(self.core, self.desk, self.reconciler, self.proposing.propose)
         self.holds = Holds(self.core, self._next_due_ns)
         self.day = Day(self.core, self.valuing)
+        self.runs = Runs(self.core)
         self._raised: list[Slot] = []
         self._next_refresh_ns = FAR
         self._subscribed: tuple[str, ...] = ()
@@ -314,31 +316,14 @@ class Engine:
         core.started_ns = event.ts_ns
         core.account = core.state.account = event.account
         core.mode, core.caps, core.on_wall_clock = event.mode, event.caps, event.on_wall_clock
+        self.runs.begin(event)
         for slot in core.slots.values():
-            slot.run_id = event.run_ids[slot.id]
-            self._record_run(slot, event.facts)
             if core.state.strategy(slot.id).flattening:
                 core.record("flatten", {"on": False}, slot.id)
         self.day.roll()
         for order in self.blotter.open_orders():
             self.answers.recover(order)
         core.operation("start", reason=f"{event.mode} account {event.account}")
-
-    def _record_run(self, slot: Slot, facts: Any) -> None:
-        core = self.core
-        core.record(
-            "run",
-            {
-                "run_id": slot.run_id,
-                "strategy_id": slot.id,
-                "mode": core.mode,
-                "account": core.account,
-                "config_hash": slot.config_hash,
-                "config": slot.config,
-                "facts": facts,
-            },
-            slot.id,
-        )
 
     def _on_connecting(self, event: Connecting) -> None:
         self._live("connect")
@@ -444,8 +429,7 @@ class Engine:
                 self.trail.flush(slot)
                 slot.config = config
                 slot.config_hash, slot.config_summary = config_hash(config), config_summary(config)
-                slot.run_id = event.run_ids.get(slot.id, slot.run_id)
-                self._record_run(slot, {})
+                self.runs.change(slot, event.run_ids.get(slot.id, slot.run_id), "its settings changed")
         core.operation("config_reloaded", reason="; ".join(event.problems) or "in force")
 
     def _reconfigure(self, slot: Slot, config: StrategyConfig) -> bool:
@@ -471,7 +455,9 @@ class Engine:
             self.trail.flush(slot)
         self.valuing.snapshot_all("RUN_END")
         self._live("stopped")
-        self.core.operation("stopped", reason="gracefully")
+        self.runs.end(event.reason, event.failed)
+        if not event.failed:
+            self.core.operation("stopped", reason="gracefully")
 
     # --- what a host may ask -----------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from attrs import Factory, define, evolve
+from attrs import Factory, define, evolve, fields
 
 from bifrost_engine.domain.contract import Contract, SecType, parse_contract_key
 from bifrost_engine.domain.fill import Fill, FillKind
@@ -67,6 +67,7 @@ class State:
 
     last_ns           time of the newest record
     instrument_holds  what holds an instrument, by contract key and reason; never empty for a key
+    runs              strategy id → its run that has no end yet
     """
 
     account: str = ""
@@ -145,6 +146,10 @@ class State:
 
     def _on_run(self, record: Record, payload: Mapping[str, Any]) -> None:
         self.runs[payload["strategy_id"]] = payload["run_id"]
+
+    def _on_run_end(self, record: Record, payload: Mapping[str, Any]) -> None:
+        if record.strategy_id is not None and self.runs.get(record.strategy_id) == payload["run_id"]:
+            del self.runs[record.strategy_id]
 
     def _on_order_event(self, record: Record, payload: Mapping[str, Any]) -> None:
         order = payload["order"]
@@ -273,6 +278,14 @@ class State:
             self.opened = True
             self.earlier_executions = frozenset(payload.get("earlier", ()))
 
+    def _on_repair(self, record: Record, payload: Mapping[str, Any]) -> None:
+        # The image knows the state, so it can't be imported before the state is there.
+        from bifrost_engine.engine.image import state_from_plain
+
+        carried = state_from_plain(payload["state"])
+        for attribute in fields(State):
+            setattr(self, attribute.name, getattr(carried, attribute.name))
+
     _folds: ClassVar[dict[str, Fold]] = {
         "order_event": _on_order_event,
         "fill": _on_fill,
@@ -286,6 +299,8 @@ class State:
         "flatten": _on_flatten,
         "reconciliation": _on_reconciliation,
         "run": _on_run,
+        "repair": _on_repair,
+        "run_end": _on_run_end,
     }
 
 

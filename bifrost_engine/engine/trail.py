@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from bifrost_engine.domain.contract import stock_key
 from bifrost_engine.domain.decision import Decision, Intent
 from bifrost_engine.engine.answer import told
 from bifrost_engine.engine.core import Core
@@ -63,6 +64,7 @@ class Trail:
                     "n": slot.folded,
                     "last_ts_ns": slot.last_ts_ns,
                     "of_jseq": slot.signal_jseq,
+                    "contract_key": _contract_key(slot.config.symbol, intent),
                 },
                 slot.id,
             )
@@ -77,7 +79,8 @@ class Trail:
         )
 
     def _signal(self, slot: Slot, decision: Decision) -> int:
-        payload = partial(_signal_payload, slot.run_id, self._core.now_ns, decision)
+        symbol, now_ns = slot.config.symbol, self._core.now_ns
+        payload = partial(_signal_payload, slot.run_id, symbol, now_ns, decision)
         slot.signal_jseq = self._core.record("signal", payload, slot.id)
         return slot.signal_jseq
 
@@ -89,7 +92,11 @@ def _kind(intent: Intent | None) -> str:
     return "none" if intent is None else str(intent.purpose).lower()
 
 
-def _signal_payload(run_id: str, now_ns: int, decision: Decision) -> dict[str, Any]:
+def _contract_key(symbol: str, intent: Intent | None) -> str:
+    return stock_key(symbol) if intent is None else intent.contract_key
+
+
+def _signal_payload(run_id: str, symbol: str, now_ns: int, decision: Decision) -> dict[str, Any]:
     intent = decision.intent
     facts = told(decision.explain)
     return {
@@ -99,6 +106,7 @@ def _signal_payload(run_id: str, now_ns: int, decision: Decision) -> dict[str, A
         "n": 1,
         "last_ts_ns": now_ns,
         "reasons": facts.pop("reasons"),
+        "contract_key": _contract_key(symbol, intent),
         "side": None if intent is None else intent.side,
         "quantity": None if intent is None else intent.quantity,
         "force": intent is not None and intent.force,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from typing import Any, Protocol
@@ -24,7 +25,15 @@ from bifrost_engine.journal.reader import Checkpoint, Start
 
 EVERY = 50_000
 """Rows after which a new checkpoint is due."""
-RELEASE = version("bifrost-engine")
+
+
+FAR = 1 << 62
+
+
+@cache
+def release() -> str:
+    """Return the release that is installed."""
+    return version("bifrost-engine")
 
 
 class Source(Protocol):
@@ -45,7 +54,7 @@ def state_digest(state: State) -> str:
 
 def checkpoint_of(state: State, row_hash: bytes) -> Checkpoint:
     """Return the checkpoint of a state whose newest row has that hash."""
-    values = {"engine": RELEASE, "hash": row_hash.hex(), "state": state_to_plain(state)}
+    values = {"engine": release(), "hash": row_hash.hex(), "state": state_to_plain(state)}
     text = json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     data = storable(text).encode()
     return Checkpoint(state.last_jseq, sha256(data).hexdigest(), zlib.compress(data, 1))
@@ -62,12 +71,17 @@ def recovered(journal: Source, account: str) -> State:
     return state
 
 
-def newest_state(journal: Source, account: str) -> State:
-    """Return the state of the newest checkpoint to go on from; a new state if there is none."""
+def newest_state(journal: Source, account: str, at_most: int = FAR) -> State:
+    """Return the state of the newest checkpoint to go on from; a new state if there is none.
+
+    at_most  of a row up to this one
+    """
     start = journal.start
     for checkpoint in journal.checkpoints():
+        if checkpoint.jseq > at_most:
+            continue
         values = contents(checkpoint)
-        if values is None or (values["engine"] != RELEASE and not start.jseq):
+        if values is None or (values["engine"] != release() and not start.jseq):
             continue
         state = _state(values, account, checkpoint.jseq)
         if state is None:

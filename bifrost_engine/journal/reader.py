@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bifrost_engine.domain.audit import AuditBatch
 from bifrost_engine.domain.record import Record
 from bifrost_engine.errors import JournalError, JournalPruned
+from bifrost_engine.journal.canonical import parse_rfc3339
 from bifrost_engine.journal.chain import (
     Row,
     genesis,
@@ -178,9 +179,32 @@ class JournalReader:
         """Yield the stored checkpoints, the newest first."""
         return stored_checkpoints(self._connection)
 
+    def structure(self) -> str:
+        """Return what sqlite finds wrong with the file's structure, empty for nothing."""
+        try:
+            (said,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.Error as error:
+            return str(error)
+        return "" if said == "ok" else str(said)
+
     def rows(self, after: int = 0) -> Iterator[Row]:
         """Yield rows above ``after`` as they are stored, verified; see ``records``."""
         return verified_after(self._connection, after, self.journal_id)
+
+    @property
+    def last_ns(self) -> int:
+        """Time of the newest record, 0 if there is none."""
+        found = self._connection.execute("SELECT ts FROM journal ORDER BY jseq DESC LIMIT 1").fetchone()
+        return 0 if found is None else parse_rfc3339(found[0])
+
+    def unverified_after(self, after: int) -> Iterator[tuple[Any, Any]]:
+        """Yield kind and client order id of what can be read above ``after``, whatever it is worth."""
+        try:
+            yield from self._connection.execute(
+                "SELECT kind, coid FROM journal WHERE jseq > ? ORDER BY jseq", (after,)
+            )
+        except sqlite3.Error:
+            return
 
     def records(self, after: int = 0, kinds: Collection[str] | None = None) -> Iterator[Record]:
         """Yield records above ``after``, oldest first, of ``kinds`` or all; all are verified on the way.

@@ -15,15 +15,16 @@ import secrets
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from uuid import UUID
 
 from bifrost_engine.domain.record import Record
 from bifrost_engine.errors import InvariantViolated, JournalCorrupt, JournalError, JournalUnwritable
 from bifrost_engine.journal.canonical import rfc3339
 from bifrost_engine.journal.chain import Row, corrupt, genesis, is_damage, link, to_record
-from bifrost_engine.journal.crash import crash_point
+from bifrost_engine.journal.crash import crash_point, crash_point_with
 from bifrost_engine.journal.lock import FileLock
 from bifrost_engine.journal.reader import (
     PRUNED_HASH,
@@ -60,6 +61,7 @@ _CHECKPOINTS = """CREATE TABLE IF NOT EXISTS checkpoint (
   jseq INTEGER PRIMARY KEY, digest TEXT NOT NULL, state BLOB NOT NULL
 )"""
 CHECKPOINTS_KEPT = 2
+REPAIRED = ".repaired"
 
 _INSERT = f"INSERT INTO journal ({', '.join(Row._fields)}) VALUES ({', '.join('?' * len(Row._fields))})"
 
@@ -67,6 +69,25 @@ _INSERT = f"INSERT INTO journal ({', '.join(Row._fields)}) VALUES ({', '.join('?
 def journal_path(folder: Path, account: str) -> Path:
     """Return the file of ``account``'s journal; what doesn't belong in a file name becomes "_"."""
     return folder / f"journal-{re.sub(r'[^A-Za-z0-9-]', '_', account)}.db"
+
+
+def lock_path(path: Path) -> Path:
+    """Return the file whose lock is held by who writes the journal ``path``."""
+    return path.with_name(path.name + ".lock")
+
+
+def finish_repair(path: Path, *, old_is_kept: bool = False) -> None:
+    """Put a repaired journal in its place, also one that a crash has left beside it.
+
+    The old file goes first, so its absence says that the repair was decided and the old one kept.
+    """
+    repaired = path.with_name(path.name + REPAIRED)
+    if not repaired.exists() or (path.exists() and not old_is_kept):
+        return
+    path.unlink(missing_ok=True)
+    for side in ("-wal", "-shm"):  # of the old file: they would be taken for the new one's
+        path.with_name(path.name + side).unlink(missing_ok=True)
+    os.replace(repaired, path)
 
 
 def new_journal_id() -> str:
@@ -109,12 +130,14 @@ class Journal:
         new_engine_id: Callable[[], str] | str,
         new_journal_id: Callable[[], str] | str = new_journal_id,
         instance: str = "default",
+        further_meta: Mapping[str, str] = MappingProxyType({}),
     ) -> Journal:
         """Open the journal of ``account`` in ``folder``, or begin one, and lock it.
 
         new_engine_id   4 characters that start the order ids of a new journal
         new_journal_id  name of a new journal in sinks
         instance        told to a second daemon that finds the lock taken
+        further_meta    what else a new journal's description says
 
         The file's structure is checked here, the chain by reading ``records``.
 
@@ -124,12 +147,13 @@ class Journal:
         path = journal_path(folder, account)
         with _opening(path), contextlib.ExitStack() as undo:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path.with_name(path.name + ".lock"), instance)
+            lock = FileLock(lock_path(path), instance)
             undo.callback(lock.release)
+            finish_repair(path)
             connection = _connect(path)
             undo.callback(connection.close)
             _check(connection, path)
-            _begin(connection, account, _value(new_journal_id), _value(new_engine_id))
+            _begin(connection, account, _value(new_journal_id), _value(new_engine_id), further_meta)
             journal = cls(path, lock, connection)
             journal._recognise(account)
             undo.pop_all()
@@ -358,7 +382,13 @@ def _last_good(connection: sqlite3.Connection) -> int:
     return last
 
 
-def _begin(connection: sqlite3.Connection, account: str, journal_id: str, engine_id: str) -> None:
+def _begin(
+    connection: sqlite3.Connection,
+    account: str,
+    journal_id: str,
+    engine_id: str,
+    further_meta: Mapping[str, str],
+) -> None:
     """Make the tables of a new journal, all or none."""
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'journal_meta'").fetchone():
         connection.execute(_CHECKPOINTS)  # a journal of an earlier release has no place for them
@@ -369,6 +399,7 @@ def _begin(connection: sqlite3.Connection, account: str, journal_id: str, engine
         "account": account,
         "schema": SCHEMA,
         "created": rfc3339(time.time_ns()),
+        **further_meta,
     }
     connection.execute("BEGIN IMMEDIATE")
     for table in (*_TABLES, _CHECKPOINTS):
@@ -387,4 +418,5 @@ def _write(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     connection.executemany(_INSERT, rows)
+    crash_point_with("K02", rows, "decision")
     connection.execute("COMMIT")

@@ -46,6 +46,7 @@ from bifrost_engine.engine import Engine
 from bifrost_engine.errors import DataError, JournalUnwritable, NotSent, NotSupported
 from bifrost_engine.guard import Guard
 from bifrost_engine.hookspecs import Clock
+from bifrost_engine.journal.crash import crash_point, crash_point_with
 from bifrost_engine.replay.calling import Hook, answer_within
 from bifrost_engine.replay.misfit import fitting, is_readable, quote_misfit
 
@@ -53,6 +54,7 @@ PLACE_DEADLINE_S = 5.0
 FETCH_DEADLINE_S = 30.0
 FLUSH_AT = 100
 OBSERVER_PATIENCE = 100
+_CAME = {BrokerEventKind.ORDER_ACK: "K07", BrokerEventKind.ORDER_FILL: "K08"}
 
 
 class JournalWriter(Protocol):
@@ -209,6 +211,8 @@ class Pipeline:
     async def handle(self, event: Event) -> None:
         """Take one event through, with all that its effects cause at once."""
         if event.__class__ is not Quote:
+            if event.__class__ is BrokerEvent:
+                crash_point(_CAME.get(event.kind, "other"))
             effects = self.engine.handle(event)
         elif self.is_live:
             # Stamped when its turn has come: a quote that had to wait for us is as old as that.
@@ -277,19 +281,28 @@ class Pipeline:
         """Put all records on disk; return False, and tell the engine once, if that fails."""
         if not self._records and self.journal_problem is None:
             return True
+        records = self._records
         try:
-            if self._records:
-                self._journal.append(self._records, self._run_id)
+            if records:
+                self._journal.append(records, self._run_id)
                 self._records = []
+            crash_point_with("K14", records, "reconciliation")
+            crash_point_with("K18", records, "day")
             self._journal.commit()
         except JournalUnwritable as error:
             self._journal_failed(str(error))
             return False
+        crash_point_with("K06", records, "order_event", "PLACED")
+        crash_point_with("K09", records, "fill", "TRADE")
+        crash_point_with("K18B", records, "day")
+        if self.stop_requested:
+            crash_point("K19")
         if self.journal_problem is not None:
             self.journal_problem = None
             self.log.warning("journal writes again")
             self.emit(JournalChecked(ts_ns=self._now_ns(), problem=None))
         self.on_records()
+        crash_point_with("K10", records, "fill", "TRADE")
         return True
 
     def _journal_failed(self, problem: str) -> None:
@@ -307,6 +320,7 @@ class Pipeline:
     async def _place(self, effect: PlaceOrder) -> None:
         request = effect.request
         refusal = None
+        crash_point("K01")
         if not self.flush():
             refusal = f"journal: {self.journal_problem}"
         elif self.stop_requested:
@@ -314,8 +328,10 @@ class Pipeline:
         if refusal is not None:
             self._placed(request.client_order_id, error=refusal, not_sent=True)
             return
+        crash_point("K03")
         try:
             answer = await self._broker.ask("place_order", PLACE_DEADLINE_S, request)
+            crash_point("K05")
             ack = fitting(answer, PlaceAck, "place_order")
         except NotSent as error:
             self._placed(request.client_order_id, error=str(error), not_sent=True)
@@ -333,8 +349,10 @@ class Pipeline:
     async def _cancel(self, effect: CancelOrder) -> None:
         # A cancel adds no risk: it goes out even while the journal can't be written.
         self.flush()
+        crash_point("K11")
         try:
             await self._broker.ask("cancel_order", PLACE_DEADLINE_S, effect.request)
+            crash_point("K12")
         except Exception as error:  # noqa: BLE001 - the cancel stays wanted; its timer asks again
             self._broker.guard.note("cancel_order", error)
 
@@ -345,6 +363,7 @@ class Pipeline:
             return
         try:
             await self._broker.ask("replace_order", PLACE_DEADLINE_S, effect.request)
+            crash_point("K13")
         except (NotSent, NotSupported) as error:
             self.inbox.append(ReplaceFailed(ts_ns=self._now_ns(), client_order_id=coid, error=str(error)))
         except Exception as error:  # noqa: BLE001 - outcome unknown; the replace's timer decides

@@ -38,6 +38,8 @@ def test_a_defect_of_ours_ends_the_run_and_isnt_told_as_a_stop_in_good_order(hom
     assert sink_of(daemon, "plain").left
     here.run()  # and the next start is safe
     assert here.operations()[-1]["type"] == "stopped"
+    ends = [(r.payload["status"], r.payload["reason"]) for r in here.records("run_end")]
+    assert ends == [("FAILED", "ZeroDivisionError: a defect"), ("STOPPED", "the feed has ended")]
 
 
 def test_a_stop_in_good_order_is_told_in_the_last_heartbeat(home):

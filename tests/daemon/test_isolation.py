@@ -267,7 +267,7 @@ def test_a_strategy_that_fails_or_floods_leaves_the_others_alone(home, undisturb
     if how == "flood":
         assert types["fill"] == 40
     else:
-        assert types["halt"] == 1
+        assert types["hold"] == 1
         assert types["order_sent"] == 10
         assert "strategy_raised" in daemon.engine.snapshots()[0]["block_reasons"]
     check_books(here, daemon)

@@ -13,7 +13,7 @@ import structlog
 from attrs import evolve
 
 from bifrost_engine.daemon import sinks
-from bifrost_engine.daemon.sinks import SinkThread
+from bifrost_engine.daemon.sinks import RestartRequest, SinkThread
 from bifrost_engine.domain import AuditAck, AuditBatch, Command, ControlState
 from bifrost_engine.domain.record import Record
 from bifrost_engine.errors import LockHeld, SinkRejected, SinkUnavailable
@@ -376,3 +376,48 @@ def test_at_the_end_a_sink_that_waits_is_tried_once_more(journal, monkeypatch):
     away.clear()
     feeding.close()
     assert table.rows == [1, 2, 3, 4, 5]
+
+
+# --- rows that were pruned ----------------------------------------------------------------
+
+
+class Restartable(Table):
+    """A table that goes on beyond a gap if it is told so."""
+
+    def write_audit(self, batch: AuditBatch) -> AuditAck:
+        if batch.restart and batch.rows and (not self.rows or self.rows[-1] < batch.first_jseq):
+            self.rows += [row.jseq for row in batch.rows]
+            return AuditAck(last_jseq=self.rows[-1])
+        return super().write_audit(batch)
+
+
+def test_a_sink_below_what_is_kept_fails_until_it_is_told_where_to_start(journal):
+    write(journal, 25)
+    journal.prune(12)
+    table = Restartable()
+    feeding = Feeding(journal, write_audit=table.write_audit)
+    feeding.until(lambda: feeding.thread.trouble)
+    assert "JOURNAL_PRUNED" in feeding.thread.trouble
+    assert "bifrost journal drain --from-oldest mine" in feeding.thread.trouble
+    assert feeding.thread.position == 0 or feeding.thread.position is None
+    RestartRequest(journal.path.parent, "mine").ask("another journal")
+    feeding.until(lambda: feeding.thread.counters["failures"] > 3)
+    assert table.rows == []
+    RestartRequest(journal.path.parent, "mine").ask(journal.journal_id)
+    feeding.until(lambda: len(table.rows) == 13)
+    feeding.close()
+    assert table.rows == list(range(13, 26))
+    assert feeding.thread.trouble == ""
+    assert not list(journal.path.parent.glob("drain-*"))
+
+
+def test_so_does_one_whose_cursor_is_kept_here(journal):
+    write(journal, 25)
+    journal.prune(12)
+    got: list[int] = []
+    feeding = Feeding(journal, write_operation=lambda row: got.append(row["jseq"]))
+    feeding.until(lambda: "JOURNAL_PRUNED" in feeding.thread.trouble)
+    RestartRequest(journal.path.parent, "mine").ask(journal.journal_id)
+    feeding.until(lambda: len(got) == 13)
+    feeding.close()
+    assert got == list(range(13, 26))

@@ -45,6 +45,8 @@ def test_killed_at_random_instants_again_and_again_nothing_is_lost_and_nothing_t
         assert process.code == -signal.SIGKILL
     finish(here)
     assert len(here.operations("start")) == repeats + 1
+    ends = [record.payload["status"] for record in here.records() if record.kind == "run_end"]
+    assert ends == ["CRASHED"] * repeats + ["STOPPED"]
     numbers = [coid for (coid,) in here.at_the_broker("SELECT client_order_id FROM orders")]
     assert len(numbers) > repeats
     crashed = [r.payload for r in here.records() if r.payload.get("source") == "RECOVERY"]

@@ -46,6 +46,18 @@ def test_an_execution_that_was_booked_outside_its_order_is_no_news_to_a_later_pa
     assert outside_calls(run) == run.positions[CALL]
 
 
+def test_an_execution_that_is_booked_is_recorded_once_whoever_tells_of_it_again() -> None:
+    run = EngineUnderTest().hedge(103, filled=True)
+    odd = evolve(run.executions[0], revision=2, contract=CALL)
+    for _ in range(2):
+        reported(run, odd)
+    run.executions[0] = evolve(run.executions[0], client_order_id=None)  # as a snapshot may show it
+    run.reconcile()
+    told = [(r.payload["base_id"], r.payload["revision"]) for r in run.records if r.kind == "fill"]
+    assert told.count(("x0", 1)) == 1
+    assert len(told) == len(set(told))
+
+
 EUROPEAN = evolve(Contract.stock("SAP"), currency="EUR")
 
 

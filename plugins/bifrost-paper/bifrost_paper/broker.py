@@ -8,6 +8,7 @@ that a broken link swallows stay lost, and ``fetch_broker_state`` tells the trut
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Container
 from functools import partial
@@ -32,22 +33,23 @@ from bifrost_engine.domain import (
 )
 from bifrost_engine.errors import BrokerError, DuplicateRequest, GatewayLost, NotSent
 from bifrost_engine.hookspecs import HOOK_VERSION, PluginContext, hookimpl
+from bifrost_paper.accidents import ACCIDENTS
 from bifrost_paper.config import Fault, FaultKind, PaperConfig
-from bifrost_paper.faults import LOST_REPORTS, Faults
+from bifrost_paper.courier import Courier
+from bifrost_paper.faults import NS_PER_MS, Faults
 from bifrost_paper.ledger import Ledger
 from bifrost_paper.orders import PaperOrder, Report, Status
 from bifrost_paper.record import Record
 from bifrost_paper.venue import Venue
 
-NS_PER_MS = 1_000_000
 RECORD_RETRY_MS = 1_000.0
+SCRIPTED = "a fault of the configuration"
 
 
 class PaperBroker:
     """Fills orders against quotes, with latency, partial fills, rejections and lost races.
 
     linked  whether requests get through and reports come back
-    lost    reports that the link or a fault swallowed
     """
 
     Config = PaperConfig
@@ -64,11 +66,13 @@ class PaperBroker:
     def __init__(self, config: PaperConfig, context: PluginContext) -> None:
         self.config = config
         self.linked = False
-        self.lost = 0
         self._context = context
         self._clock = context.clock
         self._random = Random(context.seed)
-        self._faults = Faults(config.faults)
+        self._faults = Faults(config.faults, context.seed, context.clock)
+        self._courier = Courier(
+            context.clock, self._faults, lambda: self._delay_ns(config.latency_ms), self._deliver
+        )
         self._venue: Venue | None = None
         self._down_until_ns = 0
         self._ends: set[int] = set()
@@ -89,6 +93,11 @@ class PaperBroker:
         A host with a journal refuses to start when only one of the two is there.
         """
         return self.record_path.exists() if self.config.record == "durable" else None
+
+    @property
+    def lost(self) -> int:
+        """Reports that the link or a fault swallowed."""
+        return self._courier.lost
 
     @property
     def session_id(self) -> str:
@@ -117,6 +126,13 @@ class PaperBroker:
         self._link_up()
         self._end_day()
         self._watch_ends()
+        self._begin_faults(now_ns)
+
+    def _begin_faults(self, now_ns: int) -> None:
+        if self._faults.began_ns is None:
+            self._faults.began_ns = now_ns
+            for at_ns, fault in self._faults.timed():
+                self._clock.call_at(at_ns, partial(self._strike, fault))
 
     def _venue_of(self, now_ns: int) -> Venue:
         record = Record(self.record_path, self.config.account) if self.config.record == "durable" else None
@@ -159,7 +175,7 @@ class PaperBroker:
 
     def inject(self, fault: Fault) -> None:
         """Let one more thing go wrong, as the ``faults`` of the configuration."""
-        self._faults.waiting.append(fault)
+        self._faults.add(fault)
 
     # --- ticks -------------------------------------------------------------------------
 
@@ -181,14 +197,21 @@ class PaperBroker:
         ledger = venue.ledger
         if ledger.knows(req.client_order_id):
             raise DuplicateRequest(f"order {req.client_order_id} was handed over before")
-        now_ns = self._clock.now_ns()
-        order = ledger.open(req, now_ns)
+        order = ledger.open(req, self._clock.now_ns())
+        if self._faults.take(FaultKind.PLACE_NOT_SENT, order):
+            ledger.withdraw(order)
+            raise NotSent(f"order {req.client_order_id}: {SCRIPTED}")
         if not self._faults.take(FaultKind.LOSE_ORDER, order):
             ledger.keep(order)
             if not self._flush():
                 ledger.withdraw(order)
                 raise NotSent(f"order {req.client_order_id}: the record {self.record_path} can't be written")
             self._request(order, self.config.latency_ms, partial(self._arrive, order))
+        slow = self._faults.take(FaultKind.PLACE_SLOW, order)
+        if slow is not None:
+            await asyncio.sleep(slow.delay_ms / 1_000)
+        if self._faults.take(FaultKind.PLACE_RAISES, order):
+            raise BrokerError(f"order {req.client_order_id}: {SCRIPTED}")
         return PlaceAck(broker_order_id=order.broker_order_id, perm_id=order.perm_id)
 
     @hookimpl
@@ -198,6 +221,10 @@ class PaperBroker:
         if order is None:
             self._emit(BrokerEventKind.ORDER_DOUBT, client_order_id=req.client_order_id, code="NOT_FOUND")
             return
+        if self._faults.take(FaultKind.CANCEL_RAISES, order):
+            raise BrokerError(f"cancel of {req.client_order_id}: {SCRIPTED}")
+        if self._faults.take(FaultKind.DROP_CANCEL, order):
+            return
         self._request(order, self._cancel_latency_ms, partial(self._cancel, order))
 
     @hookimpl
@@ -206,6 +233,8 @@ class PaperBroker:
         order = self._linked_venue(NotSent).ledger.orders.get(req.client_order_id)
         if order is None:
             raise NotSent(f"order {req.client_order_id} is not known; nothing was changed")
+        if self._faults.take(FaultKind.DROP_REPLACE, order):
+            return
         self._request(order, self._cancel_latency_ms, partial(self._replace, order, req))
 
     @hookimpl
@@ -215,8 +244,17 @@ class PaperBroker:
         if req.account != self.config.account:
             raise BrokerError(f"account {req.account}: expected {self.config.account}, the paper account")
         self._end_day()
+        if self._faults.take(FaultKind.FETCH_RAISES):
+            raise BrokerError(f"state of {req.account}: {SCRIPTED}")
         state = venue.ledger.state(req, self._clock.now_ns(), venue.mark)
-        return evolve(state, caps=self.broker_caps(req.account))
+        return evolve(self._with_gaps(state), caps=self.broker_caps(req.account))
+
+    def _with_gaps(self, state: BrokerState) -> BrokerState:
+        fault = self._faults.take(FaultKind.INCOMPLETE)
+        if fault is None:
+            return state
+        gaps: dict[str, Any] = dict.fromkeys(fault.parts, ())
+        return evolve(state, incomplete=frozenset(fault.parts), **gaps)
 
     @hookimpl
     def broker_caps(self, account: str) -> BrokerCaps:
@@ -246,10 +284,25 @@ class PaperBroker:
     def _arrive(self, order: PaperOrder) -> None:
         if order.status is not Status.TRANSIT:
             return  # adopted meanwhile by a new connection
-        fault = self._faults.take(FaultKind.DISCONNECT, order)
-        if fault is not None:
-            self.drop_link(fault.delay_ms)
+        for fault in self._faults.take_due(order):
+            self._strike(fault)
         self._step(lambda venue, now_ns: venue.arrive(order, now_ns))
+
+    def _strike(self, fault: Fault) -> None:
+        """Let something happen to the account, or to the link to it."""
+        if not self._open:
+            return
+        if fault.kind is FaultKind.DISCONNECT:
+            self.drop_link(fault.delay_ms)
+            return
+        assert self._venue is not None
+        told = ACCIDENTS[fault.kind](self._venue, fault, self._clock.now_ns())
+        if not self._flush() or told is None:
+            return
+        if self.linked:
+            self._emit(BrokerEventKind.ORDER_FILL, execution=told)
+        else:
+            self._courier.lost += 1
 
     def _cancel(self, order: PaperOrder) -> None:
         self._step(lambda venue, now_ns: venue.cancel(order, now_ns))
@@ -285,7 +338,8 @@ class PaperBroker:
             return
         if self._flush():
             for report in reports:
-                self._send(report)
+                self._plan_revisions(report)
+                self._courier.send(report)
         self._watch_ends()
 
     def _watch_ends(self) -> None:
@@ -313,27 +367,27 @@ class PaperBroker:
 
     # --- the way back ------------------------------------------------------------------
 
-    def _send(self, report: Report) -> None:
-        order = report.order
-        kind = LOST_REPORTS.get(report.kind)
-        if kind is not None and self._faults.take(kind, order):
-            self.lost += 1
+    def _plan_revisions(self, report: Report) -> None:
+        if report.execution is None:
             return
-        late = self._faults.take(FaultKind.DELAY, order)
-        delay_ns = self._delay_ns(self.config.latency_ms + (late.delay_ms if late else 0.0))
-        order.reported_ns = max(order.reported_ns, self._clock.now_ns() + delay_ns)
-        copies = 1
-        if report.execution is not None:
-            copies += self._faults.take(FaultKind.DUPLICATE, order) is not None
-            self._plan_bust(order, report.execution.base_id)
-        for _ in range(copies):
-            self._clock.call_at(order.reported_ns, partial(self._deliver, report))
+        for kind, revise in ((FaultKind.BUST, self._bust_as_told), (FaultKind.CORRECT, self._correct)):
+            fault = self._faults.take(kind, report.order)
+            if fault is not None:
+                at_ns = self._clock.now_ns() + int(fault.delay_ms * NS_PER_MS)
+                self._clock.call_at(at_ns, partial(revise, fault, report.execution.base_id))
 
-    def _plan_bust(self, order: PaperOrder, base_id: str) -> None:
-        fault = self._faults.take(FaultKind.BUST, order)
-        if fault is not None:
-            at_ns = self._clock.now_ns() + int(fault.delay_ms * NS_PER_MS)
-            self._clock.call_at(at_ns, partial(self.bust, base_id))
+    def _bust_as_told(self, _fault: Fault, base_id: str) -> None:
+        self.bust(base_id)
+
+    def _correct(self, fault: Fault, base_id: str) -> None:
+        def step(venue: Venue, _now_ns: int) -> list[Report]:
+            told = venue.ledger.correct(base_id, fault.quantity, fault.price)
+            order = None if told is None else venue.ledger.orders.get(told.client_order_id or "")
+            if told is None or order is None:
+                return []
+            return [Report(BrokerEventKind.ORDER_FILL, order, text="corrected", execution=told)]
+
+        self._step(step)
 
     def bust(self, base_id: str) -> None:
         """Take an execution back; as at IB no report tells of it, only ``fetch_broker_state``."""
@@ -344,7 +398,7 @@ class PaperBroker:
 
     def _deliver(self, report: Report) -> None:
         if not self.linked:
-            self.lost += 1
+            self._courier.lost += 1
             return
         order = report.order
         self._emit(

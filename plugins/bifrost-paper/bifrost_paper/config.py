@@ -20,45 +20,115 @@ def setting(default: Any, help: str, **limits: Any) -> Any:
 
 
 class FaultKind(StrEnum):
-    """What may go wrong with an order, on purpose."""
+    """What may go wrong, on purpose; ``faults.py`` says where each of them strikes."""
 
     LOSE_ORDER = "lose_order"
+    PLACE_NOT_SENT = "place_not_sent"
+    PLACE_RAISES = "place_raises"
+    PLACE_SLOW = "place_slow"
+    REJECT = "reject"
+    FALSE_CANCEL = "false_cancel"
+    OVERFILL = "overfill"
+    BUST = "bust"
+    CORRECT = "correct"
+    DROP_CANCEL = "drop_cancel"
+    CANCEL_RAISES = "cancel_raises"
+    REFUSE_CANCEL = "refuse_cancel"
+    DROP_REPLACE = "drop_replace"
     LOSE_ACK = "lose_ack"
     LOSE_FILL = "lose_fill"
     LOSE_CANCEL = "lose_cancel"
+    LOSE_REPLACE = "lose_replace"
+    LOSE_REPORT = "lose_report"
     DUPLICATE = "duplicate"
+    REPEAT = "repeat"
     DELAY = "delay"
+    REORDER = "reorder"
+    INCOMPLETE = "incomplete"
+    FETCH_RAISES = "fetch_raises"
     DISCONNECT = "disconnect"
-    FALSE_CANCEL = "false_cancel"
-    REFUSE_CANCEL = "refuse_cancel"
-    OVERFILL = "overfill"
-    BUST = "bust"
-    REJECT = "reject"
+    TRADE = "trade"
+    MOVE = "move"
+    ASSIGN = "assign"
+    EXPIRE = "expire"
+
+
+Part = Literal["positions", "open_orders", "completed_orders", "executions"]
 
 
 @frozen(kw_only=True)
 class Fault:
-    """One thing that goes wrong once.
+    """One thing that goes wrong, and when.
 
-    kind      lose_order     the order never reaches the broker
-              lose_ack, lose_fill, lose_cancel
-                             that report is never made; the record has what happened
-              duplicate      the next fill is reported twice
-              delay          the next report comes ``delay_ms`` late, those after it behind it
-              disconnect     as the order reaches the market the link drops, for ``delay_ms``
-              false_cancel   the order is reported cancelled after its ack, and works on
-              refuse_cancel  the next cancel is refused
-              overfill       the execution that completes the order has ``quantity`` too many
-              bust           the next execution is taken back ``delay_ms`` later, without a report
-              reject         the order is refused with ``code``
+    To an order on its way:
+    lose_order       it never reaches the broker
+    place_not_sent   the hook says so: NotSent; nothing has reached the broker
+    place_raises     it reaches the broker, and the hook raises
+    place_slow       it reaches the broker, and the hook takes ``delay_ms`` of wall time longer
+    drop_cancel, drop_replace
+                     the request never reaches the broker, and the hook returns
+    cancel_raises    the request never reaches the broker, and the hook raises
+
+    At the market:
+    reject           the order is refused with ``code``
+    false_cancel     the order is reported cancelled after its ack, and works on
+    overfill         the execution that completes the order has ``quantity`` too many
+    bust             the execution is taken back ``delay_ms`` later, without a report
+    correct          the execution is told again ``delay_ms`` later, as revision 2, with ``quantity``
+                     less and, if given, another ``price``
+    refuse_cancel    the cancel is refused
+
+    To reports on their way back:
+    lose_ack, lose_fill, lose_cancel, lose_replace, lose_report
+                     that report, or any, is never made; the record has what happened
+    duplicate, repeat  the fill, or any report, is made twice
+    delay            the report comes ``delay_ms`` late, those after it behind it
+    reorder          the report comes ``delay_ms`` late, those after it before it
+
+    To snapshots:
+    incomplete       ``parts`` are empty and said to be incomplete
+    fetch_raises     the hook raises
+
+    To the account; with ``order`` as that order reaches the market, else once it is time:
+    disconnect       the link drops, for ``delay_ms``
+    trade            someone trades ``quantity`` of ``contract`` at ``price``; reported without an order
+    move             the position in ``contract`` changes by ``quantity``; no execution, no report
+    assign, expire   ``quantity`` contracts of the option ``contract`` leave: as stock at the strike,
+                     or without value; the sign of ``quantity`` doesn't matter
+
     order     the n-th order handed over since the account was opened; None for the next that it fits
+    after_ms  event time since the broker connected first, before which it doesn't happen
+    chance    how probable it is each time that it could happen
+    times     how often it happens before it is used up; None for ever
     """
 
     kind: FaultKind = field(metadata={"help": "what goes wrong"})
     order: int | None = setting(None, "number of the order, from 1; null for the next one", ge=1)
-    delay_ms: float = setting(1_000.0, "for delay, disconnect and bust", unit="ms", ge=0)
-    quantity: Decimal = setting(Decimal(1), "for overfill: shares or contracts too many", gt=0)
+    after_ms: float = setting(0.0, "not before this long after the first connect", unit="ms", ge=0)
+    chance: float = setting(1.0, "probability, by the run's seed", ge=0, le=1)
+    times: int | None = setting(1, "how often; null for ever", ge=1)
+    delay_ms: float = setting(
+        1_000.0, "for delay, reorder, disconnect, bust, correct, place_slow", unit="ms", ge=0
+    )
+    quantity: Decimal = setting(Decimal(1), "shares or contracts; for trade and move negative to sell")
     code: str = setting("SCRIPTED", "for reject: the broker's reason")
+    contract: str | None = setting(None, "contract key, for trade, move, assign and expire")
+    price: Decimal | None = setting(None, "quote currency per unit, for trade and correct", ge=0)
+    parts: tuple[Part, ...] = setting(
+        ("positions", "open_orders", "completed_orders", "executions"), "for incomplete"
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.kind not in NEEDS_CONTRACT:
+            return
+        if self.contract is None:
+            raise ValueError(f"{self.kind}: expected a contract")
+        expiry = parse_contract_key(self.contract).expiry
+        if expiry is None and self.kind in (FaultKind.ASSIGN, FaultKind.EXPIRE):
+            raise ValueError(f"{self.kind}: expected an option, was {self.contract}")
+
+
+NEEDS_CONTRACT = (FaultKind.TRADE, FaultKind.MOVE, FaultKind.ASSIGN, FaultKind.EXPIRE)
 
 
 @frozen(kw_only=True)
@@ -144,7 +214,8 @@ class PaperConfig:
     @property
     def caps(self) -> BrokerCaps:
         """What a broker with these settings can do."""
-        return BrokerCaps(executions_window=f"days:{self.history_days}", paper=True)
+        revises = any(fault.kind is FaultKind.CORRECT for fault in self.faults)
+        return BrokerCaps(executions_window=f"days:{self.history_days}", exec_revisions=revises, paper=True)
 
     @property
     def openings(self) -> dict[str, Opening]:

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
 
+from attrs import evolve
+
 from bifrost_engine.domain import (
     BrokerState,
     BrokerStateRequest,
@@ -84,8 +86,8 @@ class Ledger:
         """Forget an order that could not be written down."""
         request = order.request
         self._known.discard(request.client_order_id)
-        del self.orders[request.client_order_id]
-        del self.changes.orders[order.number]
+        self.orders.pop(request.client_order_id, None)
+        self.changes.orders.pop(order.number, None)
 
     def knows(self, client_order_id: str) -> bool:
         """Return whether the id was ever taken."""
@@ -122,24 +124,50 @@ class Ledger:
         order.value += quantity * price * request.contract.multiplier
         total = order_commission(self._config, request.contract, order.filled, order.value)
         commission, order.commission = total - order.commission, total
-        execution = Execution(
-            base_id=f"{self._config.account}-{self._next_execution}",
-            contract=request.contract,
-            side=request.side,
-            quantity=quantity,
-            price=price,
-            ts_ns=now_ns,
-            commission=commission,
-            commission_currency=request.contract.currency,
-            client_order_id=request.client_order_id,
-            perm_id=order.perm_id,
-        )
-        self._next_execution += 1
-        self.book(request.contract, request.side, quantity, price, commission)
-        self._executions.append(execution)
-        self.changes.executions.append(execution)
         self.keep(order)
+        return self._executed(
+            Execution(
+                base_id="",
+                contract=request.contract,
+                side=request.side,
+                quantity=quantity,
+                price=price,
+                ts_ns=now_ns,
+                commission=commission,
+                commission_currency=request.contract.currency,
+                client_order_id=request.client_order_id,
+                perm_id=order.perm_id,
+            )
+        )
+
+    def trade(
+        self, contract: Contract, side: Side, quantity: Decimal, price: Decimal, now_ns: int
+    ) -> Execution:
+        """Book an execution that belongs to no order of ours, without a commission."""
+        return self._executed(
+            Execution(
+                base_id="",
+                contract=contract,
+                side=side,
+                quantity=quantity,
+                price=price,
+                ts_ns=now_ns,
+                commission=ZERO,
+                commission_currency=contract.currency,
+            )
+        )
+
+    def _executed(self, told: Execution) -> Execution:
+        execution = evolve(told, base_id=f"{self._config.account}-{self._next_execution}")
+        self._next_execution += 1
+        self._book_execution(execution)
+        self._executions.append(execution)
         return execution
+
+    def _book_execution(self, execution: Execution) -> None:
+        commission = execution.commission or ZERO
+        self.book(execution.contract, execution.side, execution.quantity, execution.price, commission)
+        self.changes.executions[execution.base_id] = execution
 
     def book(
         self, contract: Contract, side: Side, quantity: Decimal, price: Decimal, commission: Decimal = ZERO
@@ -150,17 +178,48 @@ class Ledger:
 
     def bust(self, base_id: str) -> bool:
         """Take an execution back with its position, cash and commission; False if there is none."""
-        for execution in self._executions:
-            if execution.base_id == base_id:
-                break
-        else:
+        place = self._find(base_id)
+        if place is None:
             return False
-        self._executions.remove(execution)
+        self._unbook(self._executions[place])
+        del self._executions[place]
+        self.changes.busted.append(base_id)
+        return True
+
+    def correct(self, base_id: str, less: Decimal, price: Decimal | None) -> Execution | None:
+        """Revise an execution: ``less`` of it, and at another price if one is given; None if there is none.
+
+        At least one unit stays.
+        """
+        place = self._find(base_id)
+        if place is None:
+            return None
+        before = self._executions[place]
+        after = evolve(
+            before,
+            revision=before.revision + 1,
+            quantity=max(min(before.quantity, Decimal(1)), before.quantity - less),
+            price=before.price if price is None else price,
+        )
+        self._unbook(before)
+        self._book_execution(after)
+        self._executions[place] = after
+        order = self.orders.get(after.client_order_id or "")
+        if order is not None:
+            multiplier = after.contract.multiplier
+            order.filled += after.quantity - before.quantity
+            order.value += (after.quantity * after.price - before.quantity * before.price) * multiplier
+            self.keep(order)
+        return after
+
+    def _find(self, base_id: str) -> int | None:
+        found = (place for place, e in enumerate(self._executions) if e.base_id == base_id)
+        return next(found, None)
+
+    def _unbook(self, execution: Execution) -> None:
         commission = execution.commission or ZERO
         side, quantity, price = execution.side.opposite, execution.quantity, execution.price
         self.book(execution.contract, side, quantity, price, -commission)
-        self.changes.busted.append(base_id)
-        return True
 
     def state(self, request: BrokerStateRequest, now_ns: int, mark: Mark) -> BrokerState:
         """Return the account as the broker tells it."""

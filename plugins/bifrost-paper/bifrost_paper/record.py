@@ -30,7 +30,7 @@ from bifrost_engine.errors import BrokerError
 from bifrost_paper.account import Holding
 from bifrost_paper.orders import PaperOrder, Status
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = """
 CREATE TABLE numbers (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE contracts (
@@ -46,7 +46,8 @@ CREATE INDEX orders_closed ON orders (closed_ns);
 CREATE TABLE executions (
   base_id TEXT PRIMARY KEY, contract_key TEXT NOT NULL REFERENCES contracts, side TEXT NOT NULL,
   quantity TEXT NOT NULL, price TEXT NOT NULL, ts_ns INTEGER NOT NULL, commission TEXT,
-  client_order_id TEXT, perm_id TEXT, busted INTEGER NOT NULL DEFAULT 0);
+  client_order_id TEXT, perm_id TEXT, busted INTEGER NOT NULL DEFAULT 0,
+  revision INTEGER NOT NULL DEFAULT 1);
 CREATE INDEX executions_ts ON executions (ts_ns);
 CREATE TABLE holdings (
   contract_key TEXT PRIMARY KEY REFERENCES contracts, quantity TEXT NOT NULL, cost TEXT);
@@ -64,12 +65,13 @@ SELECT max(ns) FROM (
 class Changes:
     """What one step changed, to be written together.
 
+    executions  new or revised, by base id
     holdings  contract keys whose position changed
     busted    base ids of executions that were taken back
     """
 
     orders: dict[int, PaperOrder] = Factory(dict)
-    executions: list[Execution] = Factory(list)
+    executions: dict[str, Execution] = Factory(dict)
     busted: list[str] = Factory(list)
     holdings: dict[str, Contract] = Factory(dict)
 
@@ -105,6 +107,12 @@ class Record:
 
     def _check_version(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version == 1:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("ALTER TABLE executions ADD COLUMN revision INTEGER NOT NULL DEFAULT 1")
+            self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            self._db.execute("COMMIT")
+            return
         if version not in (0, SCHEMA_VERSION):
             self._db.close()
             raise BrokerError(
@@ -185,7 +193,7 @@ class Record:
             self._write_numbers(numbers)
             for order in changes.orders.values():
                 self._write_order(order)
-            for execution in changes.executions:
+            for execution in changes.executions.values():
                 self._write_execution(execution)
             for base_id in changes.busted:
                 self._db.execute("UPDATE executions SET busted = 1 WHERE base_id = ?", (base_id,))
@@ -237,11 +245,13 @@ class Record:
 
     def _write_execution(self, execution: Execution) -> None:
         self._db.execute(
-            "INSERT INTO executions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+            "INSERT INTO executions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (base_id) DO UPDATE"
+            " SET quantity = excluded.quantity, price = excluded.price, revision = excluded.revision",
             (
                 *(execution.base_id, self._write_contract(execution.contract), execution.side),
                 *(str(execution.quantity), str(execution.price), execution.ts_ns),
                 *(_text(execution.commission), execution.client_order_id, execution.perm_id),
+                execution.revision,
             ),
         )
 
@@ -319,4 +329,5 @@ def _execution(row: Mapping[str, Any], contracts: Mapping[str, Contract]) -> Exe
         commission=_amount(row["commission"]),
         client_order_id=row["client_order_id"],
         perm_id=row["perm_id"],
+        revision=row["revision"],
     )

@@ -57,6 +57,13 @@ class Venue:
             return None
         return to_decimal(self.book.quotes[contract_key].mid)
 
+    def touch(self, contract_key: str, side: Side) -> Decimal | None:
+        """Return what a unit costs who trades on ``side`` at once, or None without a two-sided quote."""
+        if self.book.is_halted(contract_key):
+            return None
+        quote = self.book.quotes[contract_key]
+        return to_decimal(quote.ask if side is Side.BUY else quote.bid)
+
     # --- requests ----------------------------------------------------------------------
 
     def adopt(self, order: PaperOrder) -> None:
@@ -225,19 +232,29 @@ class Venue:
         return changed
 
     def _settle(self, option: Contract, quantity: Decimal) -> list[Contract]:
-        stock = Contract.stock(option.symbol)
-        spot = self.mark(stock.key)
+        spot = self.mark(Contract.stock(option.symbol).key)
         exercise = self._config.expiry == "exercise"
         if exercise and spot is None:
             return []
         assert option.strike is not None
+        call = option.right is Right.CALL
+        in_the_money = spot is not None and (spot > option.strike if call else spot < option.strike)
+        return self.leave(option, quantity, exercised=exercise and in_the_money)
+
+    def leave(self, option: Contract, quantity: Decimal, *, exercised: bool) -> list[Contract]:
+        """Take out ``quantity`` of an option, signed as it is held; return the contracts that changed.
+
+        exercised  shares come or go at the strike; otherwise nothing does
+        """
         closing = Side.SELL if quantity > 0 else Side.BUY
         self.ledger.book(option, closing, abs(quantity), ZERO)
-        call = option.right is Right.CALL
-        if not exercise or spot is None or (spot <= option.strike if call else spot >= option.strike):
+        if not exercised:
             return [option]
+        assert option.strike is not None
+        stock = Contract.stock(option.symbol)
         shares = abs(quantity) * option.multiplier
-        self.ledger.book(stock, Side.BUY if (quantity > 0) is call else Side.SELL, shares, option.strike)
+        buys = (quantity > 0) is (option.right is Right.CALL)
+        self.ledger.book(stock, Side.BUY if buys else Side.SELL, shares, option.strike)
         return [option, stock]
 
 

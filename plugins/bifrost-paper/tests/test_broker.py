@@ -661,8 +661,23 @@ def test_a_record_of_another_account_or_version_is_refused(tmp_path):
         other.run(other.broker.connect())
     with sqlite3.connect(other.broker.record_path) as db:
         db.execute("PRAGMA user_version=9")
-    with pytest.raises(BrokerError, match="expected version 1 of the record, found 9"):
+    with pytest.raises(BrokerError, match="expected version 2 of the record, found 9"):
         other.run(other.broker.connect())
+
+
+def test_a_record_of_version_1_is_taken_over(tmp_path):
+    bench = durable(tmp_path)
+    bench.quote()
+    bench.place()
+    bench.wait(40)
+    before = bench.state()
+    bench.run(bench.broker.disconnect())
+    with sqlite3.connect(bench.broker.record_path) as db:
+        db.execute("ALTER TABLE executions DROP COLUMN revision")
+        db.execute("PRAGMA user_version=1")
+    for _ in range(2):
+        after = durable(tmp_path).state()
+        assert after.executions == before.executions != ()
 
 
 def test_after_disconnect_and_connect_the_same_account_goes_on(tmp_path):

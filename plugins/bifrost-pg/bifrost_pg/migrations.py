@@ -15,6 +15,7 @@ from typing import Any
 from attrs import frozen
 from psycopg import Connection
 
+from bifrost_engine.audit import TABLES as AUDIT_TABLES
 from bifrost_engine.errors import SinkUnavailable
 from bifrost_pg.locks import MIGRATION_LOCK
 
@@ -63,7 +64,11 @@ TABLES = {
     ),
     "drain_checkpoint": "journal_id text, jseq integer, jhash bytea, updated_at time",
     "drain_checkpoint_log": "journal_id text, jseq integer, jhash bytea, at time",
+    "drain_again": "journal_id text, jseq integer",
     "schema_migration": "version integer, applied_at time, checksum text",
+} | {
+    name: ", ".join(f"{column} {kind}" for column, kind in table.columns.items())
+    for name, table in AUDIT_TABLES.items()
 }
 """Table → its columns and what they must hold."""
 
@@ -71,8 +76,10 @@ KINDS = {
     "text": ("text", "character varying"),
     "integer": ("integer", "bigint", "smallint"),
     "double": ("double precision", "numeric"),
+    "amount": ("numeric",),
     "boolean": ("boolean",),
     "time": ("timestamp with time zone",),
+    "date": ("date",),
     "jsonb": ("jsonb",),
     "bytea": ("bytea",),
 }

@@ -73,15 +73,20 @@ def instant(ns: int | str | None) -> datetime | None:
 
 
 def document(value: Any) -> str:
-    """Return ``value`` as JSON text: Decimals as text, numbers that are not finite as null."""
+    """Return ``value`` as JSON text: Decimals as text, numbers that are not finite as null.
+
+    NUL, which PostgreSQL can't store, becomes the character for what isn't readable.
+    """
     return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, default=str)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if isfinite(value) else None
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {_plain(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in value]
     return value

@@ -10,6 +10,7 @@ from threading import Event, Thread
 
 import psycopg
 import pytest
+from attrs import evolve
 from bifrost_pg.embedded import EmbeddedServer
 
 from bifrost_engine.domain import AuditBatch, AuditRow
@@ -58,6 +59,15 @@ def test_a_batch_that_does_not_join_the_cursor_is_answered_with_it(make_sink, co
     assert numbers(conn) == [1, 2, 3]
 
 
+def test_beyond_a_gap_it_goes_on_only_if_an_operator_said_so_and_never_back(make_sink, conn, make_batch):
+    sink = make_sink()
+    sink.write_audit(make_batch(1, 3))
+    assert sink.write_audit(evolve(make_batch(7, 9), restart=True)).last_jseq == 9
+    assert sink.write_audit(evolve(make_batch(5, 6), restart=True)).last_jseq == 9
+    assert sink.write_audit(evolve(make_batch(9, 10), restart=True)).last_jseq == 9
+    assert numbers(conn) == [1, 2, 3, 7, 8, 9]
+
+
 def test_an_empty_batch_asks_for_the_cursor(make_sink, conn, make_batch):
     sink = make_sink()
     assert sink.write_audit(make_batch(1, 0)).last_jseq == 0
@@ -74,10 +84,10 @@ def test_journals_have_cursors_of_their_own(make_sink, conn, make_batch):
 
 def test_history_is_stored_and_other_kinds_only_move_the_cursor(make_sink, conn):
     rows = (
-        record(1, "order", state="NEW"),
+        record(1, "legs", managed=[]),
         record(2, "history", symbol="NVDA", spot="500.5", ts="1.5", gamma="0.25", hedge_state="EXEC_IDLE"),
         record(3, "operation", type="suspend"),
-        record(4, "fill", qty="1"),
+        record(4, "flag", flag="killed"),
     )
     assert make_sink().write_audit(batch_of(*rows)).last_jseq == 4
     history = conn.execute("SELECT symbol, spot, ts, strategy_id, detail FROM status_history").fetchall()
