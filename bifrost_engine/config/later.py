@@ -29,7 +29,6 @@ OF_THE_FILE = (
     "account.max_repeats",
     "account.restricted_symbols",
     "audit.require_sink",
-    "journal.allow_unjournaled_cancel",
     "oms.self_cross",
     "recon.periodic_in_flight",
     "status_server.host",

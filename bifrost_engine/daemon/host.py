@@ -167,7 +167,6 @@ class Daemon:
         parts, config, clock = self.parts, self.config, self.clock
         state = recovered(self.journal, parts.account)
         resume_ns = state.last_ns
-        self.upkeep = Upkeep(self.journal, state, config, self.threads.sinks, self.log)
         engine = Engine(config, sessions_of(config), self.journal.engine_id, parts.slots, state=state)
         broker = Broker(
             parts.hooks("brokers", config.broker, *BROKER_HOOKS), parts.guard(f"brokers:{config.broker}")
@@ -188,6 +187,7 @@ class Daemon:
         )
         self.controls = Controls(pipeline, self.beats, interval_s, self.stop.send_nothing)
         self._carry_out(pipeline)
+        self.upkeep = Upkeep(self.journal, state, config, self.threads.sinks, self.log, pipeline.emit)
         self.pipeline, self.engine = pipeline, engine
         self.stop.bind(pipeline)
         return resume_ns

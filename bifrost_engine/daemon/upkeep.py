@@ -1,4 +1,4 @@
-"""What the journal's file needs between trades: checkpoints, and rows pruned that everybody has.
+"""What the journal's file needs between trades: checkpoints, rows pruned that everybody has, room.
 
 Done on beats, in small portions, and never while something waits to be written. It fails
 without harm: a start only takes longer, the file only grows.
@@ -6,13 +6,15 @@ without harm: a start only takes longer, the file only grows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice, takewhile
 from typing import Any
 
 from bifrost_engine.config.schema import Config
 from bifrost_engine.daemon.sinks import SinkThread
-from bifrost_engine.engine.state import State
+from bifrost_engine.domain.events import DiskChecked
+from bifrost_engine.engine.core import DISK_FULL
+from bifrost_engine.engine.state import EVERYBODY, State
 from bifrost_engine.errors import JournalError
 from bifrost_engine.journal import Journal
 from bifrost_engine.journal.checkpoint import EVERY, checkpoint_of, contents
@@ -20,13 +22,24 @@ from bifrost_engine.journal.checkpoint import EVERY, checkpoint_of, contents
 DAY_NS = 86_400 * 1_000_000_000
 PRUNED_AT_ONCE = 2_000
 LOOK_NS = 60 * 1_000_000_000
+MIB = 1 << 20
+WARN_BELOW, HOLD_BELOW, ENOUGH_AGAIN = 256 * MIB, 64 * MIB, 96 * MIB
 
 
 class Upkeep:
-    """Keeps checkpoints of a state, and prunes its journal."""
+    """Keeps checkpoints of a state, prunes its journal, and looks how much room the disk has.
+
+    on_disk  told when the disk is nearly full, and when it isn't any more
+    """
 
     def __init__(
-        self, journal: Journal, state: State, config: Config, sinks: Sequence[SinkThread], log: Any
+        self,
+        journal: Journal,
+        state: State,
+        config: Config,
+        sinks: Sequence[SinkThread],
+        log: Any,
+        on_disk: Callable[[DiskChecked], None] = lambda _event: None,
     ) -> None:
         self._journal = journal
         self._state = state
@@ -34,9 +47,14 @@ class Upkeep:
         self._sinks = sinks
         self._log = log
         self._next_prune_ns = 0
+        self._on_disk = on_disk
+        self._warned = False
+        account = state.strategies.get(EVERYBODY)
+        self._low = account is not None and DISK_FULL in account.halts
 
     def on_beat(self, now_ns: int) -> None:
         """Do what is due; ``now_ns`` is the host's time."""
+        self._look_at_disk(now_ns)
         self._guarded(self._checkpoint, EVERY)
         if now_ns >= self._next_prune_ns:
             self._next_prune_ns = now_ns + LOOK_NS
@@ -45,6 +63,21 @@ class Upkeep:
     def at_end(self) -> None:
         """Keep a checkpoint of where the run ended."""
         self._guarded(self._checkpoint, 1)
+
+    def _look_at_disk(self, now_ns: int) -> None:
+        try:
+            free = self._journal.free_space()
+        except OSError as error:
+            self._log.warning("room on the journal's disk isn't known", error=str(error))
+            return
+        warn = free < WARN_BELOW
+        if warn and not self._warned:
+            self._log.warning("little room on the journal's disk", free_mib=free // MIB)
+        self._warned = warn
+        low = free < (ENOUGH_AGAIN if self._low else HOLD_BELOW)
+        if low != self._low:
+            self._low = low
+            self._on_disk(DiskChecked(ts_ns=now_ns, free_bytes=free, low=low))
 
     def _guarded(self, work: Any, argument: int) -> None:
         try:

@@ -122,6 +122,15 @@ class JournalChecked:
 
 
 @frozen(kw_only=True)
+class DiskChecked:
+    """The journal's disk is nearly full (``free_bytes`` are left), or has room again (``low`` is False)."""
+
+    ts_ns: int
+    free_bytes: int
+    low: bool
+
+
+@frozen(kw_only=True)
 class StrategyRaised:
     """A strategy's code raised outside ``handle``, or ran too long."""
 
@@ -157,6 +166,7 @@ Event = (
     | FlagsPolled
     | Reloaded
     | JournalChecked
+    | DiskChecked
     | StrategyRaised
     | Stopped
 )

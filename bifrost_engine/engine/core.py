@@ -21,6 +21,7 @@ __all__ = ["BREAKER", "OVERFILL", "RAISED", "SECOND_NS", "Core"]
 
 SECOND_NS = 1_000_000_000
 JOURNAL_FAILED = "journal_failed"
+DISK_FULL = "disk_full"
 
 
 class Core:

@@ -21,6 +21,7 @@ from bifrost_engine.domain.events import (
     BrokerStateReceived,
     Commanded,
     Connecting,
+    DiskChecked,
     Event,
     FlagsPolled,
     JournalChecked,
@@ -40,7 +41,7 @@ from bifrost_engine.engine.answers import Answers
 from bifrost_engine.engine.blotter import Blotter
 from bifrost_engine.engine.books import Books
 from bifrost_engine.engine.control import Control
-from bifrost_engine.engine.core import OVERFILL, RAISED, SECOND_NS, Core
+from bifrost_engine.engine.core import DISK_FULL, OVERFILL, RAISED, SECOND_NS, Core
 from bifrost_engine.engine.day import Day
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.holds import Holds
@@ -60,6 +61,7 @@ from bifrost_engine.oms.hedge import EXEC_IDLE, RECOVER
 
 NOTHING: tuple[Effect, ...] = ()
 FAR = 1 << 63
+MIB = 1 << 20
 TELL_REPEATS_NS = 60 * SECOND_NS
 REPLAYS = ("REPLAY", "BACKTEST")
 """Modes whose portfolio snapshots are made from the records when somebody wants them."""
@@ -124,6 +126,7 @@ class Engine:
             FlagsPolled: self._on_flags,
             Reloaded: self._on_reloaded,
             JournalChecked: self._on_journal,
+            DiskChecked: self._on_disk,
             StrategyRaised: self._on_raised,
             Stopped: self._on_stopped,
         }
@@ -449,6 +452,13 @@ class Engine:
         if had is not None and event.problem is None and core.connected:
             core.reconciled = False
             self.reconciler.request("RECONNECT")
+
+    def _on_disk(self, event: DiskChecked) -> None:
+        left = f"{event.free_bytes // MIB} MiB are left on the journal's disk"
+        if event.low:
+            self.core.hold(None, DISK_FULL, left)
+        else:
+            self.core.lift(None, DISK_FULL, left)
 
     def _on_stopped(self, event: Stopped) -> None:
         for slot in self.core.slots.values():

@@ -347,8 +347,10 @@ class Pipeline:
         )
 
     async def _cancel(self, effect: CancelOrder) -> None:
-        # A cancel adds no risk: it goes out even while the journal can't be written.
-        self.flush()
+        # A cancel adds no risk: it goes out even while the journal can't be written, unless told not to.
+        if not self.flush() and not self.engine.core.config.journal.allow_unjournaled_cancel:
+            self.counters["cancel_kept_back"] += 1
+            return  # it stays wanted; its timer asks again
         crash_point("K11")
         try:
             await self._broker.ask("cancel_order", PLACE_DEADLINE_S, effect.request)

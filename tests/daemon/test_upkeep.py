@@ -16,10 +16,12 @@ from bifrost_engine.config.schema import Config
 from bifrost_engine.daemon import upkeep
 from bifrost_engine.daemon.sinks import FAR, SinkThread
 from bifrost_engine.daemon.upkeep import DAY_NS, Upkeep
+from bifrost_engine.domain.events import DiskChecked
 from bifrost_engine.domain.record import Record
 from bifrost_engine.engine.state import State
 from bifrost_engine.journal import Journal, JournalReader, recovered
 from bifrost_engine.journal.checkpoint import checkpoint_of
+from bifrost_engine.testing.engine import EngineUnderTest
 
 START_NS = 1_700_000_000_000_000_000
 LATER_NS = START_NS + 100 * DAY_NS
@@ -138,3 +140,49 @@ def test_many_rows_go_in_portions(journal: Journal, monkeypatch: pytest.MonkeyPa
         keeper.on_beat(LATER_NS + beat)
         reached.append(journal.start.jseq)
     assert reached == [15, 30, 39, 39]
+
+
+# --- room on the disk -----------------------------------------------------------------------
+
+
+class SmallDisk(Journal):
+    """A journal on a disk with as much room as a test says."""
+
+    room_mib = 0
+
+    def free_space(self) -> int:
+        return self.room_mib << 20
+
+
+def test_a_disk_that_fills_is_told_once_and_once_more_when_there_is_room_again(tmp_path: Path) -> None:
+    told: list[bool] = []
+    opened = SmallDisk.open(tmp_path, "DTEST", new_engine_id="test")
+    state = State("DTEST")
+    keeper = Upkeep(opened, state, Config(), [], structlog.get_logger(), lambda event: told.append(event.low))
+    for beat, (room_mib, expected) in enumerate(
+        [(300, []), (100, []), (63, [True]), (10, [True]), (70, [True]), (96, [True, False])]
+    ):
+        opened.room_mib = room_mib
+        keeper.on_beat(beat)
+        assert told == expected, room_mib
+    opened.close()
+
+
+def test_a_hold_that_an_earlier_run_left_ends_at_the_first_look_that_finds_room(journal: Journal) -> None:
+    run = EngineUnderTest()
+    run.handle(DiskChecked(ts_ns=run.now_ns, free_bytes=1 << 20, low=True))
+    assert run.engine.core.halts("gamma") == ("disk_full",)
+    again = run.restart()
+    assert again.engine.core.halts("gamma") == ("disk_full",)
+    state, log = again.engine.core.state, structlog.get_logger()
+    Upkeep(journal, state, Config(), [], log, again.handle).on_beat(again.now_ns)
+    assert again.engine.core.halts("gamma") == ()
+
+
+def test_a_full_disk_holds_new_risk_back() -> None:
+    run = EngineUnderTest()
+    run.handle(DiskChecked(ts_ns=run.now_ns, free_bytes=63 << 20, low=True))
+    run.mid(103)
+    assert run.placed == []
+    (told,) = run.operations("hold")
+    assert "63 MiB" in told["state_reason"]

@@ -221,6 +221,21 @@ def test_a_cancel_goes_out_though_the_journal_cant_be_written():
     assert [name for name, _ in rig.calls] == ["place_order", "cancel_order"]
 
 
+def test_a_cancel_that_cant_be_recorded_is_kept_back_where_it_is_wanted_so():
+    rig = Rig(FullJournal())
+    config = rig.engine.core.config
+    rig.engine.core.config = _change(config, "journal.allow_unjournaled_cancel", False)
+
+    async def full() -> None:
+        rig.journal.full = True
+
+    rig.run(rig.tick, full, lambda: rig.command("kill"))
+    assert [name for name, _ in rig.calls] == ["place_order"]
+    assert rig.pipeline.counters["cancel_kept_back"] > 0
+    (order,) = rig.orders
+    assert order.pending_cancel  # still wanted
+
+
 # --- a broker that fails -----------------------------------------------------------------
 
 
