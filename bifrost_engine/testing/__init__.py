@@ -13,7 +13,10 @@ import pytest
 
 # Before they are imported: a failing suite then shows the values that it compared.
 pytest.register_assert_rewrite(
-    *(f"bifrost_engine.testing.{name}" for name in ("conformance", "broker", "sink", "feed", "strategy"))
+    *(
+        f"bifrost_engine.testing.{name}"
+        for name in ("conformance", "broker", "trading", "sink", "feed", "strategy")
+    )
 )
 
 from bifrost_engine.clock import EventClock  # noqa: E402

@@ -7,7 +7,7 @@ It needs a market of one stock. A broker that matches by itself gets quotes thro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -27,8 +27,15 @@ from bifrost_engine.domain import (
     ReplaceRequest,
 )
 from bifrost_engine.errors import DuplicateRequest, NotSent, NotSupported
-from bifrost_engine.testing.build import STOCK, make_order_request, make_quote
+from bifrost_engine.testing.build import (
+    STOCK,
+    RecordingContext,
+    make_context,
+    make_order_request,
+    make_quote,
+)
 from bifrost_engine.testing.conformance import PluginConformance, Subject
+from bifrost_engine.testing.trading import Trading
 
 STEP_NS = 100_000_000
 STEPS = 10
@@ -40,12 +47,25 @@ class BrokerConformance(PluginConformance):
 
     account   the account that orders name
     contract  what is traded; far from 50.00, which the resting orders bid
+    quantity  of the orders that a real engine trades with
+    turns     how many orders that are
     """
 
     kind = "brokers"
     needs_one_of = ("place_order",)
     account = "DU000001"
     contract = STOCK
+    quantity = Decimal(10)
+    turns = 12
+
+    def misbehaving(self) -> Mapping[str, Callable[[RecordingContext], Any]]:
+        """Return the ways in which the plugin's venue can be made to go wrong, each with how it is made then.
+
+        It may lose, delay, repeat and reorder what it reports and refuse what it is asked, but its
+        state must tell the truth and, after a few times, things must go well again. Give them in
+        the subclass; without any the test of them is skipped.
+        """
+        return {}
 
     async def move_market(self, subject: Subject, bid: float = 100.00, ask: float = 100.02) -> None:
         """Let a second pass and show a quote with 1,000 on each side."""
@@ -64,9 +84,9 @@ class BrokerConformance(PluginConformance):
             await asyncio.sleep(0)
 
     @asynccontextmanager
-    async def connected(self, tmp_path: Path) -> AsyncIterator[Subject]:
-        """Give a broker that is connected and has seen a quote."""
-        subject = self.subject(tmp_path)
+    async def connected(self, tmp_path: Path, subject: Subject | None = None) -> AsyncIterator[Subject]:
+        """Give a broker that is connected and has seen a quote; a new one unless one is given."""
+        subject = subject or self.subject(tmp_path)
         if subject.has("connect"):
             await subject.call("connect")
         await self.move_market(subject)
@@ -97,6 +117,18 @@ class BrokerConformance(PluginConformance):
         pytest.fail(
             f"no full fill of {request.client_order_id} after {MOVES} quotes: {subject.context.events}"
         )
+
+    async def trading(self, subject: Subject) -> Trading:
+        """Let a real engine trade until the books have come to rest."""
+
+        async def advance() -> None:
+            await self.move_market(subject)
+
+        trading = Trading(subject, self.account, self.contract, self.quantity, advance)
+        await trading.connect()
+        await trading.trade(self.turns)
+        await trading.come_to_rest()
+        return trading
 
     async def state(self, subject: Subject) -> BrokerState:
         """Return the account as the broker shows it."""
@@ -252,6 +284,58 @@ class BrokerConformance(PluginConformance):
                 assert state.incomplete <= {"positions", "open_orders", "completed_orders", "executions"}
 
         self.run(work())
+
+    def test_an_order_that_is_over_is_found_as_such_if_the_capabilities_say(self, tmp_path: Path) -> None:
+        async def work() -> None:
+            async with self.connected(tmp_path) as subject:
+                ack = await subject.call("place_order", self.resting_order("BF.test.1"))
+                await self.settle(subject)
+                await subject.call("cancel_order", cancel("BF.test.1", ack))
+                await self.filled(subject, self.order("BF.test.2"))
+                await self.move_market(subject)
+                state = await self.state(subject)
+                assert state.open_orders == ()
+                told = {order.client_order_id: order for order in state.completed_orders}
+                if not subject.call("broker_caps", self.account).completed_orders:
+                    return
+                assert {coid: order.status for coid, order in told.items()} == {
+                    "BF.test.1": "CANCELED",
+                    "BF.test.2": "FILLED",
+                }
+                assert told["BF.test.2"].filled == Decimal(10)
+
+        self.run(work())
+
+    # --- with a real engine ------------------------------------------------------------
+
+    def test_a_real_engine_that_trades_through_it_ends_with_the_brokers_books(self, tmp_path: Path) -> None:
+        async def work() -> None:
+            async with self.connected(tmp_path) as subject:
+                trading = await self.trading(subject)
+                assert len(trading.engine.placed) >= self.turns // 2
+                differences = trading.differences(await trading.state())
+                assert not differences, "\n".join(differences)
+
+        self.run(work())
+
+    def test_however_it_misbehaves_a_real_engine_ends_with_its_books(self, tmp_path: Path) -> None:
+        ways = self.misbehaving()
+        if not ways:
+            pytest.skip(f"{type(self).__name__} gives no ways to misbehave")
+
+        async def differences(folder: Path, made: Subject) -> list[str]:
+            async with self.connected(folder, made) as subject:
+                trading = await self.trading(subject)
+                assert trading.engine.placed
+                return trading.differences(await trading.state())
+
+        wrong = {}
+        for number, (name, make) in enumerate(ways.items()):
+            context = make_context(tmp_path / name, seed=number)
+            found = self.run(differences(tmp_path / name, Subject(self.kind, make(context), context)))
+            if found:
+                wrong[name] = found
+        assert not wrong, "\n".join(f"{name}: {text}" for name, found in wrong.items() for text in found)
 
     def test_capabilities_are_told(self, tmp_path: Path) -> None:
         caps = self.subject(tmp_path).call("broker_caps", self.account)

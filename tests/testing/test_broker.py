@@ -49,7 +49,7 @@ class SmallBroker:
 
     @hookimpl
     def broker_caps(self, account):
-        return BrokerCaps(replace=self.replaces, paper=True)
+        return BrokerCaps(replace=self.replaces, completed_orders=False, paper=True)
 
     @hookimpl
     async def place_order(self, req):
@@ -241,6 +241,25 @@ class OfAnotherAccount(SmallBroker):
         return evolve(await SmallBroker.fetch_broker_state(self, req), account="OTHER")
 
 
+class PromisingThePast(SmallBroker):
+    @hookimpl
+    def broker_caps(self, account):
+        return BrokerCaps(completed_orders=True)
+
+
+class KeepingCancelledOrders(SmallBroker):
+    @hookimpl
+    async def cancel_order(self, req):
+        self.emit(KIND.ORDER_CANCELED, req.client_order_id)
+
+
+class TellingTwoPrices(SmallBroker):
+    def fill(self, order, quantity, price):
+        SmallBroker.fill(self, order, quantity, price)
+        if len(self.executions) == 6:
+            self.executions[-1] = evolve(self.executions[-1], price=price + 1)
+
+
 class WithoutCaps(SmallBroker):
     @hookimpl
     def broker_caps(self, account):
@@ -267,6 +286,10 @@ class WithoutCaps(SmallBroker):
         (HidingPositions, "test_the_state_agrees_with_the_fills_that_were_reported"),
         (OfAnotherAccount, "test_the_state_names_its_account_and_the_time_it_was_taken"),
         (WithoutCaps, "test_capabilities_are_told"),
+        (PromisingThePast, "test_an_order_that_is_over_is_found_as_such_if_the_capabilities_say"),
+        (KeepingCancelledOrders, "test_an_order_that_is_over_is_found_as_such_if_the_capabilities_say"),
+        (KeepingCancelledOrders, "test_a_real_engine_that_trades_through_it_ends_with_the_brokers_books"),
+        (TellingTwoPrices, "test_a_real_engine_that_trades_through_it_ends_with_the_brokers_books"),
     ],
 )
 def test_a_wrong_broker_fails(tmp_path, broker, test):

@@ -100,9 +100,9 @@ class TestPaperLineConformance(BrokerConformance):
         return PaperBroker(config(context.state_dir), context)
 
     @asynccontextmanager
-    async def connected(self, tmp_path) -> AsyncIterator[Subject]:
-        async with house_at(tmp_path), super().connected(tmp_path) as subject:
-            yield subject
+    async def connected(self, tmp_path, subject=None) -> AsyncIterator[Subject]:
+        async with house_at(tmp_path), super().connected(tmp_path, subject) as connected:
+            yield connected
 
     async def settle(self, subject):
         # A request tells the process what time it is, and its answer comes after what that caused.
