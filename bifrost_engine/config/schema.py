@@ -153,6 +153,10 @@ class DaemonConfig:
     shutdown_grace_seconds: float = setting(
         "Time for cancels to be answered when stopping", 5.0, ge=0, le=8, unit="s"
     )
+    metrics_host: str = setting("Address on which figures for Prometheus are served", "127.0.0.1")
+    metrics_port: int | None = setting(
+        "Port for them, 0: a free one; null: none are served", None, ge=0, le=65_535
+    )
 
 
 @frozen(kw_only=True)

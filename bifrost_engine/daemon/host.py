@@ -25,7 +25,14 @@ from bifrost_engine.daemon.controls import Controls
 from bifrost_engine.daemon.driving import drive_to_end, make_drive
 from bifrost_engine.daemon.feed import Feed
 from bifrost_engine.daemon.intake import Intake
-from bifrost_engine.daemon.opening import broker_caps, check_pair, open_journal, saved_settings, sessions_of
+from bifrost_engine.daemon.opening import (
+    broker_caps,
+    check_pair,
+    open_journal,
+    open_metrics,
+    saved_settings,
+    sessions_of,
+)
 from bifrost_engine.daemon.reload import FileWatch
 from bifrost_engine.daemon.rows import account_rows
 from bifrost_engine.daemon.stop import Stop
@@ -137,6 +144,7 @@ class Daemon:
             quotes = self.feed.quotes(self.clock, resume_ns, self.engine.wanted_contracts())
         for event in self._early:
             self.pipeline.emit(event)
+        metrics = open_metrics(self.parts, self.pipeline, self.intake, self.threads, self.journal)
         crash: BaseException | None = None
         feed_error = None
         try:
@@ -147,6 +155,8 @@ class Daemon:
             raise
         finally:
             await self._end(crash)
+            if metrics is not None:
+                await metrics.close()
         if feed_error is not None:
             raise feed_error
 

@@ -5,16 +5,22 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import time as time_of_day
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bifrost_engine.calendar import ExchangeSessions
 from bifrost_engine.config.schema import Config
 from bifrost_engine.daemon.assemble import Assembly, seed_of, set_aside
+from bifrost_engine.daemon.intake import Intake
+from bifrost_engine.daemon.threads import Threads
 from bifrost_engine.domain.broker import BrokerCaps
 from bifrost_engine.errors import ConfigError, LockHeld, PluginError
 from bifrost_engine.journal import Journal
 from bifrost_engine.replay.calling import in_thread
 from bifrost_engine.replay.misfit import fitting
+from bifrost_engine.replay.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from bifrost_engine.daemon.metrics import Metrics
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -102,6 +108,29 @@ def broker_caps(parts: Assembly) -> BrokerCaps:
         return fitting(ask(parts.account), BrokerCaps, "broker_caps")
     except Exception as error:
         raise PluginError(f"brokers:{name} doesn't say what it can do: {error}") from error
+
+
+def open_metrics(
+    parts: Assembly, pipeline: Pipeline, intake: Intake, threads: Threads, journal: Journal
+) -> Metrics | None:
+    """Return the figures that are served now, None if none are wanted.
+
+    Raises ConfigError if the port is taken, or what serves them isn't installed.
+    """
+    daemon = parts.config.daemon
+    if daemon.metrics_port is None:
+        return None
+    try:
+        from bifrost_engine.daemon.metrics import Metrics
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"daemon.metrics_port: {error.name} isn't installed; "
+            "pip install 'bifrost-engine[metrics]', or leave the setting out"
+        ) from error
+    metrics = Metrics(pipeline, intake, threads, journal.path, journal.last_jseq)
+    port = metrics.open(daemon.metrics_host, daemon.metrics_port)
+    parts.log.info("figures are served", url=f"http://{daemon.metrics_host}:{port}/metrics")
+    return metrics
 
 
 def sessions_of(config: Config) -> ExchangeSessions:

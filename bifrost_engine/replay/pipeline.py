@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from time import perf_counter
 from typing import Any, Protocol
 
 from attrs import evolve, frozen
@@ -48,11 +49,13 @@ from bifrost_engine.guard import Guard
 from bifrost_engine.hookspecs import Clock
 from bifrost_engine.journal.crash import crash_point, crash_point_with
 from bifrost_engine.replay.calling import Hook, answer_within
+from bifrost_engine.replay.durations import Durations
 from bifrost_engine.replay.misfit import fitting, is_readable, quote_misfit
 
 PLACE_DEADLINE_S = 5.0
 FETCH_DEADLINE_S = 30.0
 FLUSH_AT = 100
+COMMIT_BOUNDS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 OBSERVER_PATIENCE = 100
 _CAME = {BrokerEventKind.ORDER_ACK: "K07", BrokerEventKind.ORDER_FILL: "K08"}
 
@@ -129,6 +132,7 @@ class Pipeline:
     """Carries events into the engine and effects out of it.
 
     stop_requested  no order leaves any more, whatever the engine has decided so far
+    commits         how long it took to put records on disk
     is_live         quotes come on the wall clock, which says when they are handled
     on_records      told of the records once they are on disk
     on_operation    told of each operation as it is made
@@ -150,6 +154,7 @@ class Pipeline:
         self.clock = clock
         self.log = log
         self.counters: Counter[str] = Counter()
+        self.commits = Durations(COMMIT_BOUNDS_S)
         self.stop_requested = False
         self.is_live = False
         self.inbox: deque[Event | Work] = deque()
@@ -283,12 +288,14 @@ class Pipeline:
             return True
         records = self._records
         try:
+            begun_s = perf_counter()
             if records:
                 self._journal.append(records, self._run_id)
                 self._records = []
             crash_point_with("K14", records, "reconciliation")
             crash_point_with("K18", records, "day")
             self._journal.commit()
+            self.commits.add(perf_counter() - begun_s)
         except JournalUnwritable as error:
             self._journal_failed(str(error))
             return False

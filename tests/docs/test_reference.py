@@ -175,6 +175,20 @@ def test_the_readme_warns_of_limits_that_do_not_act_as_long_as_they_do_not():
     assert warns == ("account.max_order_notional" in settings.idle_keys())
 
 
+def test_every_metric_is_in_the_table():
+    code = ast.parse((PACKAGE / "daemon" / "metrics.py").read_text("utf-8"))
+    made = {
+        node.args[0].value
+        for node in ast.walk(code)
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") in ("_gauge", "_counter", "_histogram")
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert {f"bifrost_{name}" for name in (*made, "net", "day_pnl")} == {
+        unquoted(row[0]) for row in rows(page("metrics"))
+    }
+
+
 def test_every_hook_has_its_heading_and_its_contract():
     names = [name for name, value in vars(hookspecs).items() if hasattr(value, "bifrost_spec")]
     assert names

@@ -1,0 +1,89 @@
+"""What only a run's records tell: how long answers took, what was refused, what contradicted.
+
+A fold over the journal beside its writer, so that counting costs the run nothing. Durations
+are of the records' time: in a rehearsal the market's, not the wall's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from bifrost_engine.domain.order import OrderState
+from bifrost_engine.domain.record import Record
+from bifrost_engine.replay.durations import Durations
+
+KINDS = ("order_event", "portfolio", "reconciliation")
+BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+HEARD_OF = frozenset({"ACK", "FILL_PART", "FILL_FULL"})
+REFUSED = {OrderState.REJECTED: "rejected", OrderState.DENIED: "denied"}
+_OVER = frozenset(state for state in OrderState if state.is_terminal)
+
+
+class Figures:
+    """Figures since the run began; durations and contradictions by strategy.
+
+    ack, cancel, fill  from sending to the first sign of the broker, from wanting a cancel to the
+                       order's end, from sending to the whole quantity
+    refused            orders by strategy, ``rejected`` or ``denied``, and reason code
+    incidents          by kind
+    unknown_since      when an order became UNKNOWN that still is, by client order id
+    results            the newest portfolio record of each owner
+    pass_items         what the last recorded comparison with the broker found
+    """
+
+    def __init__(self) -> None:
+        self.ack: defaultdict[str, Durations] = defaultdict(lambda: Durations(BOUNDS_S))
+        self.cancel: defaultdict[str, Durations] = defaultdict(lambda: Durations(BOUNDS_S))
+        self.fill: defaultdict[str, Durations] = defaultdict(lambda: Durations(BOUNDS_S))
+        self.refused: Counter[tuple[str, str, str]] = Counter()
+        self.contradictions: Counter[str] = Counter()
+        self.incidents: Counter[str] = Counter()
+        self.unknown_since: dict[str, int] = {}
+        self.results: dict[str, Any] = {}
+        self.pass_items = 0
+        self._sent: dict[str, int] = {}
+        self._unheard: dict[str, int] = {}
+        self._cancelled: dict[str, int] = {}
+
+    def take(self, record: Record) -> None:
+        """Count a record of one of ``KINDS``."""
+        if record.kind == "order_event":
+            self._on_order_event(record, record.payload)
+        elif record.kind == "portfolio":
+            self.results[record.payload["owner"]] = record.payload
+        elif record.kind == "reconciliation":
+            self.pass_items = len(record.payload["items"])
+
+    def _on_order_event(self, record: Record, payload: Any) -> None:
+        coid, strategy = record.client_order_id or "", record.strategy_id or ""
+        event, to = payload["event"], OrderState(payload["to_state"])
+        moved = to != payload["from_state"]
+        self.contradictions[strategy] += payload["outcome"] == "CONTRADICTION"
+        if payload.get("incident"):
+            self.incidents[payload["incident"].partition(":")[0]] += 1
+        if event == "SUBMIT":
+            self._sent[coid] = self._unheard[coid] = record.ts_ns
+        elif event in HEARD_OF:
+            self._passed(self.ack, self._unheard, record)
+        elif event == "CANCEL_REQ":
+            self._cancelled.setdefault(coid, record.ts_ns)
+        if moved and to in REFUSED:
+            code = payload["order"]["reason_code"] or ""
+            self.refused[strategy, REFUSED[to], code] += 1
+        if moved and to is OrderState.FILLED:
+            self._passed(self.fill, self._sent, record)
+        if to in _OVER:
+            self._passed(self.cancel, self._cancelled, record)
+            for begun in (self._sent, self._unheard, self.unknown_since):
+                begun.pop(coid, None)
+        elif to is not OrderState.UNKNOWN:
+            self.unknown_since.pop(coid, None)
+        elif moved:
+            self.unknown_since[coid] = record.ts_ns
+
+    def _passed(self, into: Mapping[str, Durations], begun: dict[str, int], record: Record) -> None:
+        since_ns = begun.pop(record.client_order_id or "", None)
+        if since_ns is not None:
+            into[record.strategy_id or ""].add((record.ts_ns - since_ns) / 1e9)

@@ -1,0 +1,151 @@
+"""Figures for Prometheus, by real scrapes of a running daemon, and worked out by hand from records."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from daemon_under_test import QUICK, until
+from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
+
+from bifrost_engine.daemon.figures import KINDS, Figures
+from bifrost_engine.domain import BrokerEventKind
+from bifrost_engine.errors import ConfigError
+from bifrost_engine.testing.engine import EngineUnderTest
+
+SLOW = {"seconds": 3600, "step_ms": 30_000}
+"""At the wall's speed nothing happens after the first quote for longer than a test lasts."""
+SERVED = {"shutdown_grace_seconds": 0, "metrics_port": 0}
+
+
+def scrape(url: str) -> dict[tuple[Any, ...], float]:
+    """Return each sample's value by its name and the values of its labels in the alphabet's order."""
+    with urlopen(url, timeout=10) as answer:
+        text = answer.read().decode()
+    samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
+    return {(s.name, *(s.labels[name] for name in sorted(s.labels))): s.value for s in samples}
+
+
+async def scraped_of(here: Any, holds: Any) -> dict[tuple[Any, ...], float]:
+    """Return the figures of a daemon once a condition holds of its orders."""
+    with capture_logs() as lines:
+        async with here.running(speed=1.0) as daemon:
+            await until(lambda: any(map(holds, daemon.engine.core.state.orders.values())))
+            await until(lambda: daemon.threads.sinks[0].position == daemon.journal.last_jseq)
+            (url,) = [line["url"] for line in lines if line["event"] == "figures are served"]
+            return await asyncio.to_thread(scrape, url)
+
+
+def test_a_scrape_tells_of_orders_latencies_sinks_and_results(home):
+    here = home(wave=SLOW, daemon=SERVED, mischief=QUICK, status={"sink": ["plain"]})
+    figures = asyncio.run(scraped_of(here, lambda order: order.state == "FILLED"))
+    assert figures["bifrost_orders", "FILLED", "eager"] == 1
+    assert figures["bifrost_ack_seconds_count", "eager"] == 1
+    assert figures["bifrost_fill_seconds_count", "eager"] == 1
+    assert figures["bifrost_unknown_orders", "eager"] == 0
+    assert (figures["bifrost_connected",], figures["bifrost_reconciled",]) == (1, 1)
+    assert figures["bifrost_sink_lag_records", "plain"] == 0
+    assert figures["bifrost_sink_failing", "plain"] == 0
+    assert figures["bifrost_journal_commit_seconds_count",] > 0
+    assert figures["bifrost_journal_bytes",] > 4096
+    assert ("bifrost_net", "eager") in figures
+    assert figures["bifrost_loop_answers",] == 1
+    assert {key[0] for key in figures if key[0].endswith("_count")} == {
+        "bifrost_ack_seconds_count",
+        "bifrost_fill_seconds_count",
+        "bifrost_journal_commit_seconds_count",
+    }
+
+
+def test_a_scrape_tells_of_an_order_of_unknown_outcome(home):
+    wrong = {"place_order": "raise"}
+    sinks = {"sink": ["plain"]}
+    here = home(wave=SLOW, daemon=SERVED, mischief={**QUICK, "wrong": wrong}, status=sinks)
+    figures = asyncio.run(scraped_of(here, lambda order: order.state == "UNKNOWN"))
+    assert figures["bifrost_orders", "UNKNOWN", "eager"] == 1
+    assert figures["bifrost_unknown_orders", "eager"] == 1
+    assert figures["bifrost_unknown_order_age_seconds",] >= 0
+    assert ("bifrost_fill_seconds_count", "eager") not in figures
+
+
+def test_nothing_is_served_unless_it_is_asked_for_and_nothing_afterwards(home):
+    here = home(wave={"seconds": 6, "step_ms": 3000}, status={"sink": ["plain"]})
+    with capture_logs() as lines:
+        here.run()
+    assert not [line for line in lines if line["event"] == "figures are served"]
+    here.write(wave={"seconds": 12, "step_ms": 3000}, daemon=SERVED, mischief=QUICK)
+    with capture_logs() as lines:
+        here.run(fresh=True)
+    (url,) = [line["url"] for line in lines if line["event"] == "figures are served"]
+    with pytest.raises(OSError, match="refused"):
+        urlopen(url, timeout=1)
+
+
+def test_without_the_library_the_start_says_what_to_install(home, monkeypatch):
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    monkeypatch.delitem(sys.modules, "bifrost_engine.daemon.metrics", raising=False)
+    here = home(wave=SLOW, daemon=SERVED)
+    with pytest.raises(ConfigError, match=r"pip install 'bifrost-engine\[metrics\]'"):
+        here.run()
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_connected(home):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        here = home(wave=SLOW, daemon={**SERVED, "metrics_port": taken.getsockname()[1]})
+        with pytest.raises(ConfigError, match="can't be listened on"):
+            here.run()
+    assert not here.operations()
+
+
+# --- the fold over the records -----------------------------------------------------------
+
+
+def figures_of(run: EngineUnderTest) -> Figures:
+    figures = Figures()
+    for record in run.stored_records():
+        if record.kind in KINDS:
+            figures.take(record)
+    return figures
+
+
+def counts(durations: Any) -> list[int]:
+    return [count for _, count in durations.up_to()]
+
+
+def test_latencies_are_of_the_records_time() -> None:
+    run = EngineUnderTest()
+    run.mid(103)
+    run.hand_over()
+    run.advance(0.2).ack()
+    run.advance(2.0).fill()
+    figures = figures_of(run)
+    assert figures.ack["gamma"].total_s == pytest.approx(0.2)
+    assert figures.fill["gamma"].total_s == pytest.approx(2.2)
+    assert counts(figures.ack["gamma"]) == [0, 0] + [1] * 10  # under 0.25 s, not under 0.1 s
+    assert counts(figures.fill["gamma"]) == [0] * 5 + [1] * 7  # under 2.5 s
+    assert "gamma" not in figures.cancel
+
+
+def test_a_cancel_takes_from_the_wish_to_the_end() -> None:
+    run = EngineUnderTest().hedge(103)
+    run.advance(1).command("kill")
+    run.advance(3).answer(BrokerEventKind.ORDER_CANCELED)
+    figures = figures_of(run)
+    assert figures.cancel["gamma"].total_s == pytest.approx(3.0)
+    assert "gamma" not in figures.fill
+
+
+def test_refusals_contradictions_and_incidents_are_counted_by_their_kind() -> None:
+    run = EngineUnderTest().hedge(103)
+    run.answer(BrokerEventKind.ORDER_REJECTED, code="201")
+    run.answer(BrokerEventKind.ORDER_ACK)
+    figures = figures_of(run)
+    assert figures.refused == {("gamma", "rejected", "201"): 1}
+    assert figures.contradictions == {"gamma": 1}
+    assert figures.incidents == {"CONTRADICTION": 1}
+    assert figures.unknown_since == {run.last_order.client_order_id: run.now_ns}
