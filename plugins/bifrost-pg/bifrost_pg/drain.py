@@ -15,6 +15,7 @@ from psycopg import Connection
 
 from bifrost_engine.domain.audit import AuditAck, AuditBatch
 from bifrost_engine.errors import SinkRejected, SinkUnavailable
+from bifrost_pg import gaps
 from bifrost_pg.rows import tell_outcome
 from bifrost_pg.writes import Writes
 
@@ -30,11 +31,14 @@ def write_audit(conn: Connection[Any], batch: AuditBatch) -> AuditAck:
     writes = None
     try:
         with conn.transaction():
-            cursor, again = _locked_cursor(conn, batch.journal_id)
-            joins = cursor == batch.first_jseq - 1
-            if not joins and not (batch.restart and cursor < batch.first_jseq):
-                return AuditAck(last_jseq=cursor)
+            cursor, again, first = _locked_cursor(conn, batch.journal_id)
+            if cursor != batch.first_jseq - 1:
+                if not batch.restart or cursor >= batch.first_jseq:
+                    return AuditAck(last_jseq=cursor)
+                first = gaps.begin(conn, batch.journal_id, batch.first_jseq)
             writes = Writes(batch, again)
+            if first:
+                gaps.stand_in(conn, batch, first)
             _store(conn, batch, writes, again)
     except (psycopg.DataError, psycopg.IntegrityError, UnicodeError) as error:
         raise _rejection(conn, writes, error) from error
@@ -55,11 +59,11 @@ def _store(conn: Connection[Any], batch: AuditBatch, writes: Writes, again: int)
     _move_cursor(conn, batch)
 
 
-def _locked_cursor(conn: Connection[Any], journal_id: str) -> tuple[int, int]:
-    """Return the cursor, and up to where operations and history are stored whatever it says."""
+def _locked_cursor(conn: Connection[Any], journal_id: str) -> tuple[int, int, int]:
+    """Return the cursor, and of ``drain_start`` what is ``again`` and ``first``."""
     query = (
-        "SELECT c.jseq, coalesce(a.jseq, 0) FROM drain_checkpoint c"
-        " LEFT JOIN drain_again a USING (journal_id)"
+        "SELECT c.jseq, coalesce(s.again, 0), coalesce(s.first, 0) FROM drain_checkpoint c"
+        " LEFT JOIN drain_start s USING (journal_id)"
         " WHERE c.journal_id = %s FOR UPDATE OF c"
     )
     found = conn.execute(query, (journal_id,)).fetchone()
@@ -70,7 +74,7 @@ def _locked_cursor(conn: Connection[Any], journal_id: str) -> tuple[int, int]:
         )
         found = conn.execute(query, (journal_id,)).fetchone()
     assert found is not None
-    return int(found[0]), int(found[1])
+    return int(found[0]), int(found[1]), int(found[2])
 
 
 def _move_cursor(conn: Connection[Any], batch: AuditBatch) -> None:

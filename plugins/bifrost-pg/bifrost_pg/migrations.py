@@ -64,7 +64,7 @@ TABLES = {
     ),
     "drain_checkpoint": "journal_id text, jseq integer, jhash bytea, updated_at time",
     "drain_checkpoint_log": "journal_id text, jseq integer, jhash bytea, at time",
-    "drain_again": "journal_id text, jseq integer",
+    "drain_start": "journal_id text, again integer, first integer",
     "schema_migration": "version integer, applied_at time, checksum text",
 } | {
     name: ", ".join(f"{column} {kind}" for column, kind in table.columns.items())

@@ -8,6 +8,7 @@ from hashlib import sha256
 
 import psycopg
 import pytest
+from attrs import evolve
 from bifrost_pg import drain, migrations, writes
 
 from bifrost_engine.audit import TABLES, Row, rows_of
@@ -226,6 +227,33 @@ def test_an_upgrade_takes_the_trail_from_the_start_and_operations_once(
     histories = sum(row.kind == "history" and row.jseq > stored_before for row in batch.rows)
     assert conn.execute("SELECT count(*) FROM status_history").fetchone() == (1 + histories,)
     assert len(stored(conn, "orders")) == 5
+
+
+def test_a_journal_that_was_pruned_before_it_came_is_taken_with_rows_that_stand_in(conn, records):
+    (batch,) = batches(records)
+    first = 1 + next(row.jseq for row in batch.rows if row.payload.get("event") == "DOUBT")
+    kept = evolve(batch, first_jseq=first, rows=batch.rows[first - 1 :])
+    assert drain.write_audit(conn, kept).last_jseq == 0
+    assert drain.write_audit(conn, evolve(kept, restart=True)).last_jseq == batch.last_jseq
+    run = conn.execute("SELECT jseq < %s, config_json FROM strategy_run", (first,)).fetchall()
+    assert run == [(True, {"pruned": True})]
+    chains = conn.execute(
+        "SELECT o.client_order_id, decision_json ? 'pruned' FROM orders o JOIN order_decision_log d"
+        " ON (d.journal_id, d.jseq) = (o.journal_id, o.decision_jseq) ORDER BY 1"
+    ).fetchall()
+    assert chains == [(f"BF-test-gamma-{n}", n == 3) for n in (3, 4, 5)]
+
+
+@pytest.mark.parametrize("lost", [5, 40])
+def test_a_gap_in_the_middle_keeps_what_is_there_and_goes_on(conn, records, lost):
+    (batch,) = batches(records)
+    cut = next(row.jseq for row in batch.rows if row.payload.get("event") == "DOUBT")
+    before = evolve(batch, last_jseq=cut - lost, rows=batch.rows[: cut - lost])
+    after = evolve(batch, first_jseq=cut + 1, rows=batch.rows[cut:], restart=True)
+    assert drain.write_audit(conn, before).last_jseq == cut - lost
+    assert drain.write_audit(conn, after).last_jseq == batch.last_jseq
+    runs = conn.execute("SELECT jseq, mode, status_reason FROM strategy_run").fetchall()
+    assert runs == [(1, "PAPER", "asked to")]
 
 
 def test_the_words_of_the_engine_are_those_that_the_tables_admit():

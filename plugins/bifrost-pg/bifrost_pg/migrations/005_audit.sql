@@ -298,11 +298,14 @@ CREATE TABLE reconciliation_item (
 );
 CREATE INDEX recon_item_open ON reconciliation_item (status) WHERE status = 'OPEN';
 
--- Journals of which operations and history are here already, from a release without the tables above: their
--- records come once more from the start, and up to this number for these tables only.
-CREATE TABLE drain_again (
+-- Journals that aren't here from their first record on in the usual way.
+--   again  operations and history are here up to this record, from a release without the tables above: the
+--          records come once more from the start, and up to this number for the tables above only
+--   first  the records before this one were pruned before they came; 0 if none were
+CREATE TABLE drain_start (
     journal_id text PRIMARY KEY,
-    jseq bigint NOT NULL
+    again bigint NOT NULL DEFAULT 0,
+    first bigint NOT NULL DEFAULT 0
 );
-INSERT INTO drain_again SELECT journal_id, jseq FROM drain_checkpoint WHERE jseq > 0;
+INSERT INTO drain_start (journal_id, again) SELECT journal_id, jseq FROM drain_checkpoint WHERE jseq > 0;
 UPDATE drain_checkpoint SET jseq = 0, jhash = sha256(convert_to(journal_id, 'UTF8'));
