@@ -52,7 +52,7 @@ def eventful_run() -> EngineUnderTest:
     _next_hedge(run, 112.0)
     run.hand_over()
     run.ack()
-    run.advance(5.0).command("flatten")
+    run.advance(1.0).command("flatten")
     run.answer(BrokerEventKind.ORDER_CANCELED)
     run.advance(1.0).mid(112.0)
     run.hand_over()
