@@ -41,6 +41,7 @@ from bifrost_engine.domain import (
     Execution,
     Intent,
     OrderRequest,
+    OrderType,
     PlaceAck,
     Quote,
     SecType,
@@ -327,8 +328,12 @@ class PushedFeed:
 
 @frozen(kw_only=True)
 class EagerConfig:
-    """``after`` ticks it does what is ``wrong``; with a ``target`` it wants just that."""
+    """``after`` ticks it does what is ``wrong``; with a ``target`` it wants just that.
 
+    limit  its orders rest at the mid
+    """
+
+    limit: bool = False
     shares: Decimal = Decimal(10)
     target: Decimal | None = None
     after: int = 0
@@ -361,7 +366,13 @@ class EagerStrategy:
         fresh = (self.ticks,) if how == "flood" else ()
         side = Side.BUY if wanted > 0 else Side.SELL
         return Decision(
-            intent=Intent(contract_key=key, side=side, quantity=abs(wanted), reason="EAGER"),
+            intent=Intent(
+                contract_key=key,
+                side=side,
+                quantity=abs(wanted),
+                order_type=OrderType.LIMIT if self.config.limit else OrderType.MARKET,
+                reason="EAGER",
+            ),
             key=("EAGER", *fresh),
         )
 
