@@ -15,21 +15,9 @@ from bifrost_engine.config.strategy import StrategyConfig
 OF_A_STRATEGY = (
     "claims",
     "claims_external",
-    "max_consecutive_rejects",
-    "max_notional",
-    "max_orders_per_minute",
 )
 OF_THE_FILE = (
-    "account.max_account_loss_usd",
-    "account.max_daily_notional",
-    "account.max_gross_notional",
-    "account.max_net_notional",
-    "account.max_order_notional",
-    "account.max_order_shares",
-    "account.max_repeats",
-    "account.restricted_symbols",
     "audit.require_sink",
-    "oms.self_cross",
     "recon.periodic_in_flight",
     "status_server.host",
     "status_server.port",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal
 
 from attrs import Factory, evolve, frozen
@@ -85,7 +86,7 @@ PAPER_PORTS = (7497, 4002)
 class AccountLimits:
     """Limits over all strategies of the account, checked for every order.
 
-    None is not set: paper trading goes without, live trading is refused (``missing_live_limits``).
+    None is not set: paper trading goes by ``GENEROUS``, live trading is refused (``missing_live_limits``).
     """
 
     price_collar_pct: float = setting(
@@ -118,7 +119,7 @@ class AccountLimits:
     max_net_notional: Decimal | None = setting(
         "Largest |sum of position values|; live trading needs it", None, gt=0, unit="USD", live=True
     )
-    max_repeats: int = setting("Hedges in a row without progress that halt the account", 3, ge=1)
+    max_repeats: int = setting("Hedges in a row without progress that halt their strategy", 3, ge=1)
     restricted_symbols: tuple[str, ...] = setting("Symbols that are never traded", ())
     max_account_loss_usd: Decimal | None = setting(
         "A day's loss of this much halts the account; live trading needs it",
@@ -127,6 +128,28 @@ class AccountLimits:
         unit="USD",
         live=True,
     )
+
+    @property
+    def or_generous(self) -> AccountLimits:
+        """Return the limits with generous ones in place of those that aren't set."""
+        return _generous(self)
+
+
+GENEROUS: Mapping[str, Any] = {
+    "max_order_shares": 100_000,
+    "max_order_notional": Decimal(50_000_000),
+    "max_daily_notional": Decimal(5_000_000_000),
+    "max_gross_notional": Decimal(500_000_000),
+    "max_net_notional": Decimal(500_000_000),
+    "max_account_loss_usd": Decimal(10_000_000),
+}
+"""Limits of paper trading where the file sets none."""
+
+
+@lru_cache(maxsize=8)
+def _generous(limits: AccountLimits) -> AccountLimits:
+    unset = {name: limit for name, limit in GENEROUS.items() if getattr(limits, name) is None}
+    return evolve(limits, **unset)
 
 
 # --- the daemon and its parts --------------------------------------------------------------

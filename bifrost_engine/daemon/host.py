@@ -27,6 +27,7 @@ from bifrost_engine.daemon.feed import Feed
 from bifrost_engine.daemon.intake import Intake
 from bifrost_engine.daemon.opening import (
     broker_caps,
+    check_limits,
     check_pair,
     open_journal,
     open_metrics,
@@ -250,6 +251,7 @@ class Daemon:
     async def _begin(self, at_ns: int) -> None:
         await self.threads.await_flags()
         caps = broker_caps(self.parts)
+        check_limits(self.config, caps, self.parts.account)
         facts = {"engine": __version__, "feed": self.config.feed_name, "broker": self.config.broker}
         started = Started(
             ts_ns=at_ns,

@@ -8,6 +8,7 @@ from datetime import time as time_of_day
 from typing import TYPE_CHECKING, Any
 
 from bifrost_engine.calendar import ExchangeSessions
+from bifrost_engine.config.loader import missing_live_limits
 from bifrost_engine.config.schema import Config
 from bifrost_engine.daemon.assemble import Assembly, seed_of, set_aside
 from bifrost_engine.daemon.intake import Intake
@@ -131,6 +132,19 @@ def open_metrics(
     port = metrics.open(daemon.metrics_host, daemon.metrics_port)
     parts.log.info("figures are served", url=f"http://{daemon.metrics_host}:{port}/metrics")
     return metrics
+
+
+def check_limits(config: Config, caps: BrokerCaps, account: str) -> None:
+    """Refuse to trade real money without each of the account's limits.
+
+    Raises ConfigError that names the keys to set.
+    """
+    missing = missing_live_limits(config)
+    if missing and not caps.paper and not account.startswith("D"):
+        raise ConfigError(
+            f"live trading on account {account} needs {', '.join(missing)}: expected a limit each, was none; "
+            "a limit that isn't set denies every order"
+        )
 
 
 def sessions_of(config: Config) -> ExchangeSessions:

@@ -63,9 +63,9 @@ def _check_intent(slot: Slot, intent: Intent) -> None:
     ):
         raise TypeError(f"intent {intent!r}: expected whole ticks, and a number or None as net_delta")
     parse_contract_key(intent.contract_key)
-    allowed = slot.config.allowed_instruments
-    fits = slot.wants(intent.contract_key) if allowed is None else intent.contract_key in allowed
-    if not fits:
+    if not slot.wants(intent.contract_key) and intent.contract_key not in (
+        slot.config.allowed_instruments or ()
+    ):
         raise ValueError(f"intent contract {intent.contract_key!r}: not an instrument of {slot.id}")
 
 

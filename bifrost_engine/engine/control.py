@@ -10,12 +10,14 @@ from bifrost_engine.domain.decision import Intent
 from bifrost_engine.domain.effects import ConnectBroker, StopHost
 from bifrost_engine.domain.events import FlagsPolled
 from bifrost_engine.domain.order import Origin, Purpose, Side
-from bifrost_engine.engine.core import BREAKER, RAISED, Core
+from bifrost_engine.engine.core import Core
 from bifrost_engine.engine.desk import Desk
+from bifrost_engine.engine.losses import Losses
 from bifrost_engine.engine.reconciler import Reconciler
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.engine.state import EVERYBODY
 from bifrost_engine.oms.event import EventSource
+from bifrost_engine.risk.restraint import ACCOUNT_LOSS, BREAKER, RAISED
 
 Flatten = Callable[[Slot, Intent, Origin], bool]
 
@@ -23,10 +25,13 @@ Flatten = Callable[[Slot, Intent, Origin], bool]
 class Control:
     """Carries out commands; ``propose`` sends an intent through the gates and, if it passes, out."""
 
-    def __init__(self, core: Core, desk: Desk, reconciler: Reconciler, propose: Flatten) -> None:
+    def __init__(
+        self, core: Core, desk: Desk, reconciler: Reconciler, losses: Losses, propose: Flatten
+    ) -> None:
         self._core = core
         self._desk = desk
         self._reconciler = reconciler
+        self._losses = losses
         self._propose = propose
         self._commands: dict[str, Callable[[Command], str]] = {
             "stop": self._stop,
@@ -149,33 +154,36 @@ class Control:
         return "kill switch cleared"
 
     def _manual_resume(self, command: Command) -> str:
-        core = self._core
-        if command.strategy_id is None:
-            for reason in list(core.state.strategy(EVERYBODY).halts):
+        told = [self._resume_account()] if command.strategy_id is None else []
+        return "; ".join([*filter(None, told), *map(self._resume_one, self._targets(command.strategy_id))])
+
+    def _resume_account(self) -> str:
+        """Lift what holds the account or an instrument; return what can't be lifted."""
+        core, refused = self._core, ""
+        for reason in list(core.state.strategy(EVERYBODY).halts):
+            if reason == ACCOUNT_LOSS and self._losses.is_still_lost(None):
+                refused = (
+                    "account refused: the day's loss reached max_account_loss_usd; raise the limit first"
+                )
+            else:
                 core.lift(None, reason)
-            for key in list(core.state.instrument_holds):
-                for reason in core.holds_of(key):
-                    core.lift_instrument(key, reason)
-        return "; ".join(self._resume_one(slot) for slot in self._targets(command.strategy_id))
+        for key in list(core.state.instrument_holds):
+            for reason in core.holds_of(key):
+                core.lift_instrument(key, reason)
+        return refused
 
     def _resume_one(self, slot: Slot) -> str:
         core = self._core
         halts = list(core.state.strategy(slot.id).halts)
-        if BREAKER in halts and self._is_still_lost(slot):
+        if BREAKER in halts and self._losses.is_still_lost(slot.id):
             return f"{slot.id} refused: the day's loss reached max_daily_loss_usd; raise the limit first"
         for reason in halts:
             core.lift(slot.id, reason)
+        slot.repeats = 0
         core.resumes[slot.id] += 1
         left = ", ".join(core.halts(slot.id))
         further = f"; still held by {left}: resume all strategies to lift it" if left else ""
         return f"{slot.id} resumed; lifted: {', '.join(halts) or 'nothing'}{further}"
-
-    def _is_still_lost(self, slot: Slot) -> bool:
-        limit = slot.config.gates.guard.risk.max_daily_loss_usd
-        latched_at = self._core.state.strategy(slot.id).breaker_limit
-        pnl = slot.view.day_pnl
-        raised = latched_at is None or limit > latched_at
-        return not raised or (pnl is not None and pnl <= -limit)
 
     def _retry(self, command: Command) -> str:
         if self._core.connected:

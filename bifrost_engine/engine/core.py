@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from bifrost_engine.calendar import Sessions
-from bifrost_engine.config.schema import Config
+from bifrost_engine.config.schema import AccountLimits, Config
 from bifrost_engine.domain.broker import BrokerCaps
 from bifrost_engine.domain.effects import Effect, Notice
 from bifrost_engine.domain.record import Payload, Record
@@ -58,6 +58,17 @@ class Core:
         self.resumes: Counter[str] = Counter()
         self.journal_problem: str | None = None
         self.lifecycle = "IDLE"
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether no real money can move."""
+        return self.caps.paper or self.account.startswith("D")
+
+    @property
+    def limits(self) -> AccountLimits:
+        """The account's limits; one that isn't set denies, but for paper trading."""
+        account = self.config.account
+        return account.or_generous if self.is_paper else account
 
     def slots_of(self, contract_key: str) -> tuple[Slot, ...]:
         """Return the strategies to which quotes of a contract are of interest."""

@@ -46,6 +46,8 @@ from bifrost_engine.engine.day import Day
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.holds import Holds
 from bifrost_engine.engine.lifecycle import LIFECYCLE
+from bifrost_engine.engine.losses import Losses
+from bifrost_engine.engine.progress import Progress
 from bifrost_engine.engine.proposing import Proposing
 from bifrost_engine.engine.reconciler import Reconciler
 from bifrost_engine.engine.runs import Runs
@@ -102,8 +104,10 @@ class Engine:
         self.desk = Desk(self.core, self.trail, self.blotter, self.timers)
         self.answers = Answers(self.core, self.blotter, self.books, self.timers)
         self.reconciler = Reconciler(self.core, self.blotter, self.desk, self.answers, self.books)
-        self.proposing = Proposing(self.core, self.trail, self.desk)
-        self.control = Control(self.core, self.desk, self.reconciler, self.proposing.propose)
+        self.losses = Losses(self.core)
+        self.proposing = Proposing(self.core, self.trail, self.desk, self.losses)
+        self.control = Control(self.core, self.desk, self.reconciler, self.losses, self.proposing.propose)
+        self.progress = Progress(self.core, self.answers)
         self.holds = Holds(self.core, self._next_due_ns)
         self.day = Day(self.core, self.valuing)
         self.runs = Runs(self.core)
@@ -225,11 +229,8 @@ class Engine:
         core.quotes.forget_old(beat.ts_ns)
         self.day.set_baselines()
         changed = False
+        self.losses.on_beat()
         for slot in core.slots.values():
-            slot.result.learn(core)
-            limit = slot.config.gates.guard.risk.max_daily_loss_usd
-            if slot.result.may_reach(core, -float(limit)):
-                self.proposing.check_loss(slot)
             if self._outlasts_beat(slot):
                 slot.folded += 1
                 slot.last_ts_ns = core.now_ns
@@ -352,7 +353,7 @@ class Engine:
             if event.text:
                 core.notice("info", event.text, code=event.code)
         else:
-            self.answers.on_broker_event(event)
+            self.progress.watch(event)
         self._flatten_if_wanted()
 
     def _on_link_down(self, event: BrokerEvent) -> None:
@@ -366,6 +367,7 @@ class Engine:
     def _on_broker_state(self, event: BrokerStateReceived) -> None:
         core = self.core
         self.reconciler.on_state(event)
+        self.progress.look_at_rejects()
         state = event.state
         if state is not None and state.summary:
             core.account_summary = state.summary

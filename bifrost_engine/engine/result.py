@@ -69,7 +69,12 @@ class DayResult:
         return self._pnl
 
     def may_reach(self, core: Core, floor: float) -> bool:
-        """Return whether the result may have come down to ``floor`` since it was last summed.
+        """Return whether the result may have come down to ``floor`` since it was last summed."""
+        least = self.least(core)
+        return least is None or least <= floor
+
+    def least(self, core: Core) -> float | None:
+        """Return what the result has not come below since it was last summed; None if that isn't known.
 
         Without quotes of its options a position loses at most the move of the stock per share, and
         by a minute's time less than 1 % of the stock's price (what an option at the money, with a
@@ -78,15 +83,15 @@ class DayResult:
         quote, then = core.quotes.latest.get(self._slot.stock_key), self._summed_at
         lines = self._lines
         if self.lines(core) is not lines or self._pnl is None or quote is None or then is None:
-            return True
+            return None
         if core.now_ns - self._summed_ns > MINUTE_NS or any(
             line.contract_key in core.quotes.latest
             for line in lines
             if line.contract_key != self._slot.stock_key
         ):
-            return True
+            return None
         units = sum(abs(line.units) for line in lines)
-        return units * (abs(quote.mid - then.mid) + 0.01 * then.mid) >= self._pnl - floor
+        return self._pnl - units * (abs(quote.mid - then.mid) + 0.01 * then.mid)
 
     def _sum(self, core: Core) -> float | None:
         total = 0.0
@@ -193,9 +198,10 @@ class DayResult:
                 if owner == self._slot.id or (
                     counts and contract_of(core.state, key).sec_type is SecType.OPTION
                 ):
-                    yield self._line(core, owner, key, position)
+                    yield self.line(core, owner, key, position)
 
-    def _line(self, core: Core, owner: str, key: str, position: Position) -> Line:
+    def line(self, core: Core, owner: str, key: str, position: Position) -> Line:
+        """Return what a position of a book contributes."""
         multiplier = contract_of(core.state, key).multiplier
         commission = sum(position.commission.values(), Decimal(0))
         baseline = core.state.baselines.get((owner, key), Decimal(0))

@@ -36,6 +36,7 @@ class Slot:
     told_ns      when its repetitions were recorded last
     last_veto    codes of the gates that vetoed its last intent
     reprices     new prices of the working order so far
+    repeats      hedges in a row that made no progress
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Slot:
         self.signal_jseq = 0
         self.told_ns = 0
         self.reprices = 0
+        self.repeats = 0
         self.last_veto = ""
         self.config_hash = ""
         self.config_summary = ""

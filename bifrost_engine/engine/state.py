@@ -22,7 +22,7 @@ from bifrost_engine.domain.record import Record
 from bifrost_engine.domain.view import LastHedge
 from bifrost_engine.engine.codec import order_from_payload
 from bifrost_engine.portfolio.portfolio import Portfolio
-from bifrost_engine.risk.restraint import Level, Restraint
+from bifrost_engine.risk.restraint import REJECTS, Level, Restraint
 
 MINUTE_NS = 60_000_000_000
 REMEMBERED = 4000
@@ -42,7 +42,8 @@ class StrategyState:
     day_legs      those that it has managed since the trading day began
     hedge_legs    those at its last hedge
     open_orders   its orders that aren't done, oldest first
-    breaker_limit ``max_daily_loss_usd`` when the circuit breaker latched last
+    breaker_limit limit of the day's loss when that was reached last
+    rejects       orders in a row that the broker rejected
     """
 
     day_hedges: int = 0
@@ -56,6 +57,7 @@ class StrategyState:
     open_orders: dict[str, None] = Factory(dict)
     limit_exhausted: bool = False
     breaker_limit: Decimal | None = None
+    rejects: int = 0
 
 
 @define(slots=False, eq=False, repr=False)
@@ -66,6 +68,7 @@ class State:
     generic arguments included.
 
     last_ns           time of the newest record
+    traded_today      value of the trading day's orders when they were sent, quote currency
     instrument_holds  what holds an instrument, by contract key and reason; never empty for a key
     runs              strategy id → its run that has no end yet
     """
@@ -89,6 +92,7 @@ class State:
     orders_by_strategy: Counter[str] = Factory(Counter)
     sent: deque[tuple[int, str]] = Factory(deque)
     orders_today: int = 0
+    traded_today: Decimal = Decimal(0)
     polled_flags: dict[str, tuple[bool | None, bool | None]] = Factory(dict)
     order_of_execution: dict[str, str] = Factory(dict)
     order_of_perm_id: dict[str, str] = Factory(dict)
@@ -122,6 +126,15 @@ class State:
     def open_orders(self, strategy_id: str) -> list[Order]:
         """Return a strategy's orders that aren't done, oldest first."""
         return [self.orders[coid] for coid in self.strategy(strategy_id).open_orders]
+
+    def all_open_orders(self) -> list[Order]:
+        """Return the account's orders that may fill, by strategy, oldest first."""
+        return [
+            order
+            for state in self.strategies.values()
+            for order in map(self.orders.__getitem__, state.open_orders)
+            if order.state is not OrderState.NEW
+        ]
 
     def is_suspended(self, strategy_id: str) -> bool:
         """Return whether an operator's suspend holds for a strategy."""
@@ -167,12 +180,22 @@ class State:
             state.open_orders.pop(order.client_order_id, None)
         if payload["event"] == "SUBMIT":
             self._on_submit(order, state)
+        elif payload["event"] == "REJECT" and order.state is OrderState.REJECTED != payload["from_state"]:
+            state.rejects += 1
+        elif order.acked:
+            state.rejects = 0
         if order.client_order_id == state.last_hedge_order and state.last_hedge is not None:
             average = order.average_price
             state.last_hedge = LastHedge(sent_ns=state.last_hedge.sent_ns, fill_price=average)
             timed_out = payload["event"] == "CANCEL_REQ" and payload["source"] == "TIMER"
             exhausted = state.limit_exhausted or (timed_out and order.limit_price is not None)
             state.limit_exhausted = exhausted and order.state is not OrderState.FILLED
+
+    def _on_decision(self, record: Record, payload: Mapping[str, Any]) -> None:
+        price = payload["ref_price"] if payload["price"] is None else payload["price"]
+        if payload["decision"] == "PLACE" and price is not None:
+            multiplier = contract_of(self, payload["contract_key"]).multiplier
+            self.traded_today += Decimal(str(payload["size"])) * Decimal(str(price)) * multiplier
 
     def _on_submit(self, order: Order, state: StrategyState) -> None:
         self.orders_by_strategy[order.strategy_id] += 1
@@ -236,6 +259,8 @@ class State:
                 state.breaker_limit = Decimal(payload["limit"])
         else:
             halts.pop(reason, None)
+            if reason == REJECTS:
+                state.rejects = 0
         if key is not None and not halts:
             del self.instrument_holds[key]
 
@@ -243,6 +268,7 @@ class State:
         self.trading_day = date.fromisoformat(payload["trading_day"])
         self.baseline_changes += 1
         self.orders_today = 0
+        self.traded_today = Decimal(0)
         self.baselines = {
             (owner, key): Decimal(net) for owner, key, net in payload["baselines"] if net is not None
         }
@@ -287,6 +313,7 @@ class State:
             setattr(self, attribute.name, getattr(carried, attribute.name))
 
     _folds: ClassVar[dict[str, Fold]] = {
+        "decision": _on_decision,
         "order_event": _on_order_event,
         "fill": _on_fill,
         "commission": _on_commission,

@@ -15,7 +15,7 @@ from bifrost_engine.domain.decision import Decision, Intent
 from bifrost_engine.engine.answer import told
 from bifrost_engine.engine.core import Core
 from bifrost_engine.engine.slot import Slot
-from bifrost_engine.risk.gates import Judgement
+from bifrost_engine.risk.chain import Judgement
 
 
 class Trail:

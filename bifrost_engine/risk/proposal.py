@@ -14,6 +14,7 @@ from bifrost_engine.domain.decision import Intent
 from bifrost_engine.domain.order import Order
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.domain.view import LastHedge
+from bifrost_engine.risk.exposure import Exposure
 
 PASSED, SHRUNK, VETOED, BYPASSED = "passed", "shrunk", "vetoed", "bypassed"
 
@@ -48,6 +49,14 @@ class Proposal:
     in_flight      its order that isn't done, if there is one
     day_pnl        quote currency; None while a mark is missing
     legs_changed   the set of managed legs differs from that at the last hedge
+    exposure       the order's contract and all others, with what working orders may do
+    unit_value     what one share or contract of the order would cost; None without a quote
+    buying_power   as the broker told it last; None if it tells none
+    repeats        hedges in a row that made no progress
+    crossing       an own working order that it could trade with, if that is forbidden
+    account_pnl    the account's result of the day, quote currency; None while a mark is missing
+    loss_latched   the account's loss has reached its limit
+    own_orders_last_minute  orders that the strategy sent in the last 60 s
     paper_account  no real money can move
     limit_price    of the order that would be sent; None for a market order
     recent_orders  the account's orders of the last ``duplicate_window_seconds``, newest first
@@ -78,6 +87,14 @@ class Proposal:
     day_hedges: int
     last_hedge: LastHedge | None
     legs_changed: bool
+    exposure: Exposure
+    unit_value: float | None
+    buying_power: Decimal | None
+    repeats: int
+    crossing: Order | None
+    account_pnl: float | None
+    loss_latched: bool
+    own_orders_last_minute: int
     reconciled: bool
     paper_account: bool
     connected: bool

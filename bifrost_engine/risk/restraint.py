@@ -34,6 +34,9 @@ class Restraint:
 
 
 BREAKER = "circuit_breaker"
+ACCOUNT_LOSS = "account_loss"
+NO_PROGRESS = "no_progress"
 RAISED = "strategy_raised"
 OVERFILL = "overfill"
-"""Reasons that are looked for by name; the first halts, the others hold."""
+REJECTS = "consecutive_rejects"
+"""Reasons that are looked for by name; the first three halt, the others hold."""

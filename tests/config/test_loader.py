@@ -656,9 +656,6 @@ def test_importing_the_package_loads_neither_yaml_nor_pluggy():
 
 
 def test_a_key_that_nothing_acts_on_yet_is_warned_of_with_its_place():
-    text = "symbol: NVDA\nmax_notional: 5000\naccount:\n  max_order_shares: 100\n"
+    text = "symbol: NVDA\nstatus_server:\n  port: 100\n"
     warnings = load(text).warnings
-    assert warnings == (
-        "configuration:4: account.max_order_shares: set, but nothing acts on it in this release",
-        "configuration:2: gamma: max_notional: set, but nothing acts on it in this release",
-    )
+    assert warnings == ("configuration:3: status_server.port: set, but nothing acts on it in this release",)

@@ -20,7 +20,7 @@ from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain.control import COMMANDS as CONTROL_COMMANDS
 from bifrost_engine.domain.rows import SNAPSHOT_DETAIL, SNAPSHOT_FIELDS
 from bifrost_engine.engine.blotter import OPERATION_OF
-from bifrost_engine.risk.gates import CHAIN
+from bifrost_engine.risk.chain import CHAIN
 from bifrost_engine.strategies.gamma.dimensions import WORDS
 from bifrost_engine.strategies.gamma.scalper import HEDGEABLE
 
@@ -167,12 +167,6 @@ def test_a_key_that_no_code_reads_is_told_so_and_no_other():
 
 def test_the_loader_warns_of_just_the_keys_that_no_code_reads():
     assert settings.idle_keys() == {*later.OF_A_STRATEGY, *later.OF_THE_FILE}
-
-
-def test_the_readme_warns_of_limits_that_do_not_act_as_long_as_they_do_not():
-    readme = (REFERENCE.parents[1] / "README.md").read_text("utf-8")
-    warns = "account's limits on order and position\nvalues" in readme
-    assert warns == ("account.max_order_notional" in settings.idle_keys())
 
 
 def test_every_metric_is_in_the_table():

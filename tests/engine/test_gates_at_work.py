@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bifrost_engine.config.schema import AccountLimits
 from bifrost_engine.domain import BrokerCaps, BrokerEventKind, Contract, Right
 from bifrost_engine.testing.engine import EngineUnderTest
 
@@ -120,7 +121,11 @@ def test_a_live_account_gets_no_order_of_a_paper_configuration(
         pass
 
     Run.account = account
-    run = Run(caps=BrokerCaps(paper=paper), settings={"gates.guard.risk.paper_trade": paper_trade})
+    run = Run(
+        caps=BrokerCaps(paper=paper),
+        settings={"gates.guard.risk.paper_trade": paper_trade},
+        account_settings={"account": AccountLimits().or_generous},
+    )
     run.mid(103)
     assert bool(run.placed) is sent
     assert run.slot.last_veto == ("" if sent else "mode_mismatch")

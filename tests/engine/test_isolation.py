@@ -122,6 +122,7 @@ def test_what_cant_be_meant_holds_its_strategy_and_no_other(nonsense: Any) -> No
 def test_a_strategy_that_raised_orders_nothing_until_it_is_resumed() -> None:
     run = beside_gamma(raise_it)
     run.mid(103)
+    run.fill(price="103")
     run.slot.plugin.answer = Decision(intent=BUY)
     for _ in range(5):
         run.advance(70).mid(99.2)

@@ -14,7 +14,8 @@ from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain import Intent, OrderState, OrderType, Origin, Purpose, Quote, Side, TimeInForce
 from bifrost_engine.domain.order import BookedExecution, Order
 from bifrost_engine.domain.view import LastHedge
-from bifrost_engine.risk.gates import CHAIN, CONTROLS, DENIALS, FLATTEN_CHAIN, GATES, Judgement, judge
+from bifrost_engine.risk.chain import CHAIN, CONTROLS, DENIALS, FLATTEN_CHAIN, GATES, Judgement, judge
+from bifrost_engine.risk.exposure import Exposure, Holding, Sums
 from bifrost_engine.risk.proposal import Proposal, SentOrder
 from bifrost_engine.testing.engine import change
 
@@ -55,6 +56,12 @@ def an_order(quantity: int = 100, side: Side = Side.BUY, filled: int = 0, key: s
     )
 
 
+def exposure(held: float = 0, buys: float = 0, sells: float = 0, **further: Any) -> Exposure:
+    """Return an account with this in the order's contract, at 100 each, and nothing else."""
+    one = Holding(held, buys, sells, 100.0)
+    return Exposure(**{"one": one, "others": Sums(), "own_one": one, **further})
+
+
 def a_proposal(**facts: Any) -> Proposal:
     """Return a hedge of 100 shares bought that every gate lets through; ``facts`` change it."""
     config = StrategyConfig(symbol="NVDA")
@@ -62,7 +69,7 @@ def a_proposal(**facts: Any) -> Proposal:
         config = change(config, path, value)
     intent = Intent(contract_key=KEY, side=Side.BUY, quantity=Decimal(100), net_delta=-100.0)
     intent = evolve(intent, **facts.pop("intent", {}))
-    account = evolve(AccountLimits(), **facts.pop("limits", {}))
+    account = evolve(AccountLimits().or_generous, **facts.pop("limits", {}))
     fields: dict[str, Any] = {
         "intent": intent,
         "limit_price": None,
@@ -85,6 +92,14 @@ def a_proposal(**facts: Any) -> Proposal:
         "day_hedges": 0,
         "last_hedge": None,
         "legs_changed": False,
+        "exposure": exposure(),
+        "unit_value": 100.01,
+        "buying_power": None,
+        "repeats": 0,
+        "crossing": None,
+        "account_pnl": 0.0,
+        "loss_latched": False,
+        "own_orders_last_minute": 0,
         "reconciled": True,
         "paper_account": True,
         "connected": True,
@@ -127,6 +142,9 @@ def test_the_chain_is_in_the_documented_order() -> None:
         "max_position",
         "min_hedge_shares",
         "one_in_flight",
+        "max_notional",
+        "max_orders_per_minute",
+        "allowed_instruments",
     ]
     assert [gate.name for gate in CONTROLS] == [
         "mode_mismatch",
@@ -134,9 +152,19 @@ def test_the_chain_is_in_the_documented_order() -> None:
         "quote_invalid",
         "quote_stale",
         "price_collar",
+        "max_order_shares",
+        "max_order_notional",
+        "max_daily_notional",
+        "max_gross_notional",
+        "max_net_notional",
         "wrong_direction",
         "duplicate",
         "order_rate",
+        "no_progress",
+        "self_cross",
+        "restricted",
+        "buying_power",
+        "account_loss",
     ]
     assert [gate.name for gate in DENIALS] == [
         "HALTED",
@@ -167,6 +195,91 @@ BOUNDARIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         "STALE_MARK",
         {"day_pnl": None, "own_position": Decimal(-100)},  # a reduction, though a mark is missing
         {"day_pnl": None, "own_position": Decimal(-99)},
+    ),
+    # 100 shares at 100.01 on the way, valued at 100 once held
+    ("max_order_shares", {"limits": {"max_order_shares": 100}}, {"limits": {"max_order_shares": 99}}),
+    (
+        "max_order_notional",
+        {"limits": {"max_order_notional": Decimal(10001)}},
+        {"limits": {"max_order_notional": Decimal(10000)}},
+    ),
+    ("max_order_notional", {}, {"unit_value": None}),
+    (
+        "max_daily_notional",
+        {"limits": {"max_daily_notional": Decimal(50000)}, "exposure": exposure(traded=39999)},
+        {"limits": {"max_daily_notional": Decimal(50000)}, "exposure": exposure(traded=40000)},
+    ),
+    (
+        "max_gross_notional",  # 100 + 50 + 150 held, bought and on the way; 5 elsewhere
+        {"limits": {"max_gross_notional": Decimal(30005)}, "exposure": exposure(150, 50, others=Sums(5.0))},
+        {"limits": {"max_gross_notional": Decimal(30004)}, "exposure": exposure(150, 50, others=Sums(5.0))},
+    ),
+    (
+        "max_gross_notional",  # beyond the limit: what doesn't add to the worst case passes
+        {"limits": {"max_gross_notional": Decimal(1)}, "exposure": exposure(-200)},
+        {"limits": {"max_gross_notional": Decimal(1)}, "exposure": exposure(-200, 301)},
+    ),
+    (
+        "max_net_notional",  # short elsewhere
+        {"limits": {"max_net_notional": Decimal(7000)}, "exposure": exposure(others=Sums(0, -3000, -3000))},
+        {"limits": {"max_net_notional": Decimal(6999)}, "exposure": exposure(others=Sums(0, -3000, -3000))},
+    ),
+    (
+        "max_notional",
+        {"settings": {"max_notional": Decimal(10500)}, "exposure": exposure(own=500)},
+        {"settings": {"max_notional": Decimal(10500)}, "exposure": exposure(own=501)},
+    ),
+    (
+        "max_notional",
+        {"settings": {"max_notional": Decimal(1)}, "own_position": Decimal(-100), "exposure": exposure(-100)},
+        {"settings": {"max_notional": Decimal(1)}, "own_position": Decimal(-99), "exposure": exposure(-99)},
+    ),
+    (
+        "max_orders_per_minute",
+        {"settings": {"max_orders_per_minute": 5}, "own_orders_last_minute": 4},
+        {"settings": {"max_orders_per_minute": 5}, "own_orders_last_minute": 5},
+    ),
+    (
+        "allowed_instruments",
+        {"settings": {"allowed_instruments": (KEY, "SPY|STK|||")}},
+        {"settings": {"allowed_instruments": ("SPY|STK|||",)}},
+    ),
+    ("no_progress", {"repeats": 2}, {"repeats": 3}),
+    ("self_cross", {"crossing": None}, {"crossing": an_order(side=Side.SELL)}),
+    (
+        "restricted",
+        {"limits": {"restricted_symbols": ("NV",)}},
+        {"limits": {"restricted_symbols": ("SPY", "NVDA")}},
+    ),
+    ("buying_power", {"buying_power": Decimal(10001)}, {"buying_power": Decimal(10000)}),
+    ("buying_power", {"buying_power": None}, {"buying_power": Decimal(0)}),
+    (
+        "buying_power",
+        {"buying_power": Decimal(12001), "exposure": exposure(working=2000.0)},
+        {"buying_power": Decimal(12001), "exposure": exposure(working=2001.0)},
+    ),
+    (
+        "buying_power",
+        {"buying_power": Decimal(0), "own_position": Decimal(-100)},
+        {"buying_power": Decimal(0), "own_position": Decimal(-99)},
+    ),
+    (
+        "account_loss",
+        {"limits": {"max_account_loss_usd": Decimal(900)}, "account_pnl": -899.99},
+        {"limits": {"max_account_loss_usd": Decimal(900)}, "account_pnl": -900.0},
+    ),
+    ("account_loss", {"loss_latched": False}, {"loss_latched": True}),
+    ("account_loss", {"account_pnl": 1.0}, {"account_pnl": None}),
+    *(
+        (gate, {}, {"limits": {limit: None}})
+        for gate, limit in [
+            ("max_order_shares", "max_order_shares"),
+            ("max_order_notional", "max_order_notional"),
+            ("max_daily_notional", "max_daily_notional"),
+            ("max_gross_notional", "max_gross_notional"),
+            ("max_net_notional", "max_net_notional"),
+            ("account_loss", "max_account_loss_usd"),
+        ]
     ),
     ("HOLD", {"holds": ()}, {"holds": ("overfill",)}),
     (

@@ -1,0 +1,98 @@
+"""What an account can be worth at risk at worst: every working order filled on the side that hurts.
+
+Amounts are floats in the account's currency: they are judged, never booked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Holding(NamedTuple):
+    """One contract: what is held, and what working orders may add or take.
+
+    held   signed shares or contracts
+    buys   what buy orders may still fill, whatever is known of them; ``sells`` likewise
+    value  of one share or contract: price × multiplier
+    """
+
+    held: float
+    buys: float
+    sells: float
+    value: float
+
+    @property
+    def high(self) -> float:
+        """Signed value with all buys filled."""
+        return (self.held + self.buys) * self.value
+
+    @property
+    def low(self) -> float:
+        """Signed value with all sells filled."""
+        return (self.held - self.sells) * self.value
+
+    @property
+    def gross(self) -> float:
+        """The larger of both without its sign."""
+        return max(abs(self.high), abs(self.low))
+
+    def ordered(self, signed: float) -> Holding:
+        """Return it with one more order."""
+        if signed > 0:
+            return self._replace(buys=self.buys + signed)
+        return self._replace(sells=self.sells - signed)
+
+
+class Sums(NamedTuple):
+    """Sums over several contracts: gross value, and signed value with all buys or all sells filled."""
+
+    gross: float = 0.0
+    high: float = 0.0
+    low: float = 0.0
+
+    @property
+    def net(self) -> float:
+        """The larger signed value without its sign."""
+        return max(abs(self.high), abs(self.low))
+
+    def with_one(self, one: Holding) -> Sums:
+        """Return the sums with one contract more."""
+        return Sums(self.gross + one.gross, self.high + one.high, self.low + one.low)
+
+
+def sums_of(holdings: Iterable[Holding]) -> Sums:
+    """Return the sums over contracts."""
+    gross = high = low = 0.0
+    for one in holdings:
+        gross += one.gross
+        high += one.high
+        low += one.low
+    return Sums(gross, high, low)
+
+
+class Exposure(NamedTuple):
+    """The contract of an order, and all the others, as they stand before it.
+
+    one     the contract, over all books and orders of the account
+    others  the account's other contracts
+    own     gross value of the strategy's other contracts
+    own_one the contract, in the strategy's book and orders alone
+    working value of what all working orders may still fill
+    traded  value of the orders that the account sent on this trading day
+    """
+
+    one: Holding
+    others: Sums
+    own_one: Holding
+    own: float = 0.0
+    working: float = 0.0
+    traded: float = 0.0
+
+    def after(self, signed: float) -> Sums:
+        """Return the account's sums with an order of so many."""
+        return self.others.with_one(self.one.ordered(signed))
+
+    def own_after(self, signed: float) -> float:
+        """Return the strategy's gross value with an order of so many."""
+        return self.own + self.own_one.ordered(signed).gross

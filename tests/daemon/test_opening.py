@@ -1,0 +1,36 @@
+"""What a run is refused for before it begins."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+
+from bifrost_engine.config.schema import Config
+from bifrost_engine.daemon.opening import check_limits
+from bifrost_engine.domain import BrokerCaps
+from bifrost_engine.errors import ConfigError
+
+LIVE = BrokerCaps(paper=False)
+
+
+def test_real_money_needs_every_limit_of_the_account_by_name():
+    with pytest.raises(ConfigError) as caught:
+        check_limits(Config(), LIVE, "U123")
+    for name in (
+        "max_order_shares",
+        "max_order_notional",
+        "max_daily_notional",
+        "max_gross_notional",
+        "max_net_notional",
+        "max_account_loss_usd",
+    ):
+        assert f"account.{name}" in str(caught.value)
+    some = Config(account=evolve(Config().account.or_generous, max_order_shares=None))
+    with pytest.raises(ConfigError, match=r"needs account\.max_order_shares: "):
+        check_limits(some, LIVE, "U123")
+
+
+def test_paper_trading_and_a_full_set_of_limits_may_begin():
+    check_limits(Config(), BrokerCaps(paper=True), "U123")
+    check_limits(Config(), LIVE, "DU123")
+    check_limits(Config(account=Config().account.or_generous), LIVE, "U123")
