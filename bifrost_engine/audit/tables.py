@@ -24,12 +24,14 @@ class Table:
     columns  name → kind: text, integer, amount (exact decimal, 10 places), boolean, time
              (UTC), date or jsonb
     key      columns that name a row
+    time     column that says when, empty if none does
     newer    for a table of current state the column whose larger or equal value replaces the
              row of the same key; None for a log, in which the same key twice is an error
     """
 
     columns: Mapping[str, str] = field(converter=_columns)
     key: tuple[str, ...] = ("journal_id", "jseq")
+    time: str = "ts"
     newer: str | None = None
 
 
@@ -57,6 +59,7 @@ TABLES: dict[str, Table] = {
         " period text, config_hash text, config_json jsonb, engine_version text, plugin_versions jsonb,"
         " status text, status_reason text, start_at time, end_at time",
         key=("run_id",),
+        time="start_at",
         newer="jseq",
     ),
     "signal_snapshot_log": Table(
@@ -81,6 +84,7 @@ TABLES: dict[str, Table] = {
         " version integer, created_at time, submitted_at time, acked_at time, closed_at time,"
         " updated_at time",
         key=("journal_id", "client_order_id"),
+        time="created_at",
         newer="version",
     ),
     "order_event_log": Table(
@@ -98,6 +102,7 @@ TABLES: dict[str, Table] = {
         " superseded_by text, late_fill boolean, prior_day boolean, exec_ts time, booked_at time,"
         " trading_day date",
         key=("journal_id", "account", "exec_base_id", "exec_rev"),
+        time="booked_at",
     ),
     "positions": Table(
         "journal_id text, account text, owner text, inst_id text, run_id text, side text, qty amount,"
@@ -105,6 +110,7 @@ TABLES: dict[str, Table] = {
         " commission amount, cash amount, mark amount, unrealized_pnl amount, stale_mark boolean,"
         " status text, last_jseq integer, updated_at time",
         key=("journal_id", "account", "owner", "inst_id"),
+        time="updated_at",
         newer="last_jseq",
     ),
     "portfolio_snapshot_log": Table(
@@ -118,11 +124,13 @@ TABLES: dict[str, Table] = {
         " ended_at time, attempts integer, snapshot_complete boolean, snapshot_stable boolean,"
         " broker_state jsonb, result text",
         key=("recon_id",),
+        time="started_at",
     ),
     "reconciliation_item": Table(
         "journal_id text, jseq integer, recon_id text, rule text, severity text, client_order_id text,"
         " perm_id text, exec_base_id text, inst_id text, ours jsonb, theirs jsonb, action text, status text,"
-        " ack_by text, ack_at time, ack_note text"
+        " ack_by text, ack_at time, ack_note text",
+        time="",
     ),
 }
 """In an order in which no row refers to a table further down."""

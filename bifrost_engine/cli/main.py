@@ -27,6 +27,7 @@ COMMANDS = {
     "run": "Run the daemon: hedge until stopped.",
     "status": "Show the newest state of the daemon.",
     "ops": "List operations: intents, orders, fills, commands.",
+    "audit": "Check that what is recorded is whole, unaltered, and adds up.",
     "explain": "Tell why an order was sent, or why none was.",
     "journal": "Look at the journal: show, verify, export, repair.",
     "control": "Give the running daemon a command: stop, suspend, flatten, …",

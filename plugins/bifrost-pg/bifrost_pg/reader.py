@@ -6,12 +6,16 @@ A ``Reader`` has a connection of its own, takes no lock and changes no schema.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 
 from psycopg import Connection
 from psycopg.rows import dict_row
 
+from bifrost_engine.audit import TABLES as AUDIT_TABLES
+from bifrost_engine.errors import SinkError
 from bifrost_pg import migrations
 from bifrost_pg.connection import Link, address
 from bifrost_pg.control import send_command
@@ -81,6 +85,85 @@ def read_command(conn: Connection[Any], command_id: int) -> Record | None:
     return found[0] if found else None
 
 
+_ORDER = {"orders": "created_at, client_order_id", "positions": "last_jseq"}
+"""Table of the audit trail → the order of its records, where ``jseq`` isn't it."""
+
+
+def read_audit(
+    conn: Connection[Any],
+    table: str,
+    where: Mapping[str, Any],
+    since: datetime | None,
+    until: datetime | None,
+    last: int | None,
+) -> list[Record]:
+    """Return rows of the audit trail, oldest record first; see ``bifrost_engine.audit.Source``."""
+    columns, time = AUDIT_TABLES[table].columns, AUDIT_TABLES[table].time
+    conditions = {f"{name} = %s": value for name, value in where.items() if name in columns}
+    conditions |= {f"{time} >= %s": since} if since is not None else {}
+    conditions |= {f"{time} <= %s": until} if until is not None else {}
+    order = _ORDER.get(table, "jseq")
+    text = f"SELECT {', '.join(columns)} FROM {table} WHERE {' AND '.join(conditions) or 'true'}"
+    if last is None:
+        return _records(conn, f"{text} ORDER BY {order}", (*conditions.values(),))
+    newest_first = ", ".join(f"{name} DESC" for name in order.split(", "))
+    found = _records(conn, f"{text} ORDER BY {newest_first} LIMIT %s", (*conditions.values(), last))
+    return found[::-1]
+
+
+class AuditTrail:
+    """One journal's audit trail in the database; every call may raise SinkUnavailable.
+
+    As a context it shows the database as it is at the first call in it.
+    """
+
+    def __init__(self, link: Link, journal_id: str) -> None:
+        self.journal_id = journal_id
+        self._link = link
+
+    def __enter__(self) -> AuditTrail:
+        self._execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(SinkError):
+            self._execute("ROLLBACK")
+
+    def _execute(self, statement: str) -> None:
+        self._link.run(lambda conn: conn.execute(statement))
+
+    def rows(
+        self,
+        table: str,
+        where: Mapping[str, Any] | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        last: int | None = None,
+    ) -> list[Record]:
+        """Return rows, oldest record first; see ``bifrost_engine.audit.Source``."""
+        wanted = {"journal_id": self.journal_id} | dict(where or {})
+        return self._link.run(lambda conn: read_audit(conn, table, wanted, since, until, last))
+
+    def operations(self, since: float | None = None, until: float | None = None) -> list[Record]:
+        """Return the journal's operations, oldest first; bounds in epoch seconds, both included."""
+        bounds = {"journal_id = %s": self.journal_id, "ts >= %s": since, "ts <= %s": until}
+        given = {clause: value for clause, value in bounds.items() if value is not None}
+        query = f"SELECT * FROM operations WHERE {' AND '.join(given)} ORDER BY jseq"
+        return self._link.run(lambda conn: _records(conn, query, (*given.values(),)))
+
+    def checkpoints(self) -> list[tuple[int, bytes]]:
+        """Return number and hash of each record that a batch ended with, and of the cursor, oldest first."""
+        query = (
+            "SELECT jseq, jhash FROM drain_checkpoint_log WHERE journal_id = %(id)s"
+            " UNION SELECT jseq, jhash FROM drain_checkpoint WHERE journal_id = %(id)s ORDER BY jseq"
+        )
+        found = self._link.run(lambda conn: conn.execute(query, {"id": self.journal_id}).fetchall())
+        return [(int(jseq), bytes(jhash)) for jseq, jhash in found]
+
+
 class Reader:
     """Reads the database and sends commands; every call may raise SinkUnavailable."""
 
@@ -114,6 +197,10 @@ class Reader:
     ) -> list[Record]:
         """Return operations, newest first; see ``read_operations``."""
         return self._link.run(lambda conn: read_operations(conn, since, until, type, limit))
+
+    def audit(self, journal_id: str) -> AuditTrail:
+        """Return what the database holds of a journal's audit trail."""
+        return AuditTrail(self._link, journal_id)
 
     def check(self) -> list[str]:
         """Return what is wrong with the tables, one line each; see ``migrations.check``."""
