@@ -18,6 +18,8 @@ from bifrost_engine.config.loader import LoadedConfig, Override, find_config, lo
 from bifrost_engine.config.schema import Config
 from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.config.structure import structure_section
+from bifrost_engine.daemon.stopwatch import Stopwatch
+from bifrost_engine.daemon.wallclock import WallClock
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.errors import ConfigError
 from bifrost_engine.guard import Guard
@@ -186,6 +188,9 @@ def make_slot(strategy: StrategyConfig, plugins: PluginSet, context: PluginConte
         raise ConfigError(
             f"strategies.{strategy.id}: {strategy.use} implements neither on_tick nor on_heartbeat"
         )
+    if isinstance(context.clock, WallClock):
+        watch = Stopwatch(strategy.id, context.clock, context.emit)
+        hooks = {name: watch.timed(name, hook) for name, hook in hooks.items()}
     return Slot(strategy, plugin, hooks["on_tick"], hooks["on_heartbeat"], hooks["on_order"])
 
 

@@ -140,6 +140,15 @@ class StrategyRaised:
 
 
 @frozen(kw_only=True)
+class StrategySlow:
+    """A strategy's callback took long, and not too long; ``text`` says which and how long."""
+
+    ts_ns: int
+    strategy_id: str
+    text: str
+
+
+@frozen(kw_only=True)
 class Stopped:
     """The host has finished: working orders were waited for, everything is flushed next.
 
@@ -168,5 +177,6 @@ Event = (
     | JournalChecked
     | DiskChecked
     | StrategyRaised
+    | StrategySlow
     | Stopped
 )

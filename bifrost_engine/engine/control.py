@@ -7,10 +7,10 @@ from decimal import Decimal
 
 from bifrost_engine.domain.control import Command
 from bifrost_engine.domain.decision import Intent
-from bifrost_engine.domain.effects import ConnectBroker, StopHost
+from bifrost_engine.domain.effects import ConnectBroker, StopHost, WakeAt
 from bifrost_engine.domain.events import FlagsPolled
 from bifrost_engine.domain.order import Origin, Purpose, Side
-from bifrost_engine.engine.core import Core
+from bifrost_engine.engine.core import SECOND_NS, Core
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.losses import Losses
 from bifrost_engine.engine.reconciler import Reconciler
@@ -20,6 +20,9 @@ from bifrost_engine.oms.event import EventSource
 from bifrost_engine.risk.restraint import ACCOUNT_LOSS, BREAKER, RAISED
 
 Flatten = Callable[[Slot, Intent, Origin], bool]
+FLATTEN_PATIENCE_NS = 10 * SECOND_NS
+TOLD = -1
+"""In place of the time since when a flatten waits: a person knows."""
 
 
 class Control:
@@ -33,6 +36,7 @@ class Control:
         self._reconciler = reconciler
         self._losses = losses
         self._propose = propose
+        self._waits_since_ns: dict[str, int] = {}
         self._commands: dict[str, Callable[[Command], str]] = {
             "stop": self._stop,
             "flatten": self._flatten,
@@ -201,6 +205,7 @@ class Control:
 
     def _flatten(self, command: Command) -> str:
         for slot in self._targets(command.strategy_id):
+            self._waits_since_ns.pop(slot.id, None)
             self._set_flag("suspended", True, slot.id)
             self._core.record("flatten", {"on": True}, slot.id)
         self._cancel_working(self._targets(command.strategy_id), "flatten")
@@ -216,8 +221,12 @@ class Control:
         """Send the next slice of each strategy that is being flattened."""
         for slot in self._core.slots.values():
             state = self._core.state.strategy(slot.id)
-            if not state.flattening or state.open_orders or self._core.stopping:
+            if not state.flattening or self._core.stopping:
                 continue
+            if state.open_orders:
+                self._wait_for_orders(slot)
+                continue
+            self._waits_since_ns.pop(slot.id, None)
             left = self._to_flatten(slot)
             if left is None:
                 slot.last_veto = "flatten waits for greeks"
@@ -234,6 +243,20 @@ class Control:
             else:
                 self._core.record("flatten", {"on": False}, slot.id)
                 self._core.operation("flattened", slot.id, reason=f"{slot.config.flatten.to}; suspended")
+
+    def _wait_for_orders(self, slot: Slot) -> None:
+        """Never overtake an order that may still fill; tell a person, once, when that takes long."""
+        core = self._core
+        since_ns = self._waits_since_ns.get(slot.id)
+        if since_ns is None:
+            self._waits_since_ns[slot.id] = core.now_ns
+            core.effects.append(WakeAt(core.now_ns + FLATTEN_PATIENCE_NS))
+        elif since_ns != TOLD and core.now_ns - since_ns >= FLATTEN_PATIENCE_NS:
+            self._waits_since_ns[slot.id] = TOLD
+            for order in core.state.open_orders(slot.id):
+                text = f"flatten waits for {order.client_order_id}, {order.state}: its end isn't known"
+                core.notice("error", "flatten waits", order=order.client_order_id, state=order.state)
+                core.operation("incident", slot.id, reason=text, client_order_id=order.client_order_id)
 
     def _to_flatten(self, slot: Slot) -> Decimal | None:
         """Return the shares to trade, below 0 to sell; None while a strategy can't say."""

@@ -31,6 +31,7 @@ from bifrost_engine.domain.events import (
     Started,
     Stopped,
     StrategyRaised,
+    StrategySlow,
     Timer,
 )
 from bifrost_engine.domain.order import Origin, Purpose
@@ -132,6 +133,7 @@ class Engine:
             JournalChecked: self._on_journal,
             DiskChecked: self._on_disk,
             StrategyRaised: self._on_raised,
+            StrategySlow: self._on_slow,
             Stopped: self._on_stopped,
         }
 
@@ -299,6 +301,11 @@ class Engine:
         if slot is not None:
             self._hold_back(slot, event.error)
             self._cancel_raised()
+
+    def _on_slow(self, event: StrategySlow) -> None:
+        self.core.counters[f"slow_{event.strategy_id}"] += 1
+        self.core.notice("warning", "strategy is slow", strategy=event.strategy_id, text=event.text)
+        self.core.operation("incident", event.strategy_id, reason=event.text)
 
     def _hold_back(self, slot: Slot, why: str) -> None:
         """Hold a strategy whose code failed; its orders are cancelled if the operator wants that."""
