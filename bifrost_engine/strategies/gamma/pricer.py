@@ -58,12 +58,15 @@ class Prices:
         """Return the legs' delta and gamma in share equivalents; None if a volatility is missing."""
         rate, dividend_yield, constant = self._rate, self._dividend_yield, self._constant
         pair = self._model.delta_gamma
-        delta = gamma = 0.0
+        delta = gamma = years = 0.0
+        expiry_ns = -1
         for leg in legs:
             volatility = constant if constant is not None else self.volatility(leg)
             if volatility is None:
                 return None
-            years = time_years(now_ns, leg.expiry_ns)
+            if leg.expiry_ns != expiry_ns:
+                expiry_ns = leg.expiry_ns
+                years = time_years(now_ns, expiry_ns)
             d, g = pair(leg.right_sign, spot, leg.strike, years, rate, dividend_yield, volatility)
             delta += leg.weight * d
             gamma += leg.weight * g

@@ -68,6 +68,9 @@ class GammaStrategy:
         self.cause = ""
         self.selection = Selection((), ())
         self.legs: tuple[Leg, ...] = ()
+        self._leg_of: dict[str, Leg] = {}
+        self._valued: tuple[Any, ...] = ()
+        self._greeks: tuple[float, float] | None = None
         self.net_delta: float | None = None
         self.lag_ms = 0.0
         self.unexpected_events = 0
@@ -155,7 +158,7 @@ class GammaStrategy:
     def model_price(self, contract_key: str, view: StrategyView) -> float | None:
         """Return the model's price of a managed leg, quote currency per share, or None."""
         underlying = view.quote(stock_key(view.symbol)) or view.previous_quote(stock_key(view.symbol))
-        leg = next((leg for leg in self.legs if leg.contract_key == contract_key), None)
+        leg = self._leg_of.get(contract_key)
         if leg is None or underlying is None:
             return None
         return self.pricer.prices.price(leg, underlying.mid, view.now_ns)
@@ -224,6 +227,7 @@ class GammaStrategy:
         anew = (self._select_anew or self._live_selection) and spot is not None
         self.selection = select(view, spot, structure, () if anew else view.legs)
         self.legs = make_legs(view, self.selection.managed)
+        self._leg_of = {leg.contract_key: leg for leg in self.legs}
         self._weights = tuple(leg.weight for leg in self.legs)
         self._next_expiry_ns = min((leg.expiry_ns for leg in self.legs), default=FAR)
         self._bounds_until_ns = 0
@@ -237,7 +241,11 @@ class GammaStrategy:
 
     def _value(self, spot: float, now_ns: int) -> tuple[float | None, float, float]:
         """Return the book's net delta, None if it makes no sense, its gamma, and its options' delta."""
-        totals = self.pricer.prices.delta_and_gamma(self.legs, spot, now_ns)
+        asked = (self.pricer.prices, self.legs, spot, now_ns)
+        if asked != self._valued:
+            # Whoever looks at the situation right after the decision gets what it was made with.
+            self._valued, self._greeks = asked, self.pricer.prices.delta_and_gamma(self.legs, spot, now_ns)
+        totals = self._greeks
         if totals is None:
             return None, self._gamma, self._option_delta
         delta, gamma = totals
