@@ -7,10 +7,10 @@ execution are the exception: that something was executed must not get lost with 
 
 from __future__ import annotations
 
-import collections.abc
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import cache
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import attrs
@@ -25,58 +25,101 @@ T = TypeVar("T")
 _NUMBERS = (int, float)
 
 
-def misfit(value: Any, wanted: Any, where: str = "") -> str | None:
+Fault = tuple[str, str]
+"""Where something doesn't fit, such as ``.positions[2].quantity``, and why."""
+Check = Callable[[Any], Fault | None]
+
+
+def misfit(value: Any, wanted: Any) -> str | None:
     """Return what of ``value`` isn't as the type ``wanted`` says, None if it fits."""
-    origin, arguments = get_origin(wanted), get_args(wanted)
-    if wanted is Any:
+    fault = _check_of(wanted)(value)
+    if fault is None:
         return None
-    if origin in (Union, UnionType):
-        faults = [misfit(value, one, where) for one in arguments]
-        return None if None in faults else faults[0]
-    if origin in (tuple, frozenset):
-        return _kind(value, origin, where) or _first(
-            misfit(item, arguments[0], f"{where}[{number}]") for number, item in enumerate(value)
-        )
-    if origin is collections.abc.Mapping:
-        return _kind(value, origin, where) or _first(
-            misfit(item, arguments[1], f"{where}[{key}]") for key, item in value.items()
-        )
-    return _kind(value, _NUMBERS if wanted is float else wanted, where) or _inside(value, wanted, where)
-
-
-def _kind(value: Any, wanted: Any, where: str) -> str | None:
-    if isinstance(value, wanted):
-        return None
-    name = "number" if wanted is _NUMBERS else wanted.__name__
-    return f"{where or 'it'}: expected {name}, was {value!r:.{SHOWN}}"
-
-
-def _inside(value: Any, wanted: Any, where: str) -> str | None:
-    if isinstance(value, Decimal) and not value.is_finite():
-        return f"{where}: expected a finite amount, was {value}"
-    if not attrs.has(wanted):
-        return None
-    later = JUDGED_LATER.get(wanted, ())
-    return _first(
-        _kind_of_amount(getattr(value, name), f"{where}.{name}".removeprefix("."))
-        if name in later
-        else misfit(getattr(value, name), hint, f"{where}.{name}".removeprefix("."))
-        for name, hint in _hints(wanted)
-    )
-
-
-def _kind_of_amount(value: Any, where: str) -> str | None:
-    return None if value is None else _kind(value, Decimal, where)
-
-
-def _first(faults: collections.abc.Iterable[str | None]) -> str | None:
-    return next((fault for fault in faults if fault is not None), None)
+    where, why = fault
+    return f"{where.removeprefix('.') or 'it'}: {why}"
 
 
 @cache
-def _hints(cls: type) -> tuple[tuple[str, Any], ...]:
-    hints = get_type_hints(cls)
-    return tuple((attribute.name, hints[attribute.name]) for attribute in attrs.fields(cls))
+def _check_of(wanted: Any) -> Check:
+    """Return what checks values of a type; made once, since a whole snapshot is checked each time."""
+    origin, arguments = get_origin(wanted), get_args(wanted)
+    if wanted is Any:
+        return lambda value: None
+    if origin in (Union, UnionType):
+        return _one_of([_check_of(one) for one in arguments])
+    if origin in (tuple, frozenset):
+        return _each(origin, enumerate, _check_of(arguments[0]))
+    if origin is Mapping:
+        return _each(Mapping, lambda value: value.items(), _check_of(arguments[1]))
+    if wanted is Decimal:
+        return _amount
+    if attrs.has(wanted):
+        return _fields_of(wanted)
+    return _kind((int, float) if wanted is float else wanted)
+
+
+def _kind(wanted: Any) -> Check:
+    name = "number" if isinstance(wanted, tuple) else wanted.__name__
+
+    def check(value: Any) -> Fault | None:
+        return None if isinstance(value, wanted) else ("", f"expected {name}, was {value!r:.{SHOWN}}")
+
+    return check
+
+
+_is_decimal = _kind(Decimal)
+
+
+def _amount(value: Any) -> Fault | None:
+    if not isinstance(value, Decimal):
+        return _is_decimal(value)
+    return None if value.is_finite() else ("", f"expected a finite amount, was {value}")
+
+
+def _one_of(checks: list[Check]) -> Check:
+    def check(value: Any) -> Fault | None:
+        faults = [one(value) for one in checks]
+        return None if None in faults else faults[0]
+
+    return check
+
+
+def _each(kind: Any, items: Callable[[Any], Iterable[tuple[Any, Any]]], of_item: Check) -> Check:
+    of_kind = _kind(kind)
+
+    def check(value: Any) -> Fault | None:
+        if not isinstance(value, kind):
+            return of_kind(value)
+        for key, item in items(value):
+            fault = of_item(item)
+            if fault is not None:
+                return f"[{key}]{fault[0]}", fault[1]
+        return None
+
+    return check
+
+
+def _fields_of(cls: Any) -> Check:
+    hints, later = get_type_hints(cls), JUDGED_LATER.get(cls, frozenset())
+    of_kind = _kind(cls)
+    fields = [
+        (
+            field.name,
+            _one_of([_is_decimal, _kind(NoneType)]) if field.name in later else _check_of(hints[field.name]),
+        )
+        for field in attrs.fields(cls)
+    ]
+
+    def check(value: Any) -> Fault | None:
+        if not isinstance(value, cls):
+            return of_kind(value)
+        for name, of_field in fields:
+            fault = of_field(getattr(value, name))
+            if fault is not None:
+                return f".{name}{fault[0]}", fault[1]
+        return None
+
+    return check
 
 
 def quote_misfit(quote: Any) -> str | None:
