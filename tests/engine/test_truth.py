@@ -25,6 +25,7 @@ WEIGHTS = {
     "want": 16,
     "quote": 1,
     "wait": 6,
+    "attend": 5,
     "command": 2,
     "calm_down": 4,
     "die": 1,

@@ -56,6 +56,7 @@ class Ordeal(Acts):
             assert order.leaves_quantity == 0
             assert not order.pending_cancel
             assert order.pending_replace is None
+        assert order.pending_cancel or coid not in self.cancel_wanted, f"the cancel of {coid} is forgotten"
         for base, booked in order.executions.items():
             if base in self.venue.trades:
                 trade = self.venue.trades[base]

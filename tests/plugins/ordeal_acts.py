@@ -44,6 +44,15 @@ class Acts(Line):
         if self.pick(2) == 0:
             self.commit()
 
+    def attend(self, n: int) -> None:
+        """Let seconds pass in which each question is answered at once, and truly."""
+        seconds = (3, 6, 12, 20)[self.pick(4)]
+        self.luck = (0, 0)
+        for _ in range(seconds):
+            if self.link and self.heard_of_link:
+                self.hear_all()
+            self.pass_time(SECOND)
+
     def command(self, n: int) -> None:
         names = (
             "manual_resume",

@@ -14,7 +14,7 @@ from bifrost_engine.domain.broker import BrokerState
 from bifrost_engine.domain.effects import CancelOrder, PlaceOrder, ReplaceOrder
 from bifrost_engine.domain.events import BrokerStateReceived, Placed, ReplaceFailed
 
-FLIGHT_NS = 3 * SECOND
+FLIGHT_NS = 9 * SECOND
 """How long an order may be under way; no younger one may be declared absent."""
 
 NOT_SENT, RAISED, RAISED_AFTER, LATE, RAISED_LATE, LOST, REFUSED, OVERTAKEN = range(1, 9)

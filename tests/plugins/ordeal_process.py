@@ -7,7 +7,7 @@ what precedes an order. What reaches the broker is left to who inherits.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -60,6 +60,7 @@ def _config(names: tuple[str, ...]) -> Config:
     return config
 
 
+ENDS = ("DENIED", "FILLED", "CANCELED", "REJECTED", "EXPIRED")
 CONFIGS = {names: _config(names) for names in (("a",), ("a", "b"))}
 
 
@@ -122,6 +123,9 @@ class Process:
         self.fetches: list[tuple[str, BrokerState | None]] = []
         self.disk_problem: str | None = None
         self.touched: set[str] = set()
+        self.cancel_wanted = {
+            coid for coid, order in self.mirror.orders.items() if order.pending_cancel and order.is_open
+        }
         self.books_moved = False
         self.wishers = {name: Wisher() for name in self.names}
         config = CONFIGS[self.names]
@@ -180,7 +184,7 @@ class Process:
         if isinstance(effect, Record):
             self.pending.append(effect)
             if effect.kind == "order_event":
-                self.touched.add(str(effect.client_order_id))
+                self.note(str(effect.client_order_id), effect.payload)
             elif effect.kind in ("fill", "commission"):
                 self.books_moved = True
         elif isinstance(effect, PlaceOrder):
@@ -193,6 +197,14 @@ class Process:
             self.fetches.append((effect.trigger, None))
         elif isinstance(effect, WakeAt):
             self.wakes.append(effect.at_ns)
+
+    def note(self, coid: str, payload: Mapping[str, Any]) -> None:
+        """Remember which orders changed, and for which a cancel is wanted."""
+        self.touched.add(coid)
+        if payload["event"] == "CANCEL_REQ" and payload["outcome"] == "APPLIED":
+            self.cancel_wanted.add(coid)
+        elif payload["event"] == "CANCEL_REJ" or payload["to_state"] in ENDS:
+            self.cancel_wanted.discard(coid)
 
     def commit(self) -> bool:
         """Put all records on disk; return False, and tell the engine once, if that fails."""
