@@ -110,6 +110,28 @@ def test_a_sink_that_has_rows_already_gets_only_those_behind_them(journal):
     assert table.rows == list(range(1, 26))
 
 
+def test_a_sink_that_is_down_keeps_nothing_from_another_and_gets_all_when_it_is_back(journal):
+    well, ill, is_up = Table(), Table(), []
+
+    def write_audit(batch: AuditBatch) -> AuditAck:
+        if not is_up:
+            raise SinkUnavailable("down")
+        return ill.write_audit(batch)
+
+    one, other = Feeding(journal, write_audit=well.write_audit), Feeding(journal, write_audit=write_audit)
+    write(journal, 25)
+    one.until(lambda: len(well.rows) == 25)
+    other.until(lambda: other.thread.counters["failures"] > 1)
+    assert ill.rows == []
+    write(journal, 5)
+    one.until(lambda: len(well.rows) == 30)
+    is_up.append(True)
+    other.until(lambda: len(ill.rows) == 30)
+    one.close()
+    other.close()
+    assert well.rows == ill.rows == list(range(1, 31))
+
+
 def test_an_answer_that_was_lost_after_the_commit_repeats_nothing(journal):
     write(journal, 25)
     table = Table()
