@@ -116,7 +116,16 @@ def _order(order: Mapping[str, Any], record: AuditRow, journal_id: str) -> dict[
 
 def fill(record: AuditRow, journal_id: str) -> Iterator[Row | Change]:
     """An execution as booked; one that revises another says so in the rows of the other."""
-    payload = record.payload
+    yield from _fill_rows(record.payload, record.jseq, journal_id)
+
+
+def transfer(record: AuditRow, journal_id: str) -> Iterator[Row | Change]:
+    """The two executions that move a position from one book to another."""
+    for leg in ("out", "in"):
+        yield from _fill_rows(record.payload[leg], record.jseq, journal_id)
+
+
+def _fill_rows(payload: Mapping[str, Any], jseq: int, journal_id: str) -> Iterator[Row | Change]:
     base_id, revision = payload["base_id"], payload["revision"]
     commission = amount(payload["commission"])
     yield Row(
@@ -126,7 +135,7 @@ def fill(record: AuditRow, journal_id: str) -> Iterator[Row | Change]:
             "account": payload["account"],
             "exec_base_id": base_id,
             "exec_rev": revision,
-            "jseq": record.jseq,
+            "jseq": jseq,
             "client_order_id": payload["client_order_id"],
             "owner": payload["owner"],
             "inst_id": payload["contract_key"],

@@ -23,6 +23,7 @@ KINDS: dict[str, Callable[[AuditRow, str], Rows]] = {
     "order_event": orders.order_event,
     "parked_event": orders.parked_event,
     "fill": orders.fill,
+    "transfer": orders.transfer,
     "commission": orders.commission,
     "position": books.position,
     "portfolio": books.portfolio,

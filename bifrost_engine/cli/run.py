@@ -53,6 +53,11 @@ class Speed(SpeedType):
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting, over the file; repeatable."
 )
 @click.option("--fresh", is_flag=True, help="Set the state of earlier runs aside and begin anew.")
+@click.option(
+    "--park-orphans",
+    is_flag=True,
+    help="Leave books of removed strategies as they are, halted.",
+)
 @click.option("--json-logs", is_flag=True, help="Log JSON lines, and no live display.")
 @click.option(
     "--log-level",
@@ -95,6 +100,7 @@ def run_options(
     until: str | None,
     settings: tuple[str, ...],
     fresh: bool,
+    park_orphans: bool = False,
 ) -> RunOptions:
     """Return the command line's options in the daemon's terms. Raises ConfigError, BadParameter."""
     from bifrost_engine.cli.times import NEW_YORK, parse_time
@@ -106,6 +112,7 @@ def run_options(
         speed=speed,
         until_ns=None if until is None else parse_time(until, NEW_YORK),
         fresh=fresh,
+        park_orphans=park_orphans,
     )
 
 

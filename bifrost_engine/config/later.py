@@ -10,12 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 from bifrost_engine.config.schema import Config
-from bifrost_engine.config.strategy import StrategyConfig
 
-OF_A_STRATEGY = (
-    "claims",
-    "claims_external",
-)
 OF_THE_FILE = (
     "audit.require_sink",
     "recon.periodic_in_flight",
@@ -26,13 +21,10 @@ OF_THE_FILE = (
 
 def warnings_of(config: Config, provenance: Mapping[str, str]) -> list[str]:
     """Return a line for each such key that isn't at its default."""
-    found = [(key, key) for key in OF_THE_FILE if _is_set(config, Config(), key)]
-    for strategy in config.strategies:
-        plain = StrategyConfig(symbol=strategy.symbol)
-        found += [(key, f"{strategy.id}: {key}") for key in OF_A_STRATEGY if _is_set(strategy, plain, key)]
     return [
-        f"{provenance.get(key, 'configuration')}: {name}: set, but nothing acts on it in this release"
-        for key, name in found
+        f"{provenance.get(key, 'configuration')}: {key}: set, but nothing acts on it in this release"
+        for key in OF_THE_FILE
+        if _is_set(config, Config(), key)
     ]
 
 

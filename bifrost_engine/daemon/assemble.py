@@ -37,6 +37,7 @@ class RunOptions:
     speed      event seconds per wall second for a simulated or recorded feed; None: as fast as it goes
     until_ns   event time at which the run ends, None for never
     fresh      set the state of earlier runs aside first
+    park_orphans  leave the books of removed strategies as they are, and halt those
     """
 
     config_path: Path | None = None
@@ -44,6 +45,7 @@ class RunOptions:
     speed: float | None = 1.0
     until_ns: int | None = None
     fresh: bool = False
+    park_orphans: bool = False
 
 
 def plugin_names() -> tuple[str, ...]:

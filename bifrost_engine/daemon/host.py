@@ -28,6 +28,7 @@ from bifrost_engine.daemon.intake import Intake
 from bifrost_engine.daemon.opening import (
     broker_caps,
     check_limits,
+    check_orphans,
     check_pair,
     open_journal,
     open_metrics,
@@ -140,6 +141,7 @@ class Daemon:
     async def _run_locked(self) -> None:
         resume_ns = self._make_pipeline()
         check_pair(self.parts, self.journal, self.engine.core.state.opened)
+        check_orphans(self.config, self.engine.core.state, self.options.park_orphans)
         quotes = None
         if isinstance(self.clock, EventClock):
             quotes = self.feed.quotes(self.clock, resume_ns, self.engine.wanted_contracts())

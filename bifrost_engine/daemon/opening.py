@@ -14,6 +14,8 @@ from bifrost_engine.daemon.assemble import Assembly, seed_of, set_aside
 from bifrost_engine.daemon.intake import Intake
 from bifrost_engine.daemon.threads import Threads
 from bifrost_engine.domain.broker import BrokerCaps
+from bifrost_engine.engine.claims import orphans
+from bifrost_engine.engine.state import State
 from bifrost_engine.errors import ConfigError, LockHeld, PluginError
 from bifrost_engine.journal import Journal
 from bifrost_engine.replay.calling import in_thread
@@ -132,6 +134,19 @@ def open_metrics(
     port = metrics.open(daemon.metrics_host, daemon.metrics_port)
     parts.log.info("figures are served", url=f"http://{daemon.metrics_host}:{port}/metrics")
     return metrics
+
+
+def check_orphans(config: Config, state: State, park: bool) -> None:
+    """Refuse to leave a removed strategy's book behind, unless it is claimed or to be parked.
+
+    Raises ConfigError that says whose it is and what to do.
+    """
+    for owner, held in orphans(config, state).items():
+        if not park:
+            raise ConfigError(
+                f"ORPHAN_BOOK: strategy {owner} is gone from the file and holds {held}; name its successor "
+                f"(claims: [{owner}]), or leave it there, halted, with 'bifrost run --park-orphans'"
+            )
 
 
 def check_limits(config: Config, caps: BrokerCaps, account: str) -> None:

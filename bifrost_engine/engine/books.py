@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from attrs import evolve
 
 from bifrost_engine.domain.broker import Execution
 from bifrost_engine.domain.fill import Fill, FillKind, FillSource
+from bifrost_engine.domain.money import round_amount
 from bifrost_engine.engine.core import Core
 from bifrost_engine.engine.valuing import Valuing
 from bifrost_engine.errors import InvariantViolated
@@ -57,6 +60,30 @@ class Books:
             late_fill=late,
         )
         self._record_fill(fill)
+
+    def transfer(self, outgoing: Fill, incoming: Fill) -> None:
+        """Record, as one, what moves a position from one book to another."""
+        waiting = set(self._core.state.needs_baseline)
+        payload = {"out": outgoing.to_payload(), "in": incoming.to_payload()}
+        self._core.record("transfer", payload, incoming.owner)
+        self._keep_baselines(outgoing, incoming, waiting)
+        for fill in (outgoing, incoming):
+            self._valuing.booked(fill.base_id)
+
+    def _keep_baselines(self, outgoing: Fill, incoming: Fill, waiting: set[tuple[str, str]]) -> None:
+        """Let no book's day gain or lose by a move; without a mark both days count from the next one."""
+        core, key = self._core, incoming.contract.key
+        mark = self._valuing.mark(key)
+        if mark is None:
+            return
+        units = incoming.quantity * incoming.side.sign * incoming.contract.multiplier
+        gain = round_amount(units * (mark.price - incoming.price))
+        for owner, change in ((outgoing.owner, -gain), (incoming.owner, gain)):
+            if (owner, key) not in waiting:
+                net = core.state.baselines.get((owner, key), Decimal(0)) + change
+                modelled = (owner, key) in core.state.modelled
+                payload = {"owner": owner, "contract_key": key, "net": net, "modelled": modelled}
+                core.record("baseline", payload)
 
     def learn_commission(self, execution: Execution) -> None:
         """Take what an execution cost, if it is told of, in place of what was known."""

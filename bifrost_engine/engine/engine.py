@@ -41,6 +41,7 @@ from bifrost_engine.engine.answer import check_decision
 from bifrost_engine.engine.answers import Answers
 from bifrost_engine.engine.blotter import Blotter
 from bifrost_engine.engine.books import Books
+from bifrost_engine.engine.claims import Claims
 from bifrost_engine.engine.control import Control
 from bifrost_engine.engine.core import DISK_FULL, OVERFILL, RAISED, SECOND_NS, Core
 from bifrost_engine.engine.day import Day
@@ -108,6 +109,7 @@ class Engine:
         self.losses = Losses(self.core)
         self.proposing = Proposing(self.core, self.trail, self.desk, self.losses)
         self.control = Control(self.core, self.desk, self.reconciler, self.losses, self.proposing.propose)
+        self.claims = Claims(self.core, self.books, self.desk)
         self.progress = Progress(self.core, self.answers)
         self.holds = Holds(self.core, self._next_due_ns)
         self.day = Day(self.core, self.valuing)
@@ -334,6 +336,7 @@ class Engine:
         self.day.roll()
         for order in self.blotter.open_orders():
             self.answers.recover(order)
+        self.claims.on_started()
         core.operation("start", reason=f"{event.mode} account {event.account}")
 
     def _on_connecting(self, event: Connecting) -> None:
@@ -383,6 +386,7 @@ class Engine:
         if not core.connected:
             self._live("link_down")
         elif core.reconciled:
+            self.claims.after_pass()
             self._live("reconciled")
         elif self.reconciler.retry_at_ns < FAR:
             core.effects.append(WakeAt(self.reconciler.retry_at_ns))
@@ -442,6 +446,8 @@ class Engine:
                 slot.config = config
                 slot.config_hash, slot.config_summary = config_hash(config), config_summary(config)
                 self.runs.change(slot, event.run_ids.get(slot.id, slot.run_id), "its settings changed")
+        if core.reconciled:
+            self.claims.after_pass()
         core.operation("config_reloaded", reason="; ".join(event.problems) or "in force")
 
     def _reconfigure(self, slot: Slot, config: StrategyConfig) -> bool:

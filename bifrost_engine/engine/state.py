@@ -225,6 +225,11 @@ class State:
         if fill.kind is FillKind.ADJUST:
             self.needs_baseline.add((fill.owner, fill.contract.key))
 
+    def _on_transfer(self, record: Record, payload: Mapping[str, Any]) -> None:
+        for leg in ("out", "in"):
+            self._on_fill(record, payload[leg])
+            self.needs_baseline.add((payload[leg]["owner"], payload[leg]["contract_key"]))
+
     def _on_commission(self, record: Record, payload: Mapping[str, Any]) -> None:
         self.portfolio.report_commission(
             payload["base_id"], Decimal(payload["commission"]), payload["currency"]
@@ -316,6 +321,7 @@ class State:
         "decision": _on_decision,
         "order_event": _on_order_event,
         "fill": _on_fill,
+        "transfer": _on_transfer,
         "commission": _on_commission,
         "flag": _on_flag,
         "polled_flags": _on_polled_flags,

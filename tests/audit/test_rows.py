@@ -7,8 +7,10 @@ from decimal import Decimal
 import pytest
 
 from bifrost_engine.audit import KINDS, TABLES, Change, Row, rows_of
+from bifrost_engine.config.strategy import ExternalClaim, StrategyConfig
 from bifrost_engine.domain import AuditRow
 from bifrost_engine.testing.audit import batches, eventful_records
+from bifrost_engine.testing.engine import STOCK, EngineUnderTest, make_slot
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +30,22 @@ def only(made, kind, base_id):
 
 
 def test_the_day_has_every_kind_and_fills_every_table(made):
-    assert {record.kind for record, _ in made} == set(KINDS)
+    assert {*(record.kind for record, _ in made), "transfer"} == set(KINDS)
     assert {row.table for _, row in made} == set(TABLES)
+
+
+def test_a_transfer_is_two_executions_of_opposite_sides_under_one_number():
+    config = StrategyConfig(
+        symbol="NVDA", claims_external=(ExternalClaim(instrument=STOCK.key, qty=Decimal(2)),)
+    )
+    run = EngineUnderTest(strategies=[make_slot(config)], positions=((STOCK, 7),))
+    (batch,) = batches(run.stored_records())
+    (record,) = [record for record in batch.rows if record.kind == "transfer"]
+    legs = [dict(row.values) for row in rows_of(record, "journal-a")]
+    assert [(leg["owner"], leg["side"], leg["qty"], leg["jseq"]) for leg in legs] == [
+        ("EXTERNAL", "SELL", Decimal(2), record.jseq),
+        ("gamma", "BUY", Decimal(2), record.jseq),
+    ]
 
 
 def test_each_row_has_its_tables_columns_and_each_change_some_of_them(made):
