@@ -90,27 +90,3 @@ def recon_ack(record: AuditRow, journal_id: str) -> Iterator[Change]:
             "ack_note": payload.get("note"),
         },
     )
-
-
-def reconciliation(record: AuditRow, journal_id: str) -> Iterator[Row]:
-    """A comparison of a journal that keeps its findings as one list of sentences."""
-    payload = record.payload
-    if "recon_id" in payload:
-        return  # it is told by records of its own
-    yield Row(
-        "reconciliation_run",
-        {
-            "recon_id": recon_id(journal_id, record.jseq),
-            "journal_id": journal_id,
-            "jseq": record.jseq,
-            "account": payload.get("account", ""),
-            "trigger": payload["trigger"],
-            "started_at": moment(record.ts_ns),
-            "ended_at": moment(record.ts_ns),
-            "attempts": 1,
-            "snapshot_complete": payload["result"] != "INCOMPLETE",
-            "snapshot_stable": True,
-            "broker_state": {"items": list(payload.get("items") or ())},
-            "result": payload["result"],
-        },
-    )

@@ -148,7 +148,7 @@ def _fill_rows(payload: Mapping[str, Any], jseq: int, journal_id: str) -> Iterat
             "commission_ccy": None if commission is None else payload["commission_currency"],
             "kind": payload["kind"],
             "source": payload["source"],
-            "superseded_by": None,
+            "superseded_by": payload.get("superseded_by"),
             "late_fill": payload["late_fill"],
             "prior_day": payload["prior_day"],
             "exec_ts": moment(payload["exec_ts_ns"]),

@@ -31,7 +31,6 @@ KINDS: dict[str, Callable[[AuditRow, str], Rows]] = {
     "recon_end": findings.recon_end,
     "recon_item": findings.recon_item,
     "recon_ack": findings.recon_ack,
-    "reconciliation": findings.reconciliation,
 }
 """Kind of record → what makes its rows; a kind that isn't here has none."""
 

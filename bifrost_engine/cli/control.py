@@ -123,7 +123,7 @@ def _say(
             )
     by = f"{getpass.getuser()}@{socket.gethostname()}"
     given = [give(instance, name, strategy_id, by) for name in names]
-    _tell(given, as_json)
+    tell(given, as_json)
     ctx.exit(0 if all(one.done for one in given) else 1)
 
 
@@ -140,7 +140,8 @@ def _check_there(instance: Instance, names: tuple[str, ...], strategy_id: str | 
         )
 
 
-def _tell(given: list[Given], as_json: bool) -> None:
+def tell(given: list[Given], as_json: bool) -> None:
+    """Print what became of commands."""
     from attrs import asdict
 
     from bifrost_engine.cli.output import print_json
@@ -151,7 +152,8 @@ def _tell(given: list[Given], as_json: bool) -> None:
     for one in given:
         outcome = one.outcome or "no daemon has taken it; it is void 60 s after it was given"
         click.echo(f"{one.command.replace('_', '-')}: {outcome}")
-        click.echo(f"  by the {one.source}, command {one.command_id}" + (f"; {one.note}" if one.note else ""))
+        number = f", command {one.command_id}" if one.command_id else ""
+        click.echo(f"  by the {one.source}{number}" + (f"; {one.note}" if one.note else ""))
 
 
 def _add(name: str) -> None:

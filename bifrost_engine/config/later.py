@@ -13,7 +13,6 @@ from bifrost_engine.config.schema import Config
 
 OF_THE_FILE = (
     "audit.require_sink",
-    "recon.periodic_in_flight",
     "status_server.host",
     "status_server.port",
 )

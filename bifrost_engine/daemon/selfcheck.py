@@ -303,7 +303,7 @@ def _records(folder: Path) -> list[Record]:
 
 
 def _started(folder: Path) -> bool:
-    return any(record.kind == "reconciliation" for record in _records(folder))
+    return any(record.kind == "recon_end" for record in _records(folder))
 
 
 def _orders_after_stop(folder: Path) -> int:

@@ -188,7 +188,9 @@ class BrokerPosition:
 class BrokerOrder:
     """One order as the broker shows it.
 
-    status  OPEN, FILLED, CANCELED, REJECTED or EXPIRED
+    status          OPEN, FILLED, CANCELED, REJECTED, EXPIRED, or INACTIVE: refused or held, it may revive
+    client_id       the connection that owns it; None where the broker has no such thing
+    cancel_pending  the broker is about to cancel it already
     """
 
     client_order_id: str | None
@@ -202,6 +204,8 @@ class BrokerOrder:
     limit_price: Decimal | None = None
     average_price: Decimal | None = None
     text: str = ""
+    client_id: int | None = None
+    cancel_pending: bool = False
 
 
 @frozen(kw_only=True)
@@ -210,6 +214,9 @@ class BrokerState:
 
     incomplete  names of the parts that couldn't be read in full: ``positions``,
                 ``open_orders``, ``completed_orders``, ``executions``
+    stable      open orders were the same when they were read again at the end
+    currency    the account's base currency; None if the broker doesn't say
+    paper       whether no real money moves in the account; None if the broker doesn't say
     summary     account values such as ``net_liquidation``, ``total_cash``, ``buying_power``
     """
 
@@ -221,6 +228,9 @@ class BrokerState:
     completed_orders: tuple[BrokerOrder, ...] = ()
     executions: tuple[Execution, ...] = ()
     incomplete: frozenset[str] = frozenset()
+    stable: bool = True
+    currency: str | None = None
+    paper: bool | None = None
     session_id: str = ""
     caps: BrokerCaps = BrokerCaps()
     summary: Mapping[str, Decimal] = Factory(dict)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from attrs import frozen
 
 COMMANDS = (
@@ -15,12 +17,15 @@ COMMANDS = (
     "retry_ib",
     "refresh_accounts",
 )
+OPERATOR_COMMANDS = ("reconcile", "exec", "claim")
+"""Commands that say more than their first word; see ``Command.words``."""
 
 
 @frozen(kw_only=True)
 class Command:
     """One command taken from a control source.
 
+    name          one of ``COMMANDS``, or a whole line that begins with one of ``OPERATOR_COMMANDS``
     command_id    the source's key, so that its outcome can be told
     source        name of the source, such as ``postgres`` or ``local``
     strategy_id   None for all strategies
@@ -34,6 +39,14 @@ class Command:
     strategy_id: str | None = None
     requested_by: str = ""
     expired: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The command's words, as a shell takes them apart; none if it can't be."""
+        try:
+            return tuple(shlex.split(self.name))
+        except ValueError:
+            return ()
 
 
 @frozen(kw_only=True)

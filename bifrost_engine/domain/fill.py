@@ -78,6 +78,7 @@ class Fill:
     trading_day          the day in which it was booked
     late_fill            it came after its order had ended
     prior_day            it was executed before ``trading_day`` began
+    superseded_by        the execution that took the place of an inferred one, or of part of it
 
     Raises TypeError for a number that isn't a Decimal, ValueError for one that isn't finite.
     """
@@ -100,6 +101,7 @@ class Fill:
     trading_day: date
     late_fill: bool = False
     prior_day: bool = False
+    superseded_by: str | None = None
 
     @property
     def signed_quantity(self) -> Decimal:
@@ -137,6 +139,7 @@ class Fill:
             "trading_day": self.trading_day.isoformat(),
             "late_fill": self.late_fill,
             "prior_day": self.prior_day,
+            "superseded_by": self.superseded_by,
         }
 
     @classmethod
@@ -171,4 +174,5 @@ class Fill:
             trading_day=date.fromisoformat(payload["trading_day"]),
             late_fill=payload["late_fill"],
             prior_day=payload["prior_day"],
+            superseded_by=payload.get("superseded_by"),
         )

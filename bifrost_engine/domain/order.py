@@ -106,12 +106,14 @@ class BookedExecution:
     """The latest revision of one execution, as booked.
 
     quantity  shares or contracts, 0 once busted
+    busted    what a bust took back: the broker may count it still
     """
 
     revision: int
     side: Side
     quantity: Decimal
     price: Decimal
+    busted: Decimal = Decimal(0)
 
 
 @frozen(kw_only=True, slots=False)  # a dict copies three times faster than thirty slots
@@ -166,6 +168,11 @@ class Order:
     def cum_quantity(self) -> Decimal:
         """Quantity executed so far, busts and corrections applied."""
         return sum((e.quantity for e in self.executions.values()), Decimal(0))
+
+    @property
+    def busted_quantity(self) -> Decimal:
+        """Quantity that was executed and taken back."""
+        return sum((e.busted for e in self.executions.values()), Decimal(0))
 
     @property
     def target_quantity(self) -> Decimal:

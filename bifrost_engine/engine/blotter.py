@@ -14,11 +14,12 @@ from attrs import evolve
 
 from bifrost_engine.domain.broker import Execution
 from bifrost_engine.domain.effects import FetchBrokerState
-from bifrost_engine.domain.fill import EXTERNAL, FillKind, FillSource
+from bifrost_engine.domain.fill import EXTERNAL, FillSource
 from bifrost_engine.domain.order import Order, OrderState, Purpose, Terms
 from bifrost_engine.domain.view import OrderUpdate
 from bifrost_engine.engine.books import Books
 from bifrost_engine.engine.core import OVERFILL, Core
+from bifrost_engine.engine.inference import kind_of, superseded
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.engine.snapshot import snapshot
 from bifrost_engine.engine.timers import Timers
@@ -44,6 +45,7 @@ OPERATION_OF = {
     OrderState.REJECTED: "reject",
     OrderState.DENIED: "reject",
 }
+_SOURCES = {EventSource.RECON: FillSource.RECON, EventSource.OPERATOR: FillSource.OPERATOR}
 WORKING = (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED)
 
 
@@ -93,6 +95,9 @@ class Blotter:
 
         raw  what the broker said, for the record
         """
+        if execution is not None and order.executions:
+            taken = superseded(self._core.state.portfolio, order, execution)
+            event = evolve(event, supersedes=taken) if taken else event
         applied = apply_to(order, event)
         after, outcome = applied.order, applied.outcome
         found = outcome.incident
@@ -198,9 +203,11 @@ class Blotter:
 
     def _book(self, order: Order, booking: Booking, execution: Execution, heard_by: EventSource) -> None:
         late = booking.late
-        source = FillSource.RECON if heard_by is EventSource.RECON else FillSource.LIVE
+        source = _SOURCES.get(heard_by, FillSource.LIVE)
         owner = EXTERNAL if booking.external else order.strategy_id
-        kind = FillKind.TRADE if booking.old is None else FillKind.CORRECTION
+        kind = kind_of(booking)
+        for base_id, left in booking.superseded.items():
+            self._books.revise(base_id, left, by=booking.base_id)
         execution = evolve(execution, base_id=booking.base_id)
         self._books.book_execution(execution, owner, order.client_order_id, kind, source, late)
         slot = self._core.slots.get(order.strategy_id)

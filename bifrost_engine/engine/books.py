@@ -9,6 +9,7 @@ from attrs import evolve
 from bifrost_engine.domain.broker import Execution
 from bifrost_engine.domain.fill import Fill, FillKind, FillSource
 from bifrost_engine.domain.money import round_amount
+from bifrost_engine.domain.order import BookedExecution
 from bifrost_engine.engine.core import Core
 from bifrost_engine.engine.valuing import Valuing
 from bifrost_engine.errors import InvariantViolated
@@ -85,11 +86,25 @@ class Books:
                 payload = {"owner": owner, "contract_key": key, "net": net, "modelled": modelled}
                 core.record("baseline", payload)
 
+    def revise(self, base_id: str, booked: BookedExecution, by: str) -> None:
+        """Record that a later execution took an inferred one's place, or part of it."""
+        fill = self._core.state.portfolio.fill(base_id)
+        if fill is not None:
+            self._record_fill(
+                evolve(
+                    fill,
+                    revision=booked.revision,
+                    quantity=booked.quantity,
+                    superseded_by=by,
+                    booked_ns=self._core.now_ns,
+                )
+            )
+
     def learn_commission(self, execution: Execution) -> None:
         """Take what an execution cost, if it is told of, in place of what was known."""
         if execution.commission is None or not self._is_countable(execution):
             return
-        if execution.base_id not in self._core.state.order_of_execution:
+        if self._core.state.portfolio.fill(execution.base_id) is None:
             self._core.counters["commission_of_unknown_execution"] += 1
             return
         self._core.record(
@@ -100,7 +115,7 @@ class Books:
                 "currency": execution.commission_currency,
             },
             None,
-            self._core.state.order_of_execution[execution.base_id],
+            self._core.state.order_of_execution.get(execution.base_id),
         )
         self._valuing.booked(execution.base_id)
 

@@ -173,14 +173,25 @@ class Control:
                 core.lift(None, reason)
         for key in list(core.state.instrument_holds):
             for reason in core.holds_of(key):
-                core.lift_instrument(key, reason)
-        return refused
+                if not core.state.items_that_keep(key, reason):
+                    core.lift_instrument(key, reason)
+        return "; ".join(filter(None, (refused, *self._kept())))
+
+    def _kept(self) -> list[str]:
+        """Return what only the acceptance of a finding ends."""
+        return [
+            f"{kept.whose} stays held by {kept.reason} until finding {item.jseq}"
+            " is accepted: bifrost reconcile --accept"
+            for item in self._core.state.open_items.values()
+            for kept in item.kept
+        ]
 
     def _resume_one(self, slot: Slot) -> str:
         core = self._core
         halts = list(core.state.strategy(slot.id).halts)
         if BREAKER in halts and self._losses.is_still_lost(slot.id):
             return f"{slot.id} refused: the day's loss reached max_daily_loss_usd; raise the limit first"
+        halts = [reason for reason in halts if not core.state.items_that_keep(slot.id, reason)]
         for reason in halts:
             core.lift(slot.id, reason)
         slot.repeats = 0

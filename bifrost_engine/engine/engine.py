@@ -15,8 +15,9 @@ from bifrost_engine.config.schema import Config
 from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind, BrokerState
 from bifrost_engine.domain.contract import Contract
+from bifrost_engine.domain.control import OPERATOR_COMMANDS
 from bifrost_engine.domain.decision import Beat, Decision
-from bifrost_engine.domain.effects import Effect, FetchBrokerState, Subscribe, WakeAt
+from bifrost_engine.domain.effects import Effect, FetchBrokerState, Subscribe
 from bifrost_engine.domain.events import (
     BrokerStateReceived,
     Commanded,
@@ -34,6 +35,7 @@ from bifrost_engine.domain.events import (
     StrategySlow,
     Timer,
 )
+from bifrost_engine.domain.fill import EXTERNAL
 from bifrost_engine.domain.order import Origin, Purpose
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.domain.record import Record
@@ -50,8 +52,10 @@ from bifrost_engine.engine.holds import Holds
 from bifrost_engine.engine.lifecycle import LIFECYCLE
 from bifrost_engine.engine.losses import Losses
 from bifrost_engine.engine.progress import Progress
+from bifrost_engine.engine.operator import Operator
 from bifrost_engine.engine.proposing import Proposing
 from bifrost_engine.engine.reconciler import Reconciler
+from bifrost_engine.engine.repair import Repair
 from bifrost_engine.engine.runs import Runs
 from bifrost_engine.engine.slot import Slot, View
 from bifrost_engine.engine.snapshot import snapshot
@@ -105,11 +109,13 @@ class Engine:
         self.blotter = Blotter(self.core, self.books, self.timers, self._strategy_raised)
         self.desk = Desk(self.core, self.trail, self.blotter, self.timers)
         self.answers = Answers(self.core, self.blotter, self.books, self.timers)
-        self.reconciler = Reconciler(self.core, self.blotter, self.desk, self.answers, self.books)
+        self.repair = Repair(self.core, self.blotter, self.desk, self.books)
+        self.reconciler = Reconciler(self.core, self.blotter, self.answers, self.repair)
         self.losses = Losses(self.core)
         self.proposing = Proposing(self.core, self.trail, self.desk, self.losses)
         self.control = Control(self.core, self.desk, self.reconciler, self.losses, self.proposing.propose)
         self.claims = Claims(self.core, self.books, self.desk)
+        self.operator = Operator(self.core, self.blotter, self.books, self.reconciler, self.repair)
         self.progress = Progress(self.core, self.answers)
         self.holds = Holds(self.core, self._next_due_ns)
         self.day = Day(self.core, self.valuing)
@@ -184,7 +190,7 @@ class Engine:
         due = min(self.day.next_roll_ns, self.timers.next_ns)
         if not self.core.connected:
             return due
-        return min(due, self.reconciler.retry_at_ns, self.reconciler.periodic_at_ns, self._next_refresh_ns)
+        return min(due, self.reconciler.due_ns, self._next_refresh_ns)
 
     def _keep_time(self) -> None:
         """Do what the time asks for, whatever the event is: a day's end, timers, refreshes."""
@@ -194,9 +200,8 @@ class Engine:
             self.day.roll()
         if now >= self.timers.next_ns:
             self._run_timers()
-        if core.connected and now >= min(self.reconciler.retry_at_ns, self.reconciler.periodic_at_ns):
-            self.reconciler.periodic_at_ns = FAR
-            self.reconciler.request("PERIODIC" if core.reconciled else "RECONNECT")
+        if core.connected and now >= self.reconciler.due_ns:
+            self.reconciler.keep_time()
         if core.connected and now >= self._next_refresh_ns:
             self._next_refresh_ns = now + int(core.config.daemon.accounts_refresh_interval * 1e9)
             self.reconciler.request("PERIODIC")
@@ -354,7 +359,7 @@ class Engine:
             core.connected, core.reconciled = True, False
             self._next_refresh_ns = core.now_ns + int(core.config.daemon.accounts_refresh_interval * 1e9)
             self._live("link_up")
-            self.reconciler.request("RECONNECT" if core.state.opened else "STARTUP")
+            self.reconciler.link_up()
         elif event.kind is BrokerEventKind.LINK_DOWN:
             self._on_link_down(event)
         elif event.kind is BrokerEventKind.POSITION or event.kind is BrokerEventKind.DATA_RESTORED:
@@ -388,8 +393,6 @@ class Engine:
         elif core.reconciled:
             self.claims.after_pass()
             self._live("reconciled")
-        elif self.reconciler.retry_at_ns < FAR:
-            core.effects.append(WakeAt(self.reconciler.retry_at_ns))
         self._subscribe()
         self._flatten_if_wanted()
 
@@ -424,7 +427,11 @@ class Engine:
     # --- control, configuration, journal -----------------------------------------------------
 
     def _on_commanded(self, event: Commanded) -> None:
-        self.control.command(event.command)
+        words = event.command.words
+        if words and words[0] in OPERATOR_COMMANDS:
+            self.operator.command(event.command)
+        else:
+            self.control.command(event.command)
         self._live("flags")
         if self.core.stopping:
             self._live("stop")
@@ -493,4 +500,4 @@ class Engine:
     @property
     def is_quiet(self) -> bool:
         """Whether no order is on its way or working."""
-        return not self.blotter.open_orders()
+        return all(order.strategy_id == EXTERNAL for order in self.blotter.open_orders())

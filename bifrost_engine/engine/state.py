@@ -13,11 +13,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from attrs import Factory, define, evolve, fields
+from attrs import Factory, define, evolve, fields, frozen
 
 from bifrost_engine.domain.contract import Contract, SecType, parse_contract_key
 from bifrost_engine.domain.fill import Fill, FillKind
-from bifrost_engine.domain.order import Order, OrderState, Purpose
+from bifrost_engine.domain.order import Order, OrderState, Origin, Purpose
 from bifrost_engine.domain.record import Record
 from bifrost_engine.domain.view import LastHedge
 from bifrost_engine.engine.codec import order_from_payload
@@ -58,6 +58,43 @@ class StrategyState:
     limit_exhausted: bool = False
     breaker_limit: Decimal | None = None
     rejects: int = 0
+
+
+@frozen(kw_only=True)
+class Kept:
+    """What a finding of a comparison holds back.
+
+    strategy_id  None: every strategy on the contract's symbol
+    reason       of the halt
+    """
+
+    strategy_id: str | None
+    contract_key: str
+    reason: str
+
+    @property
+    def whose(self) -> str:
+        """The strategy or the contract that is held."""
+        return self.strategy_id or self.contract_key
+
+
+@frozen(kw_only=True)
+class OpenItem:
+    """A finding of a comparison that waits for a person.
+
+    key   the same in every pass that finds it again
+    kept  what stays held back until it is acknowledged
+    """
+
+    jseq: int
+    ts_ns: int
+    key: str
+    rule: str
+    severity: str
+    action: str
+    client_order_id: str | None
+    contract_key: str | None
+    kept: tuple[Kept, ...]
 
 
 @define(slots=False, eq=False, repr=False)
@@ -101,6 +138,9 @@ class State:
     options_version: int = 0
     opened: bool = False
     earlier_executions: frozenset[str] = frozenset()
+    open_items: dict[int, OpenItem] = Factory(dict)
+    acknowledged: set[str] = Factory(set)
+    last_order_ns: int = 0
     runs: dict[str, str] = Factory(dict)
 
     def restore(self, records: Iterable[Record]) -> None:
@@ -134,6 +174,14 @@ class State:
             for state in self.strategies.values()
             for order in map(self.orders.__getitem__, state.open_orders)
             if order.state is not OrderState.NEW
+        ]
+
+    def items_that_keep(self, whose: str, reason: str) -> list[int]:
+        """Return the open findings for which a strategy or a contract is held for a reason."""
+        return [
+            item.jseq
+            for item in self.open_items.values()
+            if any((kept.whose, kept.reason) == (whose, reason) for kept in item.kept)
         ]
 
     def is_suspended(self, strategy_id: str) -> bool:
@@ -171,6 +219,9 @@ class State:
         self.orders[order.client_order_id] = order
         if order.perm_id is not None:
             self.order_of_perm_id[order.perm_id] = order.client_order_id
+        self.last_order_ns = record.ts_ns
+        if payload["event"] == "FOUND":
+            self._on_found(order)
         if payload["source_event_id"]:
             self.seen_events.add(payload["source_event_id"])
         state = self.strategy(order.strategy_id)
@@ -196,6 +247,13 @@ class State:
         if payload["decision"] == "PLACE" and price is not None:
             multiplier = contract_of(self, payload["contract_key"]).multiplier
             self.traded_today += Decimal(str(payload["size"])) * Decimal(str(price)) * multiplier
+
+    def _on_found(self, order: Order) -> None:
+        """Let no later order get the number of one that a lost journal had made."""
+        number = order.client_order_id.rpartition("-")[2]
+        if order.origin is Origin.RECOVERED and number.isalnum() and number.isascii():
+            sid = order.strategy_id
+            self.orders_by_strategy[sid] = max(self.orders_by_strategy[sid], int(number, 36))
 
     def _on_submit(self, order: Order, state: StrategyState) -> None:
         self.orders_by_strategy[order.strategy_id] += 1
@@ -304,7 +362,7 @@ class State:
         assert record.strategy_id is not None
         self.strategy(record.strategy_id).flattening = payload["on"]
 
-    def _on_reconciliation(self, record: Record, payload: Mapping[str, Any]) -> None:
+    def _on_recon_end(self, record: Record, payload: Mapping[str, Any]) -> None:
         if not self.opened and payload["result"] in ("CLEAN", "REPAIRED", "OPEN_ITEMS"):
             self.opened = True
             self.earlier_executions = frozenset(payload.get("earlier", ()))
@@ -316,6 +374,25 @@ class State:
         carried = state_from_plain(payload["state"])
         for attribute in fields(State):
             setattr(self, attribute.name, getattr(carried, attribute.name))
+
+    def _on_recon_item(self, record: Record, payload: Mapping[str, Any]) -> None:
+        if payload["status"] == "OPEN":
+            self.open_items[record.jseq] = OpenItem(
+                jseq=record.jseq,
+                ts_ns=record.ts_ns,
+                key=payload["key"],
+                rule=payload["rule"],
+                severity=payload["severity"],
+                action=payload["action"],
+                client_order_id=payload["client_order_id"],
+                contract_key=payload["contract_key"],
+                kept=tuple(Kept(**kept) for kept in payload["kept"]),
+            )
+
+    def _on_recon_ack(self, record: Record, payload: Mapping[str, Any]) -> None:
+        item = self.open_items.pop(payload["item_jseq"], None)
+        if item is not None:
+            self.acknowledged.add(item.key)
 
     _folds: ClassVar[dict[str, Fold]] = {
         "decision": _on_decision,
@@ -330,7 +407,9 @@ class State:
         "baseline": _on_baseline,
         "legs": _on_legs,
         "flatten": _on_flatten,
-        "reconciliation": _on_reconciliation,
+        "recon_end": _on_recon_end,
+        "recon_item": _on_recon_item,
+        "recon_ack": _on_recon_ack,
         "run": _on_run,
         "repair": _on_repair,
         "run_end": _on_run_end,

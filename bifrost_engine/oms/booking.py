@@ -29,6 +29,7 @@ class Booked(NamedTuple):
     """An order's executions after an event.
 
     kind      the event's kind as classified
+    before    executed quantity before the event
     cum       executed quantity after it
     booking   None: nothing to book
     refusal   DUPLICATE or ILLEGAL where the event is no execution of this order; else None
@@ -36,6 +37,7 @@ class Booked(NamedTuple):
 
     kind: OrderEventKind
     executions: dict[str, BookedExecution]
+    before: Decimal
     cum: Decimal
     booking: Booking | None = None
     refusal: OutcomeKind | None = None
@@ -44,8 +46,7 @@ class Booked(NamedTuple):
     @property
     def moves(self) -> bool:
         """Whether the executed quantity changed; a corrected price alone moves no order."""
-        booking = self.booking
-        return booking is not None and (booking.old is None or booking.old.quantity != booking.new.quantity)
+        return self.cum != self.before
 
 
 def book(order: Order, event: OrderEvent) -> Booked:
@@ -59,6 +60,7 @@ def book(order: Order, event: OrderEvent) -> Booked:
         side=execution.side,
         quantity=execution.quantity,
         price=execution.price,
+        busted=Decimal(0) if old is None or execution.quantity else old.quantity or old.busted,
     )
     is_foreign = execution.side != order.side or execution.contract.key != order.contract_key
     if old is not None and new.revision <= old.revision:
@@ -69,7 +71,7 @@ def book(order: Order, event: OrderEvent) -> Booked:
         return _refused(order, event, OutcomeKind.DUPLICATE, incident)
     if is_foreign:
         return _booked_outside(order, event, execution, new, old)
-    return _booked(order, execution.base_id, new, old)
+    return _booked(order, event, execution.base_id, new, old)
 
 
 def bad_event(order: Order, event: OrderEvent, what: str) -> Incident:
@@ -83,9 +85,12 @@ def is_number(value: object) -> bool:
     return isinstance(value, Decimal) and value.is_finite()
 
 
-def _booked(order: Order, base_id: str, new: BookedExecution, old: BookedExecution | None) -> Booked:
+def _booked(
+    order: Order, event: OrderEvent, base_id: str, new: BookedExecution, old: BookedExecution | None
+) -> Booked:
+    executions = {**order.executions, **event.supersedes, base_id: new}
     before = order.cum_quantity
-    cum = before + new.quantity - (Decimal(0) if old is None else old.quantity)
+    cum = sum((execution.quantity for execution in executions.values()), Decimal(0))
     kind = OrderEventKind.FILL_FULL if cum >= order.target_quantity else OrderEventKind.FILL_PART
     booking = Booking(
         BookingKind.FILL if old is None else BookingKind.REVISION,
@@ -93,9 +98,9 @@ def _booked(order: Order, base_id: str, new: BookedExecution, old: BookedExecuti
         new,
         old,
         late=cum > before and order.state in _CLOSED_BY_TIME_OR_CANCEL,
+        superseded=event.supersedes,
     )
-    executions = {**order.executions, base_id: new}
-    return Booked(OrderEventKind.REDUCE if cum < before else kind, executions, cum, booking)
+    return Booked(OrderEventKind.REDUCE if cum < before else kind, executions, before, cum, booking)
 
 
 def _booked_outside(
@@ -114,7 +119,8 @@ def outside_id(execution: Execution) -> str:
 
 
 def _refused(order: Order, event: OrderEvent, refusal: OutcomeKind, incident: Incident | None) -> Booked:
-    return Booked(event.kind, order.executions, order.cum_quantity, None, refusal, incident)
+    cum = order.cum_quantity
+    return Booked(event.kind, order.executions, cum, cum, None, refusal, incident)
 
 
 def _mismatch(order: Order, execution: Execution, what: str) -> Incident:

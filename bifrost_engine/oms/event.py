@@ -6,10 +6,11 @@ after it, with the outcome and what the portfolio has to book. No rule lives her
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 
-from attrs import evolve, frozen
+from attrs import Factory, evolve, frozen
 
 from bifrost_engine.domain.broker import Execution
 from bifrost_engine.domain.order import BookedExecution, Order, OrderState, Terms
@@ -61,6 +62,7 @@ class OrderEvent:
 
     ts_ns         when we heard of it
     execution     for FILL_PART, FILL_FULL and REDUCE
+    supersedes    for an execution: inferred ones, by id, as they are once this one is known
     terms         for REPLACE_REQ the wish, for REPLACE_OK what the broker has now (None: as asked)
     session_over  for ABSENT: the order's session has ended, so it expired rather than was cancelled
     """
@@ -69,6 +71,7 @@ class OrderEvent:
     ts_ns: int
     source: EventSource
     execution: Execution | None = None
+    supersedes: Mapping[str, BookedExecution] = Factory(dict)
     terms: Terms | None = None
     broker_order_id: str | None = None
     perm_id: str | None = None
@@ -174,6 +177,7 @@ class Booking:
     old       the revision that ``new`` replaces
     external  not of this order's contract or side: goes to the book of nobody's orders
     late      the order was already cancelled or expired
+    superseded  inferred executions that ``new`` takes the place of, as they are now
     """
 
     kind: BookingKind
@@ -182,6 +186,7 @@ class Booking:
     old: BookedExecution | None = None
     external: bool = False
     late: bool = False
+    superseded: Mapping[str, BookedExecution] = Factory(dict)
 
 
 @frozen

@@ -204,7 +204,8 @@ def _apply_word(order: Order, event: OrderEvent) -> Applied:
     fault = _fault(order, event)
     if fault is not None:
         return Applied(order, fault, event.kind)
-    draft = _Draft(order, event, Booked(event.kind, order.executions, order.cum_quantity))
+    cum = order.cum_quantity
+    draft = _Draft(order, event, Booked(event.kind, order.executions, cum, cum))
     _move(draft)
     after = order if draft.outcome in _KEPT else _finished(draft)
     return Applied(after, _outcome(draft), event.kind)

@@ -48,7 +48,8 @@ def eventful_run() -> EngineUnderTest:
     run.advance(10.0).command("refresh_accounts")
     run.reconcile()
     run.advance(10.0).reconcile()
-    run.command("manual_resume")
+    run.accept()
+    run.command("claim gamma NVDA 2")
     _next_hedge(run, 112.0)
     run.hand_over()
     run.ack()
@@ -79,6 +80,7 @@ def _correct(run: EngineUnderTest, price: str) -> None:
 
 def _report_commission(run: EngineUnderTest, commission: str) -> None:
     told = evolve(run.executions[0], commission=Decimal(commission), ts_ns=run.now_ns)
+    run.executions[0] = told
     run.answer(BrokerEventKind.COMMISSION, execution=told)
 
 
@@ -88,42 +90,14 @@ def eventful_records() -> list[Record]:
     records = run.stored_records()
     made = {record.kind for record in records}
     last = records[-1]
-    for kind, payload in _further(run, last.jseq):
+    for kind, payload in _further(run):
         if kind not in made:
             last = Record(last.jseq + 1, last.ts_ns + 1_000_000, kind, "gamma", None, payload)
             records.append(last)
     return records
 
 
-def _further(run: EngineUnderTest, jseq: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    number = jseq + 1
-    yield (
-        "recon",
-        {
-            "account": run.account,
-            "trigger": "PERIODIC",
-            "started_ns": run.now_ns,
-            "attempts": 2,
-            "complete": True,
-            "stable": True,
-            "broker_state": {"positions": []},
-        },
-    )
-    yield (
-        "recon_item",
-        {
-            "recon_id": number,
-            "rule": "R14",
-            "severity": "ERROR",
-            "contract_key": STOCK.key,
-            "ours": {"quantity": "1"},
-            "theirs": None,
-            "action": "booked outside",
-            "status": "OPEN",
-        },
-    )
-    yield "recon_end", {"recon_id": number, "result": "OPEN_ITEMS", "ended_ns": run.now_ns + 1}
-    yield "recon_ack", {"item_jseq": number + 1, "by": "ann", "note": "my own trade"}
+def _further(run: EngineUnderTest) -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield "run_end", {"run_id": RUN_ID, "status": "STOPPED", "reason": "asked to", "end_ns": run.now_ns}
 
 

@@ -124,7 +124,7 @@ def test_a_link_that_is_lost_in_mid_run_stops_the_orders_until_it_is_back_and_re
             assert states == ["RUNNING", "RUNNING"]
 
     asyncio.run(work())
-    triggers = [record.payload["trigger"] for record in here.records("reconciliation")]
+    triggers = [record.payload["trigger"] for record in here.records("recon")]
     # An answer that was on its way takes another look before all is settled.
     assert triggers[0] == "STARTUP"
     assert set(triggers[1:]) == {"RECONNECT"}

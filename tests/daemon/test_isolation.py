@@ -110,7 +110,7 @@ def test_a_broker_that_raises_on_every_quote_keeps_the_daemon_up_and_its_hands_s
 def test_without_the_brokers_state_nothing_is_sent_until_it_can_be_read(home, how):
     here = home(wave=TWO_MINUTES, mischief={**QUICK, "wrong": {"fetch_broker_state": f"{how}:3"}})
     daemon = here.run()
-    results = [r.payload["result"] for r in here.records("reconciliation")]
+    results = [r.payload["result"] for r in here.records("recon_end")]
     assert results[:4] == ["INCOMPLETE", "INCOMPLETE", "INCOMPLETE", "CLEAN"]
     begun = float(here.operations("start")[0]["ts"])
     assert float(here.operations("order_sent")[0]["ts"]) - begun >= 7  # tried after 1, 2 and 5 s

@@ -18,6 +18,7 @@ from bifrost_engine.config import later
 from bifrost_engine.config.schema import Config
 from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain.control import COMMANDS as CONTROL_COMMANDS
+from bifrost_engine.domain.control import OPERATOR_COMMANDS
 from bifrost_engine.domain.rows import SNAPSHOT_DETAIL, SNAPSHOT_FIELDS
 from bifrost_engine.engine.blotter import OPERATION_OF
 from bifrost_engine.risk.chain import CHAIN
@@ -107,7 +108,7 @@ def test_dimensions_have_their_words_and_bold_ones_allow_a_hedge():
 def test_each_type_of_operation_is_told_and_no_other():
     told = {unquoted(row[0]) for row in rows(section(page("records"), "Operations"))}
     made = first_texts("operation") | first_texts("order_operation") | set(OPERATION_OF.values())
-    assert told == made | set(CONTROL_COMMANDS)
+    assert told == made | set(CONTROL_COMMANDS) | set(OPERATOR_COMMANDS)
 
 
 def test_each_kind_of_record_is_told_and_no_other():

@@ -12,7 +12,7 @@ from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain import BrokerEventKind, Contract, OrderState, Purpose, Right, Side
 from bifrost_engine.domain.control import COMMANDS
 from bifrost_engine.domain.effects import ConnectBroker, StopHost
-from bifrost_engine.domain.events import Reloaded
+from bifrost_engine.domain.events import Reloaded, StrategyRaised
 from bifrost_engine.testing.engine import CALL, PUT, STOCK, EngineUnderTest, change, make_slot
 
 K = BrokerEventKind
@@ -547,15 +547,25 @@ def test_a_manual_resume_of_the_circuit_breaker_needs_a_raised_limit() -> None:
 
 def test_a_manual_resume_of_one_leaves_the_halts_of_the_other() -> None:
     run = two_strategies()
-    run.positions[CALL] = 11
-    run.broker(K.POSITION)
-    run.reconcile()
     slots = run.engine.core.slots
-    assert [slot.view.halts for slot in slots.values()] == [("position_difference",)] * 2
+    for slot in slots.values():
+        run.handle(StrategyRaised(ts_ns=run.now_ns, strategy_id=slot.id, error="a defect"))
+    assert [slot.view.halts for slot in slots.values()] == [("strategy_raised",)] * 2
     run.command("manual_resume", strategy_id="one")
-    assert outcome(run) == "one resumed; lifted: position_difference"
+    assert outcome(run) == "one resumed; lifted: strategy_raised"
     assert slots["one"].view.halts == ()
-    assert slots["two"].view.halts == ("position_difference",)
+    assert slots["two"].view.halts == ("strategy_raised",)
+
+
+def test_a_manual_resume_leaves_what_a_finding_keeps_until_it_is_accepted() -> None:
+    run = two_strategies()
+    run.positions[CALL] = 11
+    run.reconcile()
+    (item,) = run.engine.core.state.open_items
+    run.command("manual_resume")
+    assert f"position_difference until finding {item} is accepted" in outcome(run)
+    slots = run.engine.core.slots.values()
+    assert [slot.view.halts for slot in slots] == [("position_difference",)] * 2
 
 
 def test_retry_connects_at_once_unless_connected() -> None:

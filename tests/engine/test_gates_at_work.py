@@ -183,7 +183,7 @@ def test_the_price_must_move_from_the_last_fill_unless_forced_or_with_other_legs
         run.positions[legs(date(2025, 4, 4))[0][0]] = 1
         run.broker(BrokerEventKind.POSITION)
         run.reconcile()
-        run.command("manual_resume")
+        run.accept()
         run.advance(5).mid(101.6)
         run.mid(101.6)
     assert len(run.placed) == 2

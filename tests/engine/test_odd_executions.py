@@ -40,9 +40,9 @@ def test_an_execution_that_was_booked_outside_its_order_is_no_news_to_a_later_pa
         run.executions.append(odd)
         run.positions[CALL] -= int(odd.quantity)
     run.reconcile()
-    count = len(run.records)
+    count = sum(record.kind not in ("recon", "recon_end") for record in run.records)
     run.advance(1).reconcile()
-    assert len(run.records) == count
+    assert sum(record.kind not in ("recon", "recon_end") for record in run.records) == count
     assert outside_calls(run) == run.positions[CALL]
 
 

@@ -555,9 +555,15 @@ def test_an_unreadable_snapshot_is_asked_for_again() -> None:
     run = EngineUnderTest(connect=False)
     run.broker(K.LINK_UP)
     run.reconcile(incomplete=frozenset({"positions"}))
-    assert not run.engine.core.reconciled
-    run.wait(5)
-    assert [e.trigger for e in effects_of(run, FetchBrokerState)] == ["RECONNECT"]
+    for wait_s in (1, 2, 5, 10, 30, 30):
+        assert not run.engine.core.reconciled
+        count = len(run.fetches)
+        run.wait(wait_s - 0.1)
+        assert len(run.fetches) == count
+        run.wait(0.1)
+        assert [e.trigger for e in effects_of(run, FetchBrokerState)] == ["STARTUP"]
+        run.reconcile(incomplete=frozenset({"positions"}))
+    run.wait(30)
     run.reconcile()
     assert run.engine.core.reconciled
 

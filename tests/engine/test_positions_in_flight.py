@@ -18,6 +18,7 @@ from bifrost_engine.domain import (
 )
 from bifrost_engine.domain.events import BrokerStateReceived
 from bifrost_engine.domain.fill import EXTERNAL
+from bifrost_engine.oms.hedge import EXEC_IDLE, FILLED
 from bifrost_engine.testing.engine import STOCK, EngineUnderTest
 
 K = BrokerEventKind
@@ -105,43 +106,67 @@ def test_the_gate_stays_closed_after_a_reconnect_until_a_recent_fill_has_settled
     assert not run.slot.view.reconciled
     run.positions = settled
     run.wait(5)
-    assert run.fetches[-1] == (run.now_ns, "RECONNECT")
+    assert run.fetches[-1][1] == "RECONNECT"
     run.reconcile()
     assert run.slot.view.reconciled
     assert run.slot.view.halts == ()
 
 
-def test_an_order_that_vanished_with_a_changed_position_is_closed_and_halts() -> None:
+def inferred(run: EngineUnderTest) -> list[tuple[str, str, str]]:
+    fills = [record.payload for record in run.records if record.kind == "fill"]
+    return [
+        (fill["base_id"], fill["quantity"], fill["price"]) for fill in fills if fill["kind"] == "INFERRED"
+    ]
+
+
+def test_an_order_that_vanished_as_if_it_had_filled_is_filled_by_inference() -> None:
     run = EngineUnderTest()
     run.mid(103)
     run.wait(11)
     run.fill(price="103", heard=False)
     run.executions.clear()  # too old for the broker to tell
-    for _ in range(3):
+    for _ in range(2):
+        assert run.order.state is S.UNKNOWN
+        run.wait(6)
+        run.reconcile()
+    assert run.order.state is S.FILLED
+    assert run.slot.view.halts == ()
+    assert outside_stock(run) == 0
+    filled = run.order.quantity
+    assert inferred(run) == [(f"inf:{run.order.client_order_id}:{filled}", str(filled), "103")]
+
+
+def test_an_order_that_vanished_with_a_position_that_it_cant_have_made_is_closed_and_halts() -> None:
+    run = EngineUnderTest()
+    run.mid(103)
+    run.wait(11)
+    run.positions[STOCK] = 7  # it was a sell
+    for _ in range(2):
         assert run.order.state is S.UNKNOWN
         run.wait(6)
         run.reconcile()
     assert run.order.state is S.REJECTED
     assert run.slot.view.halts == ("position_difference",)
-    assert outside_stock(run) == run.positions[STOCK]
+    assert outside_stock(run) == 7
 
 
 @pytest.mark.parametrize("acked", [True, False])
-def test_an_order_whose_executions_are_told_no_more_is_closed_and_halts(acked: bool) -> None:
+def test_an_order_whose_executions_are_told_no_more_is_filled_at_the_brokers_average(acked: bool) -> None:
     run = EngineUnderTest(settings=PATIENT)
     run.mid(103)
     if acked:
         run.ack()
     run.wait(11)
-    run.fill(price="103", heard=False)
-    run.executions.clear()
+    run.fill(100, price="103", heard=True)
     filled = run.order.quantity
-    done = evolve(working(run), status="FILLED", filled=filled)
-    for _ in range(3):
-        assert run.order.is_open
-        run.wait(6)
-        run.reconcile(completed_orders=(done,))
-    assert (run.order.state, run.order.reason_code) == (S.CANCELED, "EXECUTIONS_MISSING")
-    assert run.slot.view.halts == ("position_difference",)
-    assert outside_stock(run) == -filled
-    assert run.slot.hedge_state == "EXEC_IDLE"
+    run.fill(int(filled) - 100, price="102.4", heard=False)
+    run.executions.clear()
+    average = (100 * Decimal(103) + (filled - 100) * Decimal("102.4")) / filled
+    done = evolve(working(run), status="FILLED", filled=filled, average_price=average)
+    run.wait(6)
+    run.reconcile(completed_orders=(done,))
+    assert run.order.state is S.FILLED
+    assert run.slot.view.halts == ()
+    assert inferred(run) == [(f"inf:{run.order.client_order_id}:{filled}", str(filled - 100), "102.4")]
+    assert outside_stock(run) == 0
+    assert run.slot.hedge_state in (EXEC_IDLE, FILLED)

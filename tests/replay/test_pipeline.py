@@ -335,7 +335,7 @@ def test_a_snapshot_that_is_nonsense_or_hangs_counts_as_unreadable_and_trading_w
     rig.run(*[lambda: rig.command("refresh_accounts")] * 4)
     assert rig.guard.failures["fetch_broker_state"] == 4
     assert told == []
-    results = [r.payload["result"] for r in rig.journal.records() if r.kind == "reconciliation"]
+    results = [r.payload["result"] for r in rig.journal.records() if r.kind == "recon_end"]
     assert results[-4:] == ["INCOMPLETE"] * 4
 
 

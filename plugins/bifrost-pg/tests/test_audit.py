@@ -102,10 +102,12 @@ def test_changes_reach_the_rows_that_they_are_about(conn, records):
     assert [(r, float(c), s) for r, c, s in one(fills, ("x0",))] == [(1, 1.25, None)]
     assert [(r, s) for r, _, s in one(fills, ("x1",))] == [(1, "x1:2"), (2, None)]
     assert one("SELECT status, status_reason FROM strategy_run").fetchall() == [("STOPPED", "asked to")]
-    item = one("SELECT status, ack_by, ack_note FROM reconciliation_item").fetchall()
-    assert item == [("ACKNOWLEDGED", "ann", "my own trade")]
-    passes = dict(one("SELECT trigger, result FROM reconciliation_run WHERE jseq > 90"))
-    assert passes["PERIODIC"] == "OPEN_ITEMS"
+    items = "SELECT rule, ack_by, ack_note FROM reconciliation_item WHERE status = 'ACKNOWLEDGED'"
+    assert one(items).fetchall() == [("R14", "test", "looked at")]
+    passes = one("SELECT trigger, result, ended_at IS NOT NULL FROM reconciliation_run ORDER BY jseq")
+    told = passes.fetchall()
+    assert told[0] == ("STARTUP", "REPAIRED", True)
+    assert ("OPERATOR", "OPEN_ITEMS", True) in told
 
 
 def test_one_query_follows_the_chain_from_the_signal_to_the_fills(conn, records):
@@ -149,7 +151,7 @@ def test_a_record_that_is_there_already_is_refused_and_never_passed_over(conn, r
     conn.execute("UPDATE drain_checkpoint SET jseq = 0; TRUNCATE status_history, operations")
     with pytest.raises(SinkRejected, match="duplicate key") as caught:
         drain.write_audit(conn, batch)
-    assert batch.rows[caught.value.jseq - 1].kind == "fill"  # the first that isn't a current row
+    assert batch.rows[caught.value.jseq - 1].kind == "recon"  # the first that isn't a current row
 
 
 def test_a_record_that_is_not_of_its_kinds_form_is_named(conn, records):

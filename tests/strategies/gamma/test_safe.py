@@ -132,6 +132,7 @@ def test_an_unexplained_position_waits_for_a_person() -> None:
     good_ticks(run, 20, mid=103)
     assert safe(run) == "risk_halt"
     assert not run.placed
+    run.accept()
     run.command("manual_resume")
     run.mid(103)
     assert len(run.placed) == 1
@@ -144,6 +145,7 @@ def test_a_resume_without_broker_waits_for_the_broker() -> None:
     run.reconcile()
     run.mid(99.2)
     disconnect(run)
+    run.accept()
     run.command("manual_resume")
     run.mid(99.2)
     assert safe(run) is not None

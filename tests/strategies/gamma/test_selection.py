@@ -126,7 +126,7 @@ def test_a_closed_leg_leaves_and_must_qualify_again() -> None:
     run.mid(115)
     assert managed(run) == (PUT.key,)
     run.positions[CALL] = 10
-    run.broker(BrokerEventKind.POSITION)
+    run.advance(30).broker(BrokerEventKind.POSITION)
     run.reconcile()
     run.mid(115)
     assert managed(run) == (PUT.key,)
