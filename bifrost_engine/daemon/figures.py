@@ -14,7 +14,7 @@ from bifrost_engine.domain.order import OrderState
 from bifrost_engine.domain.record import Record
 from bifrost_engine.replay.durations import Durations
 
-KINDS = ("order_event", "portfolio", "reconciliation")
+KINDS = ("order_event", "portfolio")
 BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 HEARD_OF = frozenset({"ACK", "FILL_PART", "FILL_FULL"})
 REFUSED = {OrderState.REJECTED: "rejected", OrderState.DENIED: "denied"}
@@ -30,7 +30,6 @@ class Figures:
     incidents          by kind
     unknown_since      when an order became UNKNOWN that still is, by client order id
     results            the newest portfolio record of each owner
-    pass_items         what the last recorded comparison with the broker found
     """
 
     def __init__(self) -> None:
@@ -42,7 +41,6 @@ class Figures:
         self.incidents: Counter[str] = Counter()
         self.unknown_since: dict[str, int] = {}
         self.results: dict[str, Any] = {}
-        self.pass_items = 0
         self._sent: dict[str, int] = {}
         self._unheard: dict[str, int] = {}
         self._cancelled: dict[str, int] = {}
@@ -53,8 +51,6 @@ class Figures:
             self._on_order_event(record, record.payload)
         elif record.kind == "portfolio":
             self.results[record.payload["owner"]] = record.payload
-        elif record.kind == "reconciliation":
-            self.pass_items = len(record.payload["items"])
 
     def _on_order_event(self, record: Record, payload: Any) -> None:
         coid, strategy = record.client_order_id or "", record.strategy_id or ""

@@ -28,7 +28,6 @@ from bifrost_engine.domain.order import OrderState
 from bifrost_engine.errors import ConfigError, JournalError
 from bifrost_engine.journal import JournalReader
 from bifrost_engine.replay.calling import in_thread
-from bifrost_engine.replay.drive import FAR
 from bifrost_engine.replay.durations import Durations
 from bifrost_engine.replay.pipeline import Pipeline
 
@@ -175,12 +174,12 @@ class Metrics(Collector):
         yield _gauge("unknown_order_age_seconds", "Age of the oldest doubt", [((), max(age_s, 0.0))])
 
     def _standing(self) -> Iterator[Metric]:
-        pipeline, engine = self._pipeline, self._pipeline.engine
-        core = engine.core
+        pipeline = self._pipeline
+        core = pipeline.engine.core
         yield _gauge("connected", "Whether the broker is connected", [((), float(core.connected))])
         yield _gauge("reconciled", "Whether books and broker were compared", [((), float(core.reconciled))])
-        left = self._figures.pass_items if engine.reconciler.retry_at_ns < FAR else 0
-        yield _gauge("open_reconciliation_items", "Differences that are looked at again", [((), left)])
+        left = float(len(core.state.open_items))
+        yield _gauge("open_reconciliation_items", "Findings that wait for a person", [((), left)])
         held = [
             ((strategy, contract, reason, str(restraint.level)), 1.0)
             for strategy, contract, found in [

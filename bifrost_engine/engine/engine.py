@@ -51,8 +51,8 @@ from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.holds import Holds
 from bifrost_engine.engine.lifecycle import LIFECYCLE
 from bifrost_engine.engine.losses import Losses
-from bifrost_engine.engine.progress import Progress
 from bifrost_engine.engine.operator import Operator
+from bifrost_engine.engine.progress import Progress
 from bifrost_engine.engine.proposing import Proposing
 from bifrost_engine.engine.reconciler import Reconciler
 from bifrost_engine.engine.repair import Repair

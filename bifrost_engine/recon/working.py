@@ -100,7 +100,7 @@ def untrue_fill(look: Look) -> Iterator[Finding]:
 
 def changed_terms(look: Look) -> Iterator[Finding]:
     """R23: the terms that the broker shows answer a replace, or tell of somebody else's."""
-    for order, theirs in look.pairs():
+    for order, theirs in (*look.pairs(), *look.ended()):
         there = Terms(quantity=theirs.quantity, limit_price=theirs.limit_price)
         before = Terms(quantity=order.quantity, limit_price=order.limit_price)
         wanted = order.pending_replace
@@ -241,7 +241,7 @@ def _has_odd_executions(look: Look, order: Order) -> bool:
 def _end_of(order: Order, theirs: BrokerOrder) -> OrderEventKind | None:
     refused = OrderEventKind.CANCEL_OK if order.cum_quantity else OrderEventKind.REJECT
     return {
-        "FILLED": OrderEventKind.CANCEL_OK if order.busted_quantity else None,
+        "FILLED": OrderEventKind.CANCEL_OK if order.cum_quantity < order.quantity else None,
         "CANCELED": OrderEventKind.CANCEL_OK,
         "EXPIRED": OrderEventKind.EXPIRE,
         "REJECTED": refused,
