@@ -72,13 +72,15 @@ def revised_fill(look: Look) -> Iterator[Finding]:
 
 def vanished_fill(look: Look) -> Iterator[Finding]:
     """R18: an execution of ours that the broker doesn't tell any more, though it is young enough."""
-    if not look.may_be_absent:
+    if not look.stable or not look.is_complete("executions", "positions"):
         return
     told = {execution.base_id for execution in look.theirs.executions}
     for fill in look.ours.recent_fills():
         if fill.base_id in told or not _should_be_told(look, fill):
             continue
-        if not look.is_proven("vanished", fill.base_id, fill.revision):
+        if not look.may_be_absent or not look.is_proven("vanished", fill.base_id, fill.revision):
+            look.vanishing.add(fill.contract.key)
+            look.look_again = True
             continue
         busts = look.difference(fill.contract.key) == -fill.signed_quantity
         finding = Finding(

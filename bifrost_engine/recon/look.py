@@ -89,6 +89,7 @@ class Look:
 
     stable       nothing moved while the snapshot was read
     unsettled    a position couldn't be judged yet: the pass isn't complete
+    vanishing    contracts of executions that may turn out to be busted: they have the word first
     look_again   something is half proven: another look soon would settle it
     """
 
@@ -102,6 +103,7 @@ class Look:
         self.limits = limits
         self.stable = stable
         self.unsettled = False
+        self.vanishing: set[str] = set()
         self.look_again = False
         # As before anything is booked: what this pass itself does to an order is no later word on it.
         self._before = {order.client_order_id: order for order in ours.open_orders()}

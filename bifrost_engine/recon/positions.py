@@ -48,7 +48,7 @@ def unexplained_position(look: Look) -> Iterator[Finding]:
             yield _opening(look, key, difference)
         elif _is_deferred(look, key):
             continue
-        elif _is_under_way(look, key, difference):
+        elif key in look.vanishing or _is_under_way(look, key, difference):
             look.unsettled = True
         elif (doubtful := _undone(look, key, difference)) is not None:
             if look.now_ns - doubtful.booked_ns < DOUBTED_NS:

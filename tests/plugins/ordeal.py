@@ -60,7 +60,7 @@ class Ordeal(Acts):
         for base, booked in order.executions.items():
             if base in self.venue.trades:
                 trade = self.venue.trades[base]
-                assert (booked.quantity, booked.price) == trade.past[booked.revision] or not booked.quantity
+                assert not booked.quantity or (booked.quantity, booked.price) == trade.past[booked.revision]
                 assert trade.ref == coid
             else:
                 assert base.startswith("inf:"), f"{base} of {coid} never happened"
