@@ -70,17 +70,15 @@ def max_daily_notional(p: Proposal) -> Answer:
 
 
 def max_gross_notional(p: Proposal) -> Answer:
-    before, after = p.exposure.after(0.0).gross, p.exposure.after(float(p.signed())).gross
-    if after <= before:
-        return p.quantity, after, p.account.max_gross_notional
-    return _within(p, after, p.account.max_gross_notional)
+    after, limit = p.exposure.gross_after(float(p.signed())), p.account.max_gross_notional
+    ok = limit is not None and (after <= limit or after <= p.exposure.gross_after(0.0))
+    return all_if(ok, p, after, limit)
 
 
 def max_net_notional(p: Proposal) -> Answer:
-    before, after = p.exposure.after(0.0).net, p.exposure.after(float(p.signed())).net
-    if after <= before:
-        return p.quantity, after, p.account.max_net_notional
-    return _within(p, after, p.account.max_net_notional)
+    after, limit = p.exposure.net_after(float(p.signed())), p.account.max_net_notional
+    ok = limit is not None and (after <= limit or after <= p.exposure.net_after(0.0))
+    return all_if(ok, p, after, limit)
 
 
 def wrong_direction(p: Proposal) -> Answer:

@@ -39,9 +39,10 @@ class Holding(NamedTuple):
 
     def ordered(self, signed: float) -> Holding:
         """Return it with one more order."""
+        held, buys, sells, value = self
         if signed > 0:
-            return self._replace(buys=self.buys + signed)
-        return self._replace(sells=self.sells - signed)
+            return Holding(held, buys + signed, sells, value)
+        return Holding(held, buys, sells - signed, value)
 
 
 class Sums(NamedTuple):
@@ -50,15 +51,6 @@ class Sums(NamedTuple):
     gross: float = 0.0
     high: float = 0.0
     low: float = 0.0
-
-    @property
-    def net(self) -> float:
-        """The larger signed value without its sign."""
-        return max(abs(self.high), abs(self.low))
-
-    def with_one(self, one: Holding) -> Sums:
-        """Return the sums with one contract more."""
-        return Sums(self.gross + one.gross, self.high + one.high, self.low + one.low)
 
 
 def sums_of(holdings: Iterable[Holding]) -> Sums:
@@ -89,9 +81,16 @@ class Exposure(NamedTuple):
     working: float = 0.0
     traded: float = 0.0
 
-    def after(self, signed: float) -> Sums:
-        """Return the account's sums with an order of so many."""
-        return self.others.with_one(self.one.ordered(signed))
+    def gross_after(self, signed: float) -> float:
+        """Return the account's gross value at worst with an order of so many."""
+        held, buys, sells, value = self.one.ordered(signed)
+        return self.others.gross + max(abs(held + buys), abs(held - sells)) * abs(value)
+
+    def net_after(self, signed: float) -> float:
+        """Return the account's net value at worst, without its sign, with an order of so many."""
+        held, buys, sells, value = self.one.ordered(signed)
+        _, high, low = self.others
+        return max(abs(high + (held + buys) * value), abs(low + (held - sells) * value))
 
     def own_after(self, signed: float) -> float:
         """Return the strategy's gross value with an order of so many."""
