@@ -27,6 +27,8 @@ from postgres_server import Server, check_rows, rows
 
 OPERATIONS = int(os.environ.get("BIFROST_TEST_OPERATIONS", "2000"))
 """Of which the database dies again and again; the nightly run asks for ten thousand."""
+LONGEST_WAIT_S = 120.0
+"""A sink that failed again and again waits up to a minute between tries."""
 WAVE = {"seconds": 86_400, "step_ms": 500}
 
 
@@ -243,7 +245,7 @@ def test_killed_again_and_again_all_operations_are_there_once_in_order(server, d
         kills += 1
         assert process.code is None, process.text[-2000:]
     here.command("suspend", suspended=True)
-    wait_for(lambda: _is_up_to_date(server, database, here), "for the rows to catch up")
+    wait_for(lambda: _is_up_to_date(server, database, here), "for the rows to catch up", LONGEST_WAIT_S)
     stop(process)
     assert kills > 3
     check_rows(server, database, here)
