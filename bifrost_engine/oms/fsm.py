@@ -97,10 +97,14 @@ def _cell(text: str, row: OrderState) -> Cell:
     if text in _MARKS:
         return Cell(_MARKS[text], row)
     outcome = OutcomeKind.CONTRADICTION if text.endswith("!") else OutcomeKind.APPLIED
-    return Cell(outcome, None if text == "REST" else SHORT[text.rstrip("!")])
+    return Cell(outcome, None if text == "REST" else SHORT[text.removesuffix("!")])
 
 
-def _parse(text: str) -> dict[OrderState, dict[OrderEventKind, Cell]]:
+def parse_table(text: str) -> dict[OrderState, dict[OrderEventKind, Cell]]:
+    """Return state → event → cell of a table as text.
+
+    Raises KeyError or ValueError for a word that is none, or a row of another length than its header.
+    """
     table: dict[OrderState, dict[OrderEventKind, Cell]] = {state: {} for state in SHORT.values()}
     for block in text.strip().split("\n\n"):
         (_, *events), *rows = map(str.split, block.splitlines())
@@ -111,7 +115,7 @@ def _parse(text: str) -> dict[OrderState, dict[OrderEventKind, Cell]]:
     return table
 
 
-TABLE = _parse(TABLE_TEXT)
+TABLE = parse_table(TABLE_TEXT)
 """State → event → cell, as in ``TABLE_TEXT``."""
 
 _BEFORE_SEND = frozenset({OrderState.NEW, OrderState.DENIED})

@@ -24,6 +24,7 @@ from bifrost_engine.domain.order import (
     TimeInForce,
 )
 from bifrost_engine.oms import fsm
+from bifrost_engine.oms.booking import book
 from bifrost_engine.oms.event import (
     EXECUTION_EVENTS,
     Applied,
@@ -218,6 +219,36 @@ def test_the_modules_table_equals_the_copy() -> None:
             assert (outcome is OutcomeKind.CONTRADICTION) == text.endswith("!")
 
 
+def test_a_table_is_read_word_by_word() -> None:
+    text = """
+state  SUBMIT  ACK
+NEW    SUBM    UNK!
+ACC    I       REST
+
+state  REPLACE_OK
+NEW    =
+ACC    R
+"""
+    table = fsm.parse_table(text)
+    assert table[S.NEW] == {
+        K.SUBMIT: (OutcomeKind.APPLIED, S.SUBMITTED),
+        K.ACK: (OutcomeKind.CONTRADICTION, S.UNKNOWN),
+        K.REPLACE_OK: (OutcomeKind.NOOP, S.NEW),
+    }
+    assert table[S.ACCEPTED] == {
+        K.SUBMIT: (OutcomeKind.ILLEGAL, S.ACCEPTED),
+        K.ACK: (OutcomeKind.APPLIED, None),
+        K.REPLACE_OK: (OutcomeKind.REFUSED, S.ACCEPTED),
+    }
+    assert table[S.FILLED] == {}
+
+
+@pytest.mark.parametrize("row", ["NEW SUBM", "NEW SUBM UNK! =", "NOW SUBM UNK!", "NEW SUBM UNKN!"])
+def test_a_table_with_a_wrong_row_is_refused(row: str) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        fsm.parse_table(f"state SUBMIT ACK\n{row}")
+
+
 @pytest.mark.parametrize("kind", list(K))
 @pytest.mark.parametrize("state", list(S))
 def test_any_event_in_any_state_gives_an_outcome_even_without_its_contents(
@@ -247,13 +278,91 @@ def test_a_refused_command_or_illegal_event_returns_the_very_same_order() -> Non
     assert fsm.apply(order, event(K.REJECT)).order is order
 
 
+def test_what_is_refused_still_names_its_event_and_the_state_it_met() -> None:
+    order = run(working(), fill("x1")).order
+    cases = [
+        (fill("x1"), OutcomeKind.DUPLICATE),
+        (fill("x2", "NaN"), OutcomeKind.ILLEGAL),
+        (fill("x2", side=Side.SELL), OutcomeKind.ILLEGAL),
+        (event(K.REPLACE_REQ), OutcomeKind.REFUSED),
+        (event(K.REPLACE_REQ, terms=terms("80", "NaN")), OutcomeKind.REFUSED),
+        (event(K.REPLACE_OK, terms=terms("0")), OutcomeKind.ILLEGAL),
+    ]
+    for one, outcome in cases:
+        applied = run(order, one)
+        assert applied.event_kind is one.kind
+        found = applied.outcome
+        assert (found.kind, found.from_state, found.to_state) == (outcome, order.state, order.state)
+        assert applied.order is order
+
+
+def test_an_execution_that_is_refused_leaves_the_booked_ones() -> None:
+    order = run(working(), fill("x1")).order
+    refused = book(order, fill("x1"))
+    assert (refused.executions, refused.cum, refused.booking) == (order.executions, 30, None)
+
+
+def test_only_a_comparison_with_the_broker_ends_that_an_order_is_stale() -> None:
+    order = evolve(working(), stale=True)
+    assert run(order, event(K.ACK)).order.stale
+    assert not run(order, event(K.ACK, source=EventSource.RECON)).order.stale
+    assert not run(working(), event(K.ACK)).order.stale
+
+
 def test_the_diagram_names_each_move_and_no_loop() -> None:
     lines = fsm.diagram().splitlines()
-    assert lines[0] == "stateDiagram-v2"
+    assert lines[:3] == ["stateDiagram-v2", "    state REST <<choice>>", "    [*] --> NEW"]
     assert "    NEW --> SUBMITTED: SUBMIT" in lines
     assert "    CANCELED --> UNKNOWN: ACK!, REPLACE_OK!" in lines
     assert "    CANCEL_REQUESTED --> REST: CANCEL_REJ" in lines
     assert not [line for line in lines if line.split(":")[0].strip() == "CANCELED --> CANCELED"]
+    resting = [S.FILLED, S.CANCEL_REQUESTED, S.REPLACE_REQUESTED, S.PARTIALLY_FILLED, S.ACCEPTED, S.SUBMITTED]
+    assert lines[-6:] == [f"    REST --> {state}" for state in resting]
+
+
+def test_an_incident_says_what_happened() -> None:
+    filled, closed = run(working(), fill("x1")).order, run(working(), event(K.CANCEL_OK, 1 * SECOND)).order
+    other, error = IncidentKind.EXEC_MISMATCH, Severity.ERROR
+    bad = "an execution that can't be booked: x1 revision 1, quantity NaN, price 50.00"
+    cases = [
+        (working(), fill("x1", "130"), IncidentKind.OVERFILL, Severity.CRITICAL, "130 executed of 100"),
+        (
+            *(closed, fill("x1", ts_ns=7 * SECOND), IncidentKind.LATE_FILL, Severity.WARNING),
+            "filled 6 s after it was CANCELED",
+        ),
+        (
+            working(),
+            event(K.FILL_FULL),
+            IncidentKind.BAD_EVENT,
+            error,
+            "FILL_FULL from BROKER with no execution",
+        ),
+        (working(), fill("x1", "NaN"), IncidentKind.BAD_EVENT, error, f"FILL_PART from BROKER with {bad}"),
+        (
+            *(working(), event(K.REPLACE_OK, terms=terms("0")), IncidentKind.BAD_EVENT, error),
+            "REPLACE_OK from BROKER with unusable terms",
+        ),
+        (filled, fill("x1", "31"), other, error, "execution x1 came again with other facts; the first stays"),
+        (
+            *(working(), fill("x1", side=Side.SELL), other, error),
+            "execution x1 is SELL SPY|STK|||, booked outside the order",
+        ),
+    ]
+    for order, one, kind, severity, text in cases:
+        incident = fsm.apply(order, one).outcome.incident
+        assert incident is not None
+        assert (incident.kind, incident.severity) == (kind, severity)
+        assert incident.text == f"order BF-t3st-gamma-1: {text}"
+
+
+def test_the_event_of_an_execution_says_who_told_it_and_as_what() -> None:
+    seen = execution("x1", perm_id="900")
+    told = fill_event(seen, 7, EventSource.RECON, source_event_id="e1")
+    assert (told.execution, told.ts_ns, told.source) == (seen, 7, EventSource.RECON)
+    assert (told.perm_id, told.source_event_id) == ("900", "e1")
+    undone = bust_event(seen, 8, EventSource.OPERATOR, reason_text="never was")
+    assert (undone.ts_ns, undone.source, undone.reason_text) == (8, EventSource.OPERATOR, "never was")
+    assert undone.execution == evolve(seen, quantity=Decimal(0), revision=2)
 
 
 # --- a working life -----------------------------------------------------------------------
@@ -434,7 +543,7 @@ def test_an_overfill_is_booked_in_full_and_critical() -> None:
 
 
 def test_a_refusal_after_a_partial_fill_is_a_cancel_and_a_contradiction() -> None:
-    order = run(working(), fill("x1")).order
+    order = run(working(), fill("x1", "0.5")).order
     for doubted in (order, run(order, event(K.DOUBT)).order):
         applied = run(doubted, event(K.REJECT))
         assert (applied.order.state, applied.outcome.kind) == (S.CANCELED, OutcomeKind.CONTRADICTION)
@@ -476,8 +585,17 @@ def test_a_correction_replaces_and_a_late_original_is_ignored() -> None:
     assert corrected.booking.old is not None
     assert (corrected.booking.old.price, corrected.booking.new.price) == (Decimal("99.50"), Decimal("99.70"))
     assert corrected.order.average_price == Decimal("99.70")
+    assert corrected.event_kind is K.FILL_FULL
     late = run(corrected.order, fill("x1", "100", "99.50", revision=1))
     assert (late.outcome.kind, late.outcome.incident) == (OutcomeKind.DUPLICATE, None)
+
+
+def test_a_corrected_price_is_no_late_fill() -> None:
+    order = run(working(), fill("x1"), event(K.CANCEL_OK)).order
+    applied = run(order, fill("x1", "30", "50.01", ts_ns=3600 * SECOND, revision=2))
+    assert applied.booking is not None
+    assert not applied.booking.late
+    assert (applied.event_kind, applied.outcome.incident) == (K.FILL_PART, None)
 
 
 def test_a_lone_correction_books_as_a_new_fill() -> None:
@@ -517,6 +635,7 @@ def test_another_side_or_contract_is_no_correction_and_books_outside(changes: di
     assert applied.booking is not None
     assert (applied.booking.kind, applied.booking.base_id) == ("fill", "x1.02")
     assert applied.booking.external
+    assert applied.booking.new.quantity == 30
     unseen = run(order, fill("x2", **changes))
     assert unseen.booking is not None
     assert (unseen.booking.base_id, unseen.booking.external) == ("x2", True)

@@ -128,6 +128,28 @@ def test_the_machine_follows_a_change_of_the_order(
     assert states == through
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "filled", "events"),
+    [
+        (K.SUBMITTED, K.ACCEPTED, 0, ["ack_ok"]),
+        (K.UNKNOWN, K.ACCEPTED, 0, ["ack_ok", "still_working"]),
+        (K.CANCEL_REQUESTED, K.PARTIALLY_FILLED, 0, ["ack_ok", "still_working"]),
+        (K.ACCEPTED, K.PARTIALLY_FILLED, 40, ["partial_fill"]),
+        (K.ACCEPTED, K.FILLED, 100, ["full_fill", "positions_resynced"]),
+        (K.SUBMITTED, K.UNKNOWN, 0, ["timeout_ack", "broker_down"]),
+        (K.SUBMITTED, K.REJECTED, 0, ["ack_reject", "order_dead", "positions_resynced"]),
+        (K.NEW, K.DENIED, 0, ["ack_reject", "order_dead", "positions_resynced"]),
+        (K.ACCEPTED, K.CANCELED, 40, ["order_dead", "positions_resynced"]),
+        (K.ACCEPTED, K.EXPIRED, 0, ["order_dead", "positions_resynced"]),
+        (K.NEW, K.SUBMITTED, 0, []),
+    ],
+)
+def test_each_change_of_the_order_has_its_events_by_name(
+    before: OrderState, after: OrderState, filled: int, events: list[str]
+) -> None:
+    assert list(hedge_events(an_order(before), an_order(after, filled), answered=False)) == events
+
+
 def test_an_answered_replace_is_an_acknowledgement() -> None:
     pending = an_order(K.REPLACE_REQUESTED)
     accepted = evolve(pending, state=K.ACCEPTED)
