@@ -8,7 +8,7 @@ every other report is one step on what is there, with the same result.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -188,14 +188,13 @@ def _text(number: Decimal) -> str:
 
 
 def _position_state(position: Position) -> dict[str, Any]:
-    with localcontext(EXACT):
-        return {
-            "quantity": _text(position.quantity),
-            "cost": _text(position.cost),
-            "realized": _text(position.realized),
-            "cash": _text(position.cash),
-            "commission": {currency: _text(paid) for currency, paid in sorted(position.commission.items())},
-        }
+    return {
+        "quantity": _text(position.quantity),
+        "cost": _text(position.cost),
+        "realized": _text(position.realized),
+        "cash": _text(position.cash),
+        "commission": {currency: _text(paid) for currency, paid in sorted(position.commission.items())},
+    }
 
 
 def _ledger_state(ledger: Mapping[str, Fill]) -> list[list[Any]]:

@@ -14,6 +14,7 @@ from bifrost_engine.domain.fill import FillKind
 from bifrost_engine.domain.order import Side
 from bifrost_engine.errors import InvariantViolated
 from bifrost_engine.portfolio.book import Book, ChangeKind, fold
+from bifrost_engine.portfolio.position import Position
 
 INSTRUMENTS = [Contract.stock("NVDA"), Contract.stock("SPY")]
 TRADES = st.lists(
@@ -108,6 +109,24 @@ def test_a_book_says_what_each_report_changed(make_fill):
     assert (revised.kind, revised.restated) == (ChangeKind.REVISED, -20)  # 50 * (10.00 - 10.40)
 
 
+def test_each_report_is_answered_with_the_execution_and_the_positions_around_it(make_fill):
+    book, key, flat = Book("s1"), INSTRUMENTS[0].key, Position()
+    first = make_fill("a", 100, "10", commission=None)
+    booked = book.apply(first)
+    assert (booked.fill, booked.before, booked.after) == (first, flat, book.positions[key])
+    held = book.positions[key]
+    again = book.apply(first)
+    assert (again.fill, again.before, again.after) == (first, held, held)
+    charged = book.report_commission("a", Decimal(1), "USD")
+    assert (charged.fill.commission, charged.before, charged.after) == (1, held, book.positions[key])
+    held = book.positions[key]
+    told_again = book.report_commission("a", Decimal(1), "USD")
+    assert (told_again.fill, told_again.before, told_again.after) == (charged.fill, held, held)
+    elsewhere = book.report_commission("a", Decimal(1), "EUR")
+    assert (elsewhere.kind, elsewhere.before) == (ChangeKind.COMMISSION, held)
+    assert elsewhere.fill == book.fill("a") == evolve(first, commission=Decimal(1), commission_currency="EUR")
+
+
 def test_a_first_report_with_a_high_revision_is_booked(make_fill):
     book = Book("s1")
     assert book.apply(make_fill("a", 5, "10", revision=3)).kind is ChangeKind.BOOKED
@@ -183,6 +202,42 @@ def test_an_execution_elsewhere_than_the_first_is_the_same_instrument(make_fill)
     book.apply(make_fill("a", 5, "10"))
     book.apply(make_fill("a", 6, "10", revision=2, contract=evolve(INSTRUMENTS[0], exchange="ARCA")))
     assert book.quantities == {INSTRUMENTS[0].key: 6}
+
+
+def test_the_digest_lists_positions_and_ledgers_in_plain_numbers(make_fill):
+    book = Book("s1")
+    book.apply(make_fill("b", Decimal("2.0"), "500.50", contract=INSTRUMENTS[1], commission=None))
+    book.apply(make_fill("a", 100, "10.50", commission="1.20"))
+    book.apply(make_fill("c", -40, "11", commission="0.4", commission_currency="EUR", revision=3))
+    book.apply(make_fill("d", 1, "-0.00"))
+    assert list(book.digest_state().items()) == [
+        (
+            "NVDA|STK|||",
+            {
+                "quantity": "61",
+                "cost": "630",
+                "realized": "20",
+                "cash": "-610",
+                "commission": {"EUR": "0.4", "USD": "1.2"},
+                "ledger": [
+                    ["a", 1, "BUY", "100", "10.5", "1.2", "USD"],
+                    ["c", 3, "SELL", "40", "11", "0.4", "EUR"],
+                    ["d", 1, "BUY", "1", "0", "0", "USD"],
+                ],
+            },
+        ),
+        (
+            "SPY|STK|||",
+            {
+                "quantity": "2",
+                "cost": "1001",
+                "realized": "0",
+                "cash": "-1001",
+                "commission": {},
+                "ledger": [["b", 1, "BUY", "2", "500.5", None, "USD"]],
+            },
+        ),
+    ]
 
 
 def test_equal_books_have_equal_digests_however_their_numbers_were_written(make_fill):

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bifrost_engine.domain.contract import Contract
-from bifrost_engine.domain.fill import EXTERNAL, FillKind
+from bifrost_engine.domain.fill import EXTERNAL, FillKind, FillSource
+from bifrost_engine.domain.order import Side
 from bifrost_engine.errors import InvariantViolated
 from bifrost_engine.portfolio import ChangeKind, Mark, Portfolio, transfer_fills
 
@@ -202,13 +203,42 @@ def test_a_transfers_usual_price_is_the_sources_average_rounded_to_ten_places(ma
     assert out.cash_flow == -into.cash_flow
 
 
+@pytest.mark.parametrize(("held", "out_side"), [(10, Side.SELL), (-10, Side.BUY)])
+def test_a_transfers_legs_mirror_each_other_and_name_who_moved_them(make_fill, held, out_side):
+    portfolio = Portfolio("DU1")
+    opening = make_fill("a", held, "100", owner=EXTERNAL)
+    portfolio.apply(opening)
+    out, into = claim(portfolio, 4)
+    assert out == evolve(
+        opening,
+        base_id="xfer:7:out",
+        side=out_side,
+        quantity=Decimal(4),
+        kind=FillKind.TRANSFER,
+        source=FillSource.OPERATOR,
+        exec_ts_ns=5,
+        booked_ns=5,
+    )
+    assert into == evolve(out, base_id="xfer:7:in", owner="s1", side=out_side.opposite)
+
+
+def test_an_execution_and_what_a_book_holds_are_found_by_name(make_fill):
+    portfolio, first = Portfolio("DU1"), make_fill("a", 3, "100")
+    portfolio.apply(first)
+    portfolio.apply(make_fill("b", 5, "100", owner="s2", contract=SPY))
+    assert portfolio.fill("a") == first
+    assert portfolio.fill("c") is None
+    assert portfolio.quantities("s1") == {NVDA.key: 3}
+    assert portfolio.quantities("s2") == {SPY.key: 5}
+
+
 def test_another_currency_and_another_account_are_refused(make_fill):
     portfolio = Portfolio("DU1")
     with pytest.raises(ValueError, match="execution a: expected the account's USD, was EUR"):
         portfolio.apply(make_fill("a", 1, "1", contract=evolve(NVDA, currency="EUR")))
-    with pytest.raises(ValueError, match="was EUR"):
+    with pytest.raises(ValueError, match=r"execution a: .* was EUR"):
         portfolio.apply(make_fill("a", 1, "1", commission_currency="EUR"))
-    with pytest.raises(ValueError, match="was EUR"):
+    with pytest.raises(ValueError, match=r"execution a: .* was EUR"):
         portfolio.report_commission("a", Decimal(1), "EUR")
     with pytest.raises(InvariantViolated, match="expected account DU1, was DU2"):
         portfolio.apply(make_fill("a", 1, "1", account="DU2"))
@@ -266,6 +296,18 @@ def test_the_digest_knows_books_but_no_marks(make_fill):
     assert json.dumps(portfolio.digest_state()) == before
     portfolio.apply(make_fill("b", 1, "1"))
     assert json.dumps(portfolio.digest_state()) != before
+
+
+def test_the_digest_names_the_account_and_each_book_in_order(make_fill):
+    portfolio = Portfolio("DU1")
+    for number, owner in enumerate(("s2", "s1")):
+        portfolio.apply(make_fill(f"x{number}", 1, "1", owner=owner))
+    digest = portfolio.digest_state()
+    assert list(digest) == ["account", "books"]
+    assert digest["account"] == "DU1"
+    assert list(digest["books"].items()) == [
+        (owner, portfolio.books[owner].digest_state()) for owner in ("s1", "s2")
+    ]
 
 
 def test_asking_for_an_owner_without_a_book_makes_none():
