@@ -94,13 +94,9 @@ def max_order_size(p: Proposal) -> Answer:
 
 def max_position(p: Proposal) -> Answer:
     limit = p.config.gates.guard.risk.max_position_shares
-    sign = p.intent.side.sign
     worst = p.own_position + p.working
-    after = worst + p.signed()
-    if abs(after) <= limit or reduces(p):
-        return p.quantity, after, limit
-    room = limit - worst * sign
-    return max(NONE, min(p.quantity, Decimal(room))), after, limit
+    room = limit - worst * p.intent.side.sign  # more than enough for what only reduces
+    return max(NONE, min(p.quantity, room)), worst + p.signed(), limit
 
 
 def min_hedge_shares(p: Proposal) -> Answer:

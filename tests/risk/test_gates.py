@@ -186,6 +186,9 @@ def test_a_quiet_day_lets_a_hedge_through_and_every_gate_says_so() -> None:
 
 FORCE_PASSES = {"cooldown", "min_price_move"}
 
+ONE_SHARE = {"quantity": Decimal(1), "net_delta": -1.0}
+A_FRACTION = {"quantity": Decimal("0.4"), "net_delta": -0.4}
+
 # What is passed on each side of a gate's limit.
 BOUNDARIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("kill_switch", {"killed": False}, {"killed": True}),
@@ -218,6 +221,14 @@ BOUNDARIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         "max_gross_notional",  # beyond the limit: what doesn't add to the worst case passes
         {"limits": {"max_gross_notional": Decimal(1)}, "exposure": exposure(-200)},
         {"limits": {"max_gross_notional": Decimal(1)}, "exposure": exposure(-200, 301)},
+    ),
+    *(
+        (
+            gate,  # one share: held short it takes away, held by nobody it adds
+            {"limits": {gate: Decimal(1)}, "intent": ONE_SHARE, "exposure": exposure(-200)},
+            {"limits": {gate: Decimal(1)}, "intent": ONE_SHARE, "exposure": exposure()},
+        )
+        for gate in ("max_gross_notional", "max_net_notional")
     ),
     (
         "max_net_notional",  # short elsewhere
@@ -287,6 +298,11 @@ BOUNDARIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"holds": ("overfill",), "own_position": Decimal(-150), "working": Decimal(50)},
         {"holds": ("overfill",), "own_position": Decimal(-150), "working": Decimal(51)},
     ),
+    (
+        "HOLD",  # a fraction of a share is a position, too
+        {"holds": ("overfill",), "own_position": Decimal("-0.5"), "intent": A_FRACTION},
+        {"holds": ("overfill",), "own_position": Decimal("0.5"), "intent": A_FRACTION},
+    ),
     ("INSTRUMENT_HOLD", {"instrument_holds": ()}, {"instrument_holds": ("position_difference",)}),
     (
         "INSTRUMENT_HOLD",
@@ -319,7 +335,13 @@ BOUNDARIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("cooldown", {"last_hedge": hedged(None, 60)}, {"last_hedge": hedged(None, 59.999)}),
     ("min_price_move", {"last_hedge": hedged("99.80")}, {"last_hedge": hedged("99.81")}),  # 0.2 %
     ("min_price_move", {"last_hedge": hedged("100.21")}, {"last_hedge": hedged("100.19")}),
+    (
+        "min_price_move",
+        {"last_hedge": hedged("80"), "settings": {HEDGE + "min_price_move_pct": 25.0}},
+        {"last_hedge": hedged("80"), "settings": {HEDGE + "min_price_move_pct": 25.001}},
+    ),
     ("min_price_move", {"last_hedge": hedged(None)}, {"last_hedge": hedged("100")}),
+    ("min_price_move", {"last_hedge": hedged("100"), "underlying": None}, {"last_hedge": hedged("100")}),
     (
         "min_price_move",
         {"last_hedge": hedged("100"), "legs_changed": True},
@@ -330,6 +352,11 @@ BOUNDARIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         "max_spread",
         {"settings": {RISK + "max_spread_pct": 0.03}, "underlying": a_quote()},  # 0.02 %
         {"settings": {RISK + "max_spread_pct": 0.01}, "underlying": a_quote()},
+    ),
+    (
+        "max_spread",
+        {"settings": {RISK + "max_spread_pct": 8.0}, "underlying": a_quote(96.0, 104.0)},
+        {"settings": {RISK + "max_spread_pct": 7.99}, "underlying": a_quote(96.0, 104.0)},
     ),
     ("max_spread", {"underlying": None}, {"settings": {RISK + "max_spread_pct": 1.0}, "underlying": None}),
     ("max_position", {"own_position": Decimal(1900)}, {"own_position": Decimal(2000)}),
@@ -358,6 +385,12 @@ BOUNDARIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("price_collar", {"limit_price": Decimal("98")}, {"limit_price": Decimal("97.99")}),
     ("price_collar", {"jump_pct": 5.0}, {"jump_pct": 5.01}),
     ("wrong_direction", {"intent": {"net_delta": -50.5}}, {"intent": {"net_delta": -49.5}}),
+    ("wrong_direction", {"intent": {"net_delta": -50.001}}, {"intent": {"net_delta": -50.0}}),
+    (
+        "wrong_direction",  # to 1.0, and to 1.1
+        {"intent": {"quantity": Decimal("1.5"), "net_delta": -0.5}},
+        {"intent": {"quantity": Decimal("1.6"), "net_delta": -0.5}},
+    ),
     ("wrong_direction", {"intent": {"net_delta": None}}, {"intent": {"net_delta": 50.0}}),
     ("wrong_direction", {"intent": {"net_delta": -99.0}}, {"intent": {"net_delta": float("nan")}}),
     ("duplicate", {"recent_orders": sent(2.0)}, {"recent_orders": sent(1.999)}),
@@ -494,26 +527,149 @@ def test_a_later_gate_judges_what_earlier_ones_left() -> None:
     assert judgement.vetoes == ("min_hedge_shares",)
 
 
+def test_a_gate_that_leaves_less_than_one_share_shrinks() -> None:
+    judgement = judge(a_proposal(own_position=Decimal("1999.5")))
+    assert judgement.shrinks == ("max_position",)
+
+
 def test_every_gate_is_asked_also_after_a_veto() -> None:
     judgement = judge(a_proposal(killed=True, suspended=True, day_hedges=50, reconciled=False))
     assert judgement.vetoes == ("kill_switch", "suspended", "max_daily_hedge_count", "not_reconciled")
     assert len(judgement.verdicts) == len(CHAIN)
 
 
-@pytest.mark.parametrize(
-    ("gate", "facts", "value", "limit"),
-    [
-        ("circuit_breaker", {"day_pnl": -6000.0}, -6000.0, Decimal(-5000)),
-        ("cooldown", {"last_hedge": hedged(None, 30)}, 30.0, 60.0),
-        ("max_daily_hedge_count", {"day_hedges": 51}, 51, 50),
-        ("max_order_size", {"intent": {"quantity": Decimal(600), "net_delta": -900.0}}, Decimal(600), 500),
-        ("max_position", {"own_position": Decimal(1950)}, Decimal(2050), 2000),
-        ("one_in_flight", {"in_flight": an_order()}, "BF-test-gamma-7", None),
-        ("quote_stale", {"quote": a_quote(age_ms=7000)}, 7000.0, 5000),
-        ("order_rate", {"orders_last_minute": 20}, [20, 0], [20, 500]),
-        ("earnings_blackout", {"settings": {EARNINGS + "dates": (DAY,)}}, DAY, DAY),
-    ],
-)
+# What a verdict says that it saw and held it against.
+SEEN: list[tuple[str, dict[str, Any], object, object]] = [
+    ("kill_switch", {"killed": True}, True, False),
+    ("circuit_breaker", {"day_pnl": -6000.0}, -6000.0, Decimal(-5000)),
+    ("suspended", {"suspended": True}, True, False),
+    ("outside_rth", {"in_session": False}, False, True),
+    ("earnings_blackout", {"settings": {EARNINGS + "dates": (DAY,)}}, DAY, DAY),
+    ("earnings_blackout", {}, DAY, None),
+    ("cooldown", {"last_hedge": hedged(None, 30)}, 30.0, 60.0),
+    ("cooldown", {}, None, 60.0),
+    ("min_price_move", {"last_hedge": hedged("80")}, 25.0, 0.2),
+    ("min_price_move", {"last_hedge": hedged("160")}, 37.5, 0.2),
+    ("max_daily_hedge_count", {"day_hedges": 51}, 51, 50),
+    (
+        "max_spread",
+        {"settings": {RISK + "max_spread_pct": 0.1}, "underlying": a_quote(96.0, 104.0)},
+        8.0,
+        0.1,
+    ),
+    ("max_spread", {"settings": {RISK + "max_spread_pct": 0.1}, "underlying": None}, None, 0.1),
+    ("max_spread", {}, a_quote().spread_pct, None),
+    ("max_order_size", {"intent": {"quantity": Decimal(600), "net_delta": -900.0}}, Decimal(600), 500),
+    ("max_position", {"own_position": Decimal(1950)}, Decimal(2050), 2000),
+    ("min_hedge_shares", {"intent": {"quantity": Decimal(9), "net_delta": -9.0}}, Decimal(9), 10),
+    ("one_in_flight", {"in_flight": an_order()}, "BF-test-gamma-7", None),
+    ("max_notional", {"settings": {"max_notional": Decimal(9000)}}, 10000.0, Decimal(9000)),
+    ("max_notional", {}, None, None),
+    (
+        "max_orders_per_minute",
+        {"settings": {"max_orders_per_minute": 5}, "own_orders_last_minute": 6},
+        6,
+        5,
+    ),
+    ("allowed_instruments", {"settings": {"allowed_instruments": ("SPY|STK|||",)}}, KEY, ("SPY|STK|||",)),
+    ("mode_mismatch", {"paper_account": False}, False, True),
+    ("not_reconciled", {"reconciled": False}, False, True),
+    ("quote_invalid", {"quote": None}, False, True),
+    ("quote_invalid", {}, True, True),
+    ("quote_stale", {"quote": a_quote(age_ms=7000)}, 7000.0, 5000),
+    ("quote_stale", {"quote": None}, None, 5000),
+    ("price_collar", {"limit_price": Decimal(103)}, 3.0, 2.0),
+    ("price_collar", {"quote": a_quote(96.0, 104.0)}, 4.0, 2.0),
+    ("price_collar", {"jump_pct": 5.5}, 5.5, 5.0),
+    ("price_collar", {"quote": None}, None, 2.0),
+    ("max_order_shares", {"limits": {"max_order_shares": 99}}, 100.0, 99),
+    ("max_order_notional", {"limits": {"max_order_notional": Decimal(1)}}, 10001.0, Decimal(1)),
+    (
+        "max_order_notional",
+        {"limits": {"max_order_notional": Decimal(1)}, "unit_value": None},
+        None,
+        Decimal(1),
+    ),
+    (
+        "max_daily_notional",
+        {"limits": {"max_daily_notional": Decimal(1)}, "exposure": exposure(traded=500)},
+        10501.0,
+        Decimal(1),
+    ),
+    (
+        "max_daily_notional",
+        {"limits": {"max_daily_notional": Decimal(1)}, "unit_value": None},
+        None,
+        Decimal(1),
+    ),
+    (
+        "max_gross_notional",
+        {"limits": {"max_gross_notional": Decimal(1)}, "exposure": exposure(others=Sums(5.0))},
+        10005.0,
+        Decimal(1),
+    ),
+    (
+        "max_gross_notional",  # what doesn't add to the worst case passes
+        {"limits": {"max_gross_notional": Decimal(1)}, "exposure": exposure(-200)},
+        20000.0,
+        Decimal(1),
+    ),
+    (
+        "max_net_notional",
+        {"limits": {"max_net_notional": Decimal(1)}, "exposure": exposure(others=Sums(0, 7.0))},
+        10007.0,
+        Decimal(1),
+    ),
+    (
+        "max_net_notional",
+        {"limits": {"max_net_notional": Decimal(1)}, "exposure": exposure(-200)},
+        20000.0,
+        Decimal(1),
+    ),
+    ("wrong_direction", {"intent": {"net_delta": -40.0}}, 60.0, -40.0),
+    ("wrong_direction", {"intent": {"net_delta": None}}, None, None),
+    ("duplicate", {"recent_orders": sent(1.5)}, 1.5, 2.0),
+    ("duplicate", {}, None, 2.0),
+    ("order_rate", {"orders_last_minute": 20}, [20, 0], [20, 500]),
+    ("no_progress", {"repeats": 4}, 4, 3),
+    ("self_cross", {"crossing": an_order(side=Side.SELL)}, "BF-test-gamma-7", None),
+    ("restricted", {"limits": {"restricted_symbols": ("NVDA",)}}, "NVDA", ("NVDA",)),
+    (
+        "buying_power",
+        {"buying_power": Decimal(7), "exposure": exposure(working=500.0)},
+        10501.0,
+        Decimal(7),
+    ),
+    ("buying_power", {"buying_power": Decimal(7), "unit_value": None}, None, Decimal(7)),
+    ("buying_power", {}, 10001.0, None),
+    (
+        "account_loss",
+        {"limits": {"max_account_loss_usd": Decimal(900)}, "account_pnl": -901.0},
+        -901.0,
+        Decimal(-900),
+    ),
+    (
+        "account_loss",
+        {"limits": {"max_account_loss_usd": Decimal(900)}, "account_pnl": 5.0, "loss_latched": True},
+        5.0,
+        Decimal(900),
+    ),
+    ("HALTED", {"halts": ("a", "b")}, ["a", "b"], []),
+    ("HOLD", {"holds": ("a", "b")}, ["a", "b"], []),
+    ("INSTRUMENT_HOLD", {"instrument_holds": ("a",)}, ["a"], []),
+    ("STALE_MARK", {"day_pnl": None}, None, None),
+    ("STALE_MARK", {"day_pnl": 12.5}, 12.5, None),
+    ("LINK_DOWN", {"connected": False}, False, True),
+    ("JOURNAL_FAILED", {"problem": "disk full"}, "disk full", None),
+    ("STOPPING", {"stopping": True}, True, False),
+]
+
+
+def test_what_every_gate_sees_is_checked() -> None:
+    assert {gate for gate, _, _, _ in SEEN} == {gate.name for gate in CHAIN}
+
+
+@pytest.mark.parametrize(("gate", "facts", "value", "limit"), SEEN)
 def test_a_verdict_names_the_value_and_the_limit(
     gate: str, facts: dict[str, Any], value: object, limit: object
 ) -> None:
