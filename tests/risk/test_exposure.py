@@ -23,21 +23,30 @@ def test_an_order_adds_to_its_side() -> None:
     assert LONG.ordered(0) == LONG
 
 
-def test_sums_are_over_contracts_and_their_net_is_the_worse_side() -> None:
-    both = sums_of([LONG, SHORT, SHORT])
-    assert both == Sums(gross=1660.0, high=1100.0, low=-1660.0)
-    assert both == Sums().with_one(LONG).with_one(SHORT).with_one(SHORT)
-    assert both.net == 1660.0
-    assert Sums(gross=0, high=1700.0, low=-1660.0).net == 1700.0
-    assert sums_of([]) == Sums(0.0, 0.0, 0.0)
+def test_sums_are_over_contracts() -> None:
+    assert sums_of([LONG, SHORT, SHORT]) == Sums(gross=1660.0, high=1100.0, low=-1660.0)
+    assert sums_of([]) == Sums() == Sums(0.0, 0.0, 0.0)
 
 
-@pytest.mark.parametrize(("signed", "gross", "own"), [(0, 1580, 94), (40, 1680, 94), (-40, 1980, 174)])
-def test_an_order_is_added_to_the_account_and_to_the_strategys_own(
-    signed: float, gross: float, own: float
+@pytest.mark.parametrize(
+    ("signed", "gross", "net", "own"),
+    [
+        (0, 1580, 1580, 94),  # 80 + 1500; −80 − 1500; 14 + 80
+        (40, 1680, 1580, 94),  # all buys: 160 shares, 80 + 1600; −50 + 1600 is less than before
+        (50, 1780, 1650, 94),  # −50 + 1700
+        (-40, 1980, 1980, 174),  # all sells: −190 shares; in the strategy −80
+    ],
+)
+def test_an_order_is_added_to_what_is_at_risk_at_worst(
+    signed: float, gross: float, net: float, own: float
 ) -> None:
     exposure = Exposure(one=LONG, others=Sums(80.0, -50.0, -80.0), own_one=SHORT, own=14.0)
-    if signed > 0:
-        exposure = exposure._replace(one=LONG._replace(sells=120.0))  # buys decide: 1200, then 1600
-    assert exposure.after(signed).gross == gross
+    assert exposure.gross_after(signed) == gross
+    assert exposure.net_after(signed) == net
     assert exposure.own_after(signed) == own
+
+
+def test_a_short_value_counts_without_its_sign() -> None:
+    below_zero = Holding(held=3, buys=0, sells=0, value=-10.0)
+    exposure = Exposure(one=below_zero, others=Sums(5.0, -5.0, -5.0), own_one=below_zero)
+    assert (exposure.gross_after(0), exposure.net_after(0), exposure.own_after(0)) == (35.0, 35.0, 30.0)
