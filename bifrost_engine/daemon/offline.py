@@ -14,7 +14,6 @@ from bifrost_engine.domain.record import Record
 from bifrost_engine.engine import Engine
 from bifrost_engine.engine.shown import LastLook
 from bifrost_engine.engine.slot import Slot
-from bifrost_engine.errors import JournalError
 from bifrost_engine.journal import Journal, JournalReader, recovered
 
 EVENT_TIME = ("sim", "replay")
@@ -27,12 +26,10 @@ def apply(instance: Instance, text: str, requested_by: str) -> Given:
     """
     path = instance.journals()[0]
     with JournalReader(path) as reader:
-        account, looks = (
-            reader.meta["account"],
-            [record.payload for record in reader.records(kinds={"recon"})],
-        )
+        account, engine_id = reader.meta["account"], reader.meta["engine_id"]
+        looks = [record.payload for record in reader.records(kinds={"recon"})]
     journal = Journal.open(
-        instance.folder, account, new_engine_id=_never, instance=instance.config.daemon.instance
+        instance.folder, account, new_engine_id=engine_id, instance=instance.config.daemon.instance
     )
     try:
         engine = _engine(instance.config, journal, account)
@@ -62,7 +59,3 @@ def _now_ns(config: Config, engine: Engine) -> int:
     last_ns = engine.core.state.last_ns
     rehearsed = (config.feed or "").partition(":")[0] in EVENT_TIME
     return last_ns if rehearsed else max(last_ns, time.time_ns())
-
-
-def _never() -> str:
-    raise JournalError("the journal is gone")

@@ -199,7 +199,11 @@ class Look:
             if order is not None and self.open_there[order.client_order_id] is not theirs
         ]
         named = ((self.ours.orders.get(o.client_order_id or ""), o) for o in self.strangers)
-        return found + [(order, theirs) for order, theirs in named if order is not None]
+        return found + [
+            (order, theirs)
+            for order, theirs in named
+            if order is not None and order.perm_id != theirs.perm_id
+        ]
 
     @cached_property
     def done_there(self) -> dict[str, BrokerOrder]:
