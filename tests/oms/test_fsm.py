@@ -300,6 +300,7 @@ def test_an_execution_that_is_refused_leaves_the_booked_ones() -> None:
     order = run(working(), fill("x1")).order
     refused = book(order, fill("x1"))
     assert (refused.executions, refused.cum, refused.booking) == (order.executions, 30, None)
+    assert not refused.moves
 
 
 def test_only_a_comparison_with_the_broker_ends_that_an_order_is_stale() -> None:
@@ -453,8 +454,10 @@ def test_a_wanted_cancel_survives_all_but_a_refusal_and_the_end(kind: OrderEvent
 
 def test_a_refused_cancel_lets_the_order_rest_where_it_was() -> None:
     assert run(working(), event(K.CANCEL_REQ), event(K.CANCEL_REJ)).order.state is S.ACCEPTED
-    partly = run(working(), fill("x1"), event(K.CANCEL_REQ), event(K.CANCEL_REJ)).order
+    partly = run(working(), fill("x1", "0.5"), event(K.CANCEL_REQ), event(K.CANCEL_REJ)).order
     assert (partly.state, partly.pending_cancel) == (S.PARTIALLY_FILLED, False)
+    unacked = run(make_order(), event(K.SUBMIT), event(K.CANCEL_REQ), event(K.CANCEL_REJ)).order
+    assert unacked.state is S.SUBMITTED
 
 
 def test_an_ack_of_an_unknown_order_with_a_wanted_cancel_goes_on_cancelling() -> None:
@@ -521,6 +524,13 @@ def test_a_fill_disproves_a_refusal(state: OrderState) -> None:
         assert applied.outcome.kind is OutcomeKind.CONTRADICTION
         assert applied.outcome.incident is not None
         assert applied.booking is not None
+
+
+def test_a_fill_shows_that_the_broker_has_the_order_unless_it_was_never_sent() -> None:
+    sent = run(make_order(), event(K.SUBMIT), fill("x1", ts_ns=70)).order
+    assert (sent.acked, sent.acked_ns) == (True, 70)
+    assert not run(make_order(), fill("x1")).order.acked
+    assert not run(make_order(S.DENIED), fill("x1", "100")).order.acked
 
 
 @pytest.mark.parametrize("state", list(S))
@@ -672,6 +682,26 @@ def test_a_bust_of_a_filled_order_makes_it_unknown() -> None:
     assert run(applied.order, fill("x1", "100")).outcome.kind is OutcomeKind.DUPLICATE
 
 
+def test_a_booked_execution_says_its_facts_and_what_a_bust_took_back() -> None:
+    order = run(working(), fill("x1", "30", "50.00")).order
+    facts = {"side": Side.BUY, "price": Decimal("50.00")}
+    assert order.executions["x1"] == BookedExecution(revision=1, quantity=Decimal(30), **facts)
+    bust = bust_event(execution("x1"), 20, EventSource.OPERATOR)
+    busted = run(order, bust).order
+    nothing_left = BookedExecution(revision=2, quantity=Decimal(0), busted=Decimal(30), **facts)
+    assert busted.executions["x1"] == nothing_left
+    told_again = run(busted, bust).outcome
+    assert (told_again.kind, told_again.incident) == (OutcomeKind.DUPLICATE, None)
+    busted_twice = run(busted, fill("x1", "0", revision=3)).order
+    assert busted_twice.executions["x1"] == evolve(nothing_left, revision=3)
+    back = run(busted, fill("x1", "20", revision=3)).order
+    assert back.executions["x1"] == BookedExecution(revision=3, quantity=Decimal(20), **facts)
+
+
+def test_an_order_that_ends_before_it_was_sent_has_no_time_of_sending() -> None:
+    assert run(make_order(), event(K.CANCEL_REQ)).order.submitted_ns is None
+
+
 def test_a_bust_of_only_the_overfill_leaves_the_order_filled() -> None:
     order = run(working(), fill("x1", "100"), fill("x2", "5")).order
     applied = run(order, bust_event(execution("x2", "5"), 20, EventSource.OPERATOR))
@@ -708,6 +738,11 @@ def test_a_confirmation_without_terms_means_the_terms_asked_for() -> None:
     assert order.pending_replace is None
 
 
+def test_terms_may_ask_for_less_than_one_share() -> None:
+    order = run(working(), event(K.REPLACE_REQ, terms=terms("0.5")), event(K.REPLACE_OK)).order
+    assert order.quantity == Decimal("0.5")
+
+
 def test_a_replace_of_an_unacknowledged_order_is_refused() -> None:
     order = run(make_order(), event(K.SUBMIT)).order
     assert run(order, event(K.REPLACE_REQ, terms=terms("80"))).outcome.kind is OutcomeKind.REFUSED
@@ -742,7 +777,10 @@ def test_a_filled_order_takes_only_terms_that_leave_something_to_do() -> None:
     order = run(working(), fill("x1", "100")).order
     less = run(order, event(K.REPLACE_OK, terms=terms("80")))
     more = run(order, event(K.REPLACE_OK, terms=terms("150")))
-    assert (less.outcome.kind, less.order.quantity, less.order.state) == (OutcomeKind.NOOP, 100, S.FILLED)
+    same = run(order, event(K.REPLACE_OK, terms=terms("100", "50.30")))
+    for covered in (less, same):
+        assert (covered.outcome.kind, covered.order.state) == (OutcomeKind.NOOP, S.FILLED)
+        assert (covered.order.quantity, covered.order.limit_price) == (100, Decimal("50.10"))
     assert (more.outcome.kind, more.order.quantity, more.order.state) == ("CONTRADICTION", 150, S.UNKNOWN)
 
 
@@ -771,7 +809,8 @@ def test_an_absent_order_that_never_arrived_is_rejected() -> None:
 
 def test_an_absent_order_that_the_broker_had_is_cancelled() -> None:
     order = run(working(), event(K.DOUBT)).order
-    assert run(order, event(K.ABSENT)).order.state is S.CANCELED
+    gone = run(order, event(K.ABSENT)).order
+    assert (gone.state, gone.reason_code) == (S.CANCELED, None)
 
 
 def test_an_absent_day_order_expired_with_its_session() -> None:

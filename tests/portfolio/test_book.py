@@ -166,8 +166,9 @@ def test_a_revision_keeps_the_commission_unless_it_brings_one(make_fill):
     book.apply(make_fill("a", 5, "10", commission="1.00"))
     book.apply(make_fill("a", 5, "11", commission=None, revision=2))
     assert book.positions[key].commission == {"USD": 1}
-    book.apply(make_fill("a", 5, "11", commission="0.80", revision=3))
-    assert book.positions[key].commission == {"USD": Decimal("0.80")}
+    book.apply(make_fill("a", 5, "11", commission="0.80", commission_currency="EUR", revision=3))
+    book.apply(make_fill("a", 5, "12", commission=None, revision=4))
+    assert book.positions[key].commission == {"EUR": Decimal("0.80")}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import pytest
 from attrs import evolve
@@ -15,7 +15,8 @@ from bifrost_engine.domain.contract import Contract
 from bifrost_engine.domain.fill import EXTERNAL, FillKind, FillSource
 from bifrost_engine.domain.order import Side
 from bifrost_engine.errors import InvariantViolated
-from bifrost_engine.portfolio import ChangeKind, Mark, Portfolio, transfer_fills
+from bifrost_engine.portfolio import ChangeKind, Mark, Portfolio, Position, transfer_fills
+from bifrost_engine.portfolio.valuation import value_book
 
 NVDA, SPY = Contract.stock("NVDA"), Contract.stock("SPY")
 DAY = date(2026, 11, 20)
@@ -172,6 +173,43 @@ def test_an_old_mark_is_used_and_named(make_fill):
     assert (value.stale, value.net) == ((NVDA.key,), 10)
 
 
+def test_a_mark_of_any_time_is_good_unless_a_time_is_asked_for(make_fill):
+    portfolio = Portfolio("DU1")
+    portfolio.apply(make_fill("a", 10, "100"))
+    at = {NVDA.key: Mark(Decimal(101), "mid", 0)}.get
+    assert portfolio.value("s1", at).stale == portfolio.value_account(at).stale == ()
+    assert value_book(portfolio.books["s1"], at, "USD").stale == ()
+    assert portfolio.value("s1", at, stale_before_ns=1).stale == (NVDA.key,)
+
+
+def test_every_missing_mark_is_named_and_what_comes_after_it_counts(make_fill):
+    portfolio = Portfolio("DU1")
+    portfolio.apply(make_fill("a", 10, "100"))
+    portfolio.apply(make_fill("b", 10, "500", contract=SPY, commission="1"))
+    portfolio.apply(make_fill("c", -4, "502", contract=SPY, commission="1"))
+    assert portfolio.value("s1", {}.get).missing == (NVDA.key, SPY.key)
+    value = portfolio.value("s1", marks(spy="501").get)
+    assert (value.missing, value.realized, value.commission) == ((NVDA.key,), 8, 2)
+
+
+def test_a_commission_that_is_not_known_yet_counts_as_none(make_fill):
+    portfolio = Portfolio("DU1")
+    portfolio.apply(make_fill("a", 10, "100", commission=None))
+    value = portfolio.value("s1", marks(nvda="101").get)
+    assert (value.commission, value.net) == (0, 10)
+
+
+def test_results_of_thirty_digits_are_kept_whatever_the_callers_context(make_fill):
+    portfolio = Portfolio("DU1")
+    portfolio.apply(make_fill("a", 12345678, "98765432.0123456789"))
+    portfolio.apply(make_fill("b", "0.1", "1", contract=SPY, commission="0.0123456789"))
+    with localcontext(prec=6):
+        value = portfolio.value("s1", marks(nvda="98765433.0123456789", spy="1").get)
+        assert value.unrealized == 12345678
+        assert value.net == value.day_pnl == Decimal("12345677.9876543211")
+        assert portfolio.value_account(marks(nvda="98765433.0123456789", spy="1").get).net == value.net
+
+
 def test_a_mark_is_rounded_to_ten_places_and_must_be_a_finite_decimal():
     assert Mark(Decimal("1.00000000005"), "model", 0).price == 1  # half goes to the even 0
     with pytest.raises(ValueError, match="finite"):
@@ -222,6 +260,13 @@ def test_a_transfers_legs_mirror_each_other_and_name_who_moved_them(make_fill, h
     assert into == evolve(out, base_id="xfer:7:in", owner="s1", side=out_side.opposite)
 
 
+def test_a_transfer_is_in_the_accounts_currency(make_fill):
+    portfolio = Portfolio("DU1", currency="EUR")
+    held = evolve(NVDA, currency="EUR")
+    portfolio.apply(make_fill("a", 10, "100", owner=EXTERNAL, contract=held, commission_currency="EUR"))
+    assert {leg.commission_currency for leg in claim(portfolio, 4)} == {"EUR"}
+
+
 def test_an_execution_and_what_a_book_holds_are_found_by_name(make_fill):
     portfolio, first = Portfolio("DU1"), make_fill("a", 3, "100")
     portfolio.apply(first)
@@ -230,6 +275,7 @@ def test_an_execution_and_what_a_book_holds_are_found_by_name(make_fill):
     assert portfolio.fill("c") is None
     assert portfolio.quantities("s1") == {NVDA.key: 3}
     assert portfolio.quantities("s2") == {SPY.key: 5}
+    assert portfolio.position("s1", SPY.key) == Position()
 
 
 def test_another_currency_and_another_account_are_refused(make_fill):
@@ -243,6 +289,12 @@ def test_another_currency_and_another_account_are_refused(make_fill):
     with pytest.raises(InvariantViolated, match="expected account DU1, was DU2"):
         portfolio.apply(make_fill("a", 1, "1", account="DU2"))
     assert not portfolio.books
+
+
+def test_a_restatement_that_never_was_may_be_cleared():
+    portfolio = Portfolio("DU1")
+    portfolio.clear_restatement("s1")
+    assert portfolio.restatement("s1") == 0
 
 
 def test_a_commission_whose_currency_is_not_known_yet_does_not_stop_the_fill(make_fill):
