@@ -47,5 +47,5 @@ $(BIN)/.tox: | $(BIN)/python
 
 $(BIN)/.dev: $(BIN)/.run $(BIN)/.tox
 	$(BIN)/python -m pip install --quiet $(foreach manifest,$(MANIFESTS),-e $(dir $(manifest))) \
-		-e ".[metrics]" hypothesis import-linter mypy pre-commit pytest pytest-xdist ruff "sqlite-utils>=4" types-PyYAML
+		-e ".[metrics,parquet]" hypothesis import-linter mypy pre-commit pytest pytest-xdist ruff "sqlite-utils>=4" types-PyYAML
 	@touch $@
