@@ -260,11 +260,15 @@ class Trading:
             if there is None:
                 if order.is_open:
                     yield f"order {coid}: {order.state} here, unknown to the broker"
-            elif (_word(order.state), order.cum_quantity) != (there.status, there.filled):
-                yield (
-                    f"order {coid}: {order.state} {order.cum_quantity} here,"
-                    f" {there.status} {there.filled} at the broker"
-                )
+                continue
+            status, filled = there.status, there.filled
+            executed = sum((e.quantity for e in state.executions if e.client_order_id == coid), Decimal(0))
+            if status == "FILLED" and executed < order.quantity:
+                # Busts and corrections took some of it back: no more will come, and it isn't full.
+                status, filled = "CANCELED", executed
+            if (_word(order.state), order.cum_quantity) != (status, filled):
+                here = f"{order.state} {order.cum_quantity}"
+                yield f"order {coid}: {here} here, {status} {filled} at the broker"
         yield from (f"order {coid}: unknown here" for coid in theirs if coid and coid not in ours)
 
     def _executions(self, state: BrokerState) -> Iterator[str]:
