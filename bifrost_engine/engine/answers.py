@@ -89,7 +89,7 @@ class Answers:
         if event.kind is BrokerEventKind.COMMISSION:
             self._on_commission(event)
             return
-        order = self.find(event.client_order_id, event.perm_id, event.broker_order_id, event.client_id)
+        order = self._order_of(event)
         if order is None:
             self._park(event)
         elif event.source_event_id is not None and event.source_event_id in core.state.seen_events:
@@ -114,7 +114,7 @@ class Answers:
         parked, self._parked = self._parked, []
         unknown = False
         for event in parked:
-            order = self.find(event.client_order_id, event.perm_id, event.broker_order_id, event.client_id)
+            order = self._order_of(event)
             if order is None:
                 unknown = True
             else:
@@ -154,6 +154,12 @@ class Answers:
         if event.execution is not None:
             self._books.learn_commission(event.execution)
 
+    def _order_of(self, event: BrokerEvent) -> Order | None:
+        named = event.client_order_id
+        if named is None and event.execution is not None:
+            named = event.execution.client_order_id
+        return self.find(named, event.perm_id, event.broker_order_id, event.client_id)
+
     def find(
         self,
         client_order_id: str | None,
@@ -163,7 +169,8 @@ class Answers:
     ) -> Order | None:
         """Return the order that a report speaks of.
 
-        A broker's short number is good for a session only, so it names none but an open order.
+        A broker's short number is good for a session only, so it names none but an open order,
+        and of several the one that was sent last.
         """
         state = self._core.state
         if perm_id is not None and perm_id in state.order_of_perm_id:
@@ -173,8 +180,8 @@ class Answers:
         if perm_id is not None or broker_order_id is None:
             return None
         named = (broker_order_id, client_id)
-        same = (o for o in self._blotter.open_orders() if named == (o.broker_order_id, o.broker_client_id))
-        return next(same, None)
+        same = [o for o in self._blotter.open_orders() if named == (o.broker_order_id, o.broker_client_id)]
+        return max(same, key=lambda order: order.submitted_ns or order.created_ns, default=None)
 
     def on_link_down(self) -> None:
         """Doubt every order whose answer was still out; what rests at the broker may have changed unseen."""

@@ -24,7 +24,7 @@ def filled_unseen(look: Look) -> Iterator[Finding]:
     for order in proven_absent(look):
         key = order.contract_key
         difference = look.difference(key)
-        if not difference or key in settled:
+        if not difference or key in settled or key in look.vanishing:
             continue
         settled.add(key)
         if _explains(order, difference) and len(_candidates(look, key, difference)) == 1:
@@ -64,7 +64,7 @@ def _is_proven(look: Look, order: Order) -> bool:
     sent_ns = order.submitted_ns or order.created_ns
     # Its last word is part of the fact: what was missing before it says nothing about it.
     proven = look.is_proven("absent", order.client_order_id, look.last_word_ns(order))
-    if look.now_ns - sent_ns < look.limits.min_age_ns:
+    if look.taken_ns - sent_ns < look.limits.min_age_ns:
         look.look_again = True
         return False
     filled_ns = look.ours.last_fill_ns.get(order.contract_key)

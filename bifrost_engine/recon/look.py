@@ -87,6 +87,7 @@ class Limits:
 class Look:
     """One comparison under way.
 
+    now_ns       when it is handled; ``taken_ns`` is the time for which it can prove anything
     stable       nothing moved while the snapshot was read
     unsettled    a position couldn't be judged yet: the pass isn't complete
     vanishing    contracts of executions that may turn out to be busted: they have the word first
@@ -99,6 +100,7 @@ class Look:
         self.ours = ours
         self.theirs = theirs
         self.now_ns = now_ns
+        self.taken_ns = min(theirs.as_of_start_ns, now_ns)
         self.evidence = evidence
         self.limits = limits
         self.stable = stable
@@ -125,7 +127,7 @@ class Look:
 
     def is_proven(self, *fact: object) -> bool:
         """Return whether a fact was seen in two looks that are far enough apart; notes it."""
-        if self.now_ns - self.evidence.since(fact, self.now_ns) >= self.limits.proof_gap_ns:
+        if self.taken_ns - self.evidence.since(fact, self.taken_ns) >= self.limits.proof_gap_ns:
             return True
         self.look_again = True
         return False

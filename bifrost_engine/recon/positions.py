@@ -51,7 +51,7 @@ def unexplained_position(look: Look) -> Iterator[Finding]:
         elif key in look.vanishing or _is_under_way(look, key, difference):
             look.unsettled = True
         elif (doubtful := _undone(look, key, difference)) is not None:
-            if look.now_ns - doubtful.booked_ns < DOUBTED_NS:
+            if look.taken_ns - doubtful.booked_ns < DOUBTED_NS:
                 look.look_again = True
             else:
                 yield _taken_back(look, doubtful)
@@ -78,8 +78,8 @@ def _is_under_way(look: Look, key: str, difference: Decimal) -> bool:
     fitting = [o for o in look.ours.open_orders() if o.contract_key == key and o.side.sign * difference > 0]
     if abs(difference) > total(order.leaves_quantity for order in fitting):
         return False
-    since_ns = look.evidence.since(("differs", key, difference), look.now_ns)
-    return look.now_ns - since_ns < SETTLED_NS
+    since_ns = look.evidence.since(("differs", key, difference), look.taken_ns)
+    return look.taken_ns - since_ns < SETTLED_NS
 
 
 # --- adjustments -------------------------------------------------------------------------

@@ -118,6 +118,7 @@ def changed_terms(look: Look) -> Iterator[Finding]:
         if kind is OrderEventKind.REPLACE_OK:
             event = evolve(event, terms=there)
         yield _of(look, "R23", order, theirs, action, (event_of(order, event),), Severity.WARNING)
+    yield from _enlarged(look)
 
 
 def answered(look: Look) -> Iterator[Finding]:
@@ -203,6 +204,20 @@ def foreign_client(look: Look) -> Iterator[Finding]:
         yield _of(look, "R27", order, theirs, action, (), Severity.ERROR, Status.OPEN)
 
 
+def _enlarged(look: Look) -> Iterator[Finding]:
+    """Yield what to do about an order that is complete by our terms, and has more to do by the broker's."""
+    for coid, theirs in look.open_there.items():
+        order = look.ours.orders[coid]
+        complete = order.state is OrderState.FILLED and look.stable and not look.is_outdated(order)
+        if not complete or theirs.quantity <= order.cum_quantity:
+            continue
+        terms = Terms(quantity=theirs.quantity, limit_price=theirs.limit_price)
+        replaced = evolve(look.word(OrderEventKind.REPLACE_OK, theirs), terms=terms)
+        taken_up = event_of(order, replaced), event_of(order, look.word(OrderEventKind.ACK, theirs))
+        action = f"was FILLED, the broker has {plain(theirs.quantity)} to do: taken up"
+        yield _of(look, "R23", order, theirs, action, taken_up, Severity.CRITICAL)
+
+
 def event_of(order: Order, event: object) -> Tell:
     """Return the step that lets an event happen to an order."""
     return Tell(order.client_order_id, event)  # type: ignore[arg-type]
@@ -257,7 +272,7 @@ def _has_expired(look: Look, order: Order, theirs: BrokerOrder) -> bool:
 
 def _is_old(look: Look, order: Order) -> bool:
     """Return whether the last word on an order is so old that an answer is overdue."""
-    return look.was_unknown(order) or look.now_ns - look.last_word_ns(order) > look.limits.cancel_timeout_ns
+    return look.was_unknown(order) or look.taken_ns - look.last_word_ns(order) > look.limits.cancel_timeout_ns
 
 
 def _is_unwanted(look: Look, order: Order) -> bool:

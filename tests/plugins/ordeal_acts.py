@@ -128,10 +128,24 @@ class Acts(Line):
             self.venue.correct(trade, quantity, self.mid + 1)
 
     def bust(self, n: int) -> None:
+        """Undo a trade that is on our disk as it is, if no other is on its way to be found out.
+
+        Of one that was never heard of remains but a count that is too high, and two at once leave
+        no difference that proves either.
+        """
         trade = self.trade()
-        if trade is not None:
+        booked = self.on_disk(trade) if trade is not None else None
+        unproven = [t for t in self.venue.trades.values() if t.busted and self.on_disk(t) != 0]
+        if trade is not None and booked == trade.quantity and not unproven:
             self.seen["bust"] += 1
             self.venue.bust(trade)
+
+    def on_disk(self, trade: Trade) -> int | None:
+        """Return what the journal has of a trade's latest revision, 0 once it is undone."""
+        booked = self.mirror.orders[str(trade.ref)].executions.get(trade.base)
+        if booked is None or (booked.quantity and booked.revision != trade.revision):
+            return None
+        return int(booked.quantity)
 
     def charge(self, n: int) -> None:
         trade = self.trade()
@@ -206,6 +220,12 @@ class Acts(Line):
             self.disconnect(0)
         self.connect(0)
         self.hear_all()
+
+    def renumber(self, n: int) -> None:
+        """The broker was reset: the numbers of its orders begin again."""
+        if not self.venue.alive() and not self.in_flight:
+            self.disconnect(n)
+            self.numbered_before = sum(self.called.values())
 
     def go_deaf(self, n: int) -> None:
         """The line is dead, and nobody has noticed."""

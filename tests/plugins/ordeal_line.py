@@ -35,7 +35,7 @@ class Line(Process):
         self.called[coid] += 1
         assert self.called[coid] == 1, f"{coid} was handed over twice"
         self.seen["place"] += 1
-        number = sum(self.called.values())
+        number = sum(self.called.values()) - self.numbered_before
         terms = (coid, number, request.side.sign, int(request.quantity), request.limit_price)
         way = self.pick(24)
         way = way if way <= OVERTAKEN else WELL

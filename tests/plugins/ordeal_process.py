@@ -108,6 +108,7 @@ class Process:
         self.in_flight: list[tuple[int, str, Callable[[], None]]] = []
         self.told: list[Report] = []
         self.called: Counter[str] = Counter()
+        self.numbered_before = 0
         self.seen: Counter[str] = Counter()
         self.journal = MemoryJournal(ACCOUNT, engine_id="test", journal_id="test")
         self.mirror = State(ACCOUNT)
