@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
+from math import inf
 from typing import Any, Protocol
 
 from bifrost_engine.audit.rows import rows_of
 from bifrost_engine.audit.tables import TABLES, Change
 from bifrost_engine.domain.audit import AuditRow
+from bifrost_engine.domain.rows import with_numbers
 
 Values = dict[str, Any]
 
@@ -24,14 +26,19 @@ class Source(Protocol):
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        first: int | None = None,
         last: int | None = None,
     ) -> list[Values]:
         """Return rows in the order of their records.
 
-        where         values that they must have
+        where         values that they must have, of columns that never change
         since, until  bounds of the table's time, both included
-        last          only the last so many
+        first, last   only the first, or the last so many
         """
+        ...
+
+    def operations(self, since: float | None = None, until: float | None = None) -> list[Values]:
+        """Return operations, oldest first; bounds in epoch seconds, both included."""
         ...
 
 
@@ -44,12 +51,15 @@ class Collected:
     def __init__(self, journal_id: str) -> None:
         self.journal_id = journal_id
         self.last = 0
+        self._operations: list[Values] = []
         self._tables: dict[str, dict[tuple[Any, ...], Values]] = {name: {} for name in TABLES}
         self._found_by: dict[tuple[str, tuple[str, ...]], dict[tuple[Any, ...], list[Values]]] = {}
 
     def take(self, record: AuditRow) -> None:
         """Add the rows of a record; the same key again replaces a current row, and a log's as well."""
         self.last = record.jseq
+        if record.kind == "operation":
+            self._operations.append(with_numbers(record.payload) | {"jseq": record.jseq})
         for made in rows_of(record, self.journal_id):
             if isinstance(made, Change):
                 for row in self._matching(made.table, made.where):
@@ -69,6 +79,7 @@ class Collected:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        first: int | None = None,
         last: int | None = None,
     ) -> list[Values]:
         """Return rows; see ``Source``."""
@@ -78,7 +89,14 @@ class Collected:
             found = [row for row in found if row[time] >= since]
         if until is not None:
             found = [row for row in found if row[time] <= until]
+        if first is not None:
+            return found[:first]
         return found if last is None else found[-last:] if last else []
+
+    def operations(self, since: float | None = None, until: float | None = None) -> list[Values]:
+        """Return operations; see ``Source``."""
+        low, high = -inf if since is None else since, inf if until is None else until
+        return [row for row in self._operations if low <= row["ts"] <= high]
 
     def keyed(self, table: str) -> Mapping[tuple[Any, ...], Values]:
         """Return a table's rows by key."""

@@ -1,4 +1,4 @@
-"""What a journal tells a person: operations, decisions in a row, an order's story, the newest state.
+"""What a journal tells a person: operations, decisions in a row, silence, the newest state.
 
 Functions over records, oldest first; each reads them once. Nothing here words or
 prints anything, and nothing is judged again: values and limits are those that were
@@ -16,10 +16,8 @@ from attrs import Factory, define
 
 from bifrost_engine.calendar import Sessions
 from bifrost_engine.domain.contract import stock_key
-from bifrost_engine.domain.order import Order
 from bifrost_engine.domain.record import Record
 from bifrost_engine.domain.rows import with_numbers
-from bifrost_engine.engine.codec import order_from_payload
 from bifrost_engine.engine.state import EVERYBODY, State
 
 NS = 1_000_000_000
@@ -139,12 +137,6 @@ def spans(records: Iterable[Record]) -> Iterator[Span]:
     yield from decisions.latest.values()
 
 
-def spans_at(records: Iterable[Record], ts_ns: int) -> list[Span]:
-    """Return the decision in force at a time, one for each strategy that had decided by then."""
-    found = {span.strategy_id: span for span in spans(records) if span.first_ns <= ts_ns}
-    return list(found.values())
-
-
 @define
 class Quiet:
     """A stretch of one strategy without an order, within one trading day.
@@ -213,46 +205,6 @@ def _clip(quiet: Quiet, sessions: Sessions) -> None:
         session = sessions.first_session_on_or_after(date.fromisoformat(quiet.day))
         quiet.end_ns = min(quiet.end_ns, session.close_ns)
         quiet.start_ns = min(max(quiet.start_ns, session.open_ns), quiet.end_ns)
-
-
-# --- orders --------------------------------------------------------------------------------
-
-
-@define
-class OrderStory:
-    """An order with all that led to it and came of it.
-
-    span    the decision that it came from; None if the journal doesn't hold it
-    events  records of what happened to it, oldest first
-    fills   records of its executions as they were booked
-    """
-
-    order: Order
-    span: Span | None = None
-    events: list[Record] = Factory(list)
-    fills: list[Record] = Factory(list)
-
-
-def orders(records: Iterable[Record]) -> dict[str, OrderStory]:
-    """Return every order's story by client order id, oldest first."""
-    decisions = _Decisions()
-    by_decision: dict[int, Span] = {}
-    found: dict[str, OrderStory] = {}
-    for record in records:
-        decisions.take(record)
-        if record.kind == "decision":
-            by_decision[record.jseq] = decisions.latest[record.strategy_id or ""]
-        elif record.kind == "order_event":
-            order = order_from_payload(record.payload["order"])
-            story = found.get(order.client_order_id)
-            if story is None:
-                span = by_decision.get(order.decision_jseq or 0)
-                story = found[order.client_order_id] = OrderStory(order, span)
-            story.order = order
-            story.events.append(record)
-        elif record.kind == "fill" and record.client_order_id in found:
-            found[record.client_order_id].fills.append(record)
-    return found
 
 
 # --- the newest state ----------------------------------------------------------------------

@@ -20,7 +20,7 @@ from bifrost_engine.domain.order import (
 from bifrost_engine.domain.record import Record
 from bifrost_engine.domain.session import Session
 from bifrost_engine.engine.state import State
-from bifrost_engine.journal.story import longest_quiet, newest, operations, orders, quiets, spans, spans_at
+from bifrost_engine.journal.story import longest_quiet, newest, operations, quiets, spans
 
 S = 1_000_000_000
 SEEN = {
@@ -151,16 +151,6 @@ def test_an_intent_carries_its_gates_and_the_order_that_followed():
     assert sent.reasons == []
 
 
-def test_the_span_at_a_time_is_the_last_that_had_begun():
-    pages = Pages()
-    pages.nothing(1, "x")
-    pages.repeated(6, 3, 5)
-    pages.nothing(6, "y")
-    assert [span.reasons for span in spans_at(pages.records, 5 * S)] == [["x"]]
-    assert [span.reasons for span in spans_at(pages.records, 6 * S)] == [["y"]]
-    assert spans_at(pages.records, 0) == []
-
-
 # --- silence -------------------------------------------------------------------------------
 
 
@@ -197,32 +187,7 @@ def test_without_decisions_nothing_is_quiet():
     assert longest_quiet([]) is None
 
 
-# --- orders, operations, the newest state ----------------------------------------------------
-
-
-def test_an_order_is_tied_to_the_decision_that_it_came_from():
-    pages = Pages()
-    pages.nothing(1, "x")
-    name = pages.ordered(2)
-    pages.nothing(3, "y")
-    fill = {"base_id": "e1", "quantity": "30"}
-    pages.add("fill", 4, fill, name)
-    pages.add("fill", 5, fill, "somebody-elses")
-    found = orders(pages.records)
-    assert list(found) == [name]
-    assert found[name].span is not None
-    assert found[name].span.first_ns == 2 * S
-    assert [record.kind for record in found[name].events] == ["order_event"]
-    assert [record.ts_ns for record in found[name].fills] == [4 * S]
-
-
-def test_an_order_whose_decision_is_elsewhere_is_still_told():
-    pages = Pages()
-    order = make_order("BF-x", 999, 0)
-    pages.add(
-        "order_event", 1, {"event": "ACK", "source_event_id": None, "order": order_payload(order)}, "BF-x"
-    )
-    assert orders(pages.records)["BF-x"].span is None
+# --- operations, the newest state ----------------------------------------------------
 
 
 def test_operations_come_newest_first_within_bounds():

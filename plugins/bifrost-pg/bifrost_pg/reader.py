@@ -19,6 +19,7 @@ from bifrost_engine.errors import SinkError
 from bifrost_pg import migrations
 from bifrost_pg.connection import Link, address
 from bifrost_pg.control import send_command
+from bifrost_pg.drain import cursor_of
 
 Record = dict[str, Any]
 MOST_ROWS = 1000
@@ -95,6 +96,7 @@ def read_audit(
     where: Mapping[str, Any],
     since: datetime | None,
     until: datetime | None,
+    first: int | None,
     last: int | None,
 ) -> list[Record]:
     """Return rows of the audit trail, oldest record first; see ``bifrost_engine.audit.Source``."""
@@ -105,7 +107,7 @@ def read_audit(
     order = _ORDER.get(table, "jseq")
     text = f"SELECT {', '.join(columns)} FROM {table} WHERE {' AND '.join(conditions) or 'true'}"
     if last is None:
-        return _records(conn, f"{text} ORDER BY {order}", (*conditions.values(),))
+        return _records(conn, f"{text} ORDER BY {order} LIMIT %s", (*conditions.values(), first))
     newest_first = ", ".join(f"{name} DESC" for name in order.split(", "))
     found = _records(conn, f"{text} ORDER BY {newest_first} LIMIT %s", (*conditions.values(), last))
     return found[::-1]
@@ -141,11 +143,12 @@ class AuditTrail:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        first: int | None = None,
         last: int | None = None,
     ) -> list[Record]:
         """Return rows, oldest record first; see ``bifrost_engine.audit.Source``."""
         wanted = {"journal_id": self.journal_id} | dict(where or {})
-        return self._link.run(lambda conn: read_audit(conn, table, wanted, since, until, last))
+        return self._link.run(lambda conn: read_audit(conn, table, wanted, since, until, first, last))
 
     def operations(self, since: float | None = None, until: float | None = None) -> list[Record]:
         """Return the journal's operations, oldest first; bounds in epoch seconds, both included."""
@@ -153,6 +156,10 @@ class AuditTrail:
         given = {clause: value for clause, value in bounds.items() if value is not None}
         query = f"SELECT * FROM operations WHERE {' AND '.join(given)} ORDER BY jseq"
         return self._link.run(lambda conn: _records(conn, query, (*given.values(),)))
+
+    def cursor(self) -> int:
+        """Return the number of the last record that the database has."""
+        return self._link.run(lambda conn: cursor_of(conn, self.journal_id))
 
     def checkpoints(self) -> list[tuple[int, bytes]]:
         """Return number and hash of each record that a batch ended with, and of the cursor, oldest first."""
@@ -197,6 +204,11 @@ class Reader:
     ) -> list[Record]:
         """Return operations, newest first; see ``read_operations``."""
         return self._link.run(lambda conn: read_operations(conn, since, until, type, limit))
+
+    def journals(self) -> list[str]:
+        """Return the ids of the journals in the database, the one that grew last first."""
+        query = "SELECT journal_id FROM drain_checkpoint ORDER BY updated_at DESC"
+        return self._link.run(lambda conn: [row[0] for row in conn.execute(query)])
 
     def audit(self, journal_id: str) -> AuditTrail:
         """Return what the database holds of a journal's audit trail."""

@@ -14,7 +14,7 @@ from bifrost_pg import drain, migrations, writes
 from bifrost_engine.audit import TABLES, Row, rows_of
 from bifrost_engine.domain.fill import FillKind, FillSource
 from bifrost_engine.domain.order import OrderState, Origin, Side
-from bifrost_engine.errors import SinkRejected
+from bifrost_engine.errors import SinkRejected, SinkUnavailable
 from bifrost_engine.oms.event import EventSource, OutcomeKind
 from bifrost_engine.testing.audit import batches, eventful_records
 
@@ -170,6 +170,29 @@ def test_what_a_broker_says_is_stored_even_if_it_holds_a_nul(conn, records):
         "SELECT client_order_id, payload->>'text' FROM order_event_log WHERE outcome = 'PARKED'"
     ).fetchall()
     assert parked == [(None, "a\ufffdb")]
+
+
+def test_a_session_that_dies_at_its_commit_leaves_no_row_out_and_none_twice(make_sink, conn, records):
+    drain_all(conn, records, size=500)
+    expected = everything(conn)
+    conn.execute(
+        f"TRUNCATE {', '.join(TABLES)}, operations, status_history, drain_checkpoint, drain_checkpoint_log;"
+        "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN IF random() < 0.4 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;"
+        " RETURN NULL; END $$;"
+        "CREATE CONSTRAINT TRIGGER die AFTER INSERT ON drain_checkpoint_log DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION die()"
+    )
+    sink, died, at = make_sink(), 0, 0
+    parts = {batch.first_jseq: batch for batch in batches(records, size=4)}
+    while at < len(records):
+        try:
+            at = sink.write_audit(parts[at + 1]).last_jseq
+        except SinkUnavailable:
+            died += 1
+    assert died > 0
+    found = everything(conn)
+    assert [table for table in TABLES if found[table] != expected[table]] == []
 
 
 # --- rights and earlier releases -----------------------------------------------------------

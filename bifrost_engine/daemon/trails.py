@@ -1,0 +1,59 @@
+"""Where the audit trail of an instance can be read: in its database, else in its journals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from bifrost_engine.audit import Collected, Source
+from bifrost_engine.daemon.instance import Instance
+from bifrost_engine.journal.chain import to_audit_row
+from bifrost_engine.journal.reader import JournalReader
+
+
+@frozen
+class Trail:
+    """One journal's audit trail.
+
+    place    where it is read, in words; ``why`` not in the database, empty if it is
+    last_ns  time of the journal's newest record
+    """
+
+    source: Source
+    place: str
+    why: str
+    last_ns: int
+
+
+@contextmanager
+def trails(instance: Instance, every: bool = False) -> Iterator[list[Trail]]:
+    """Yield the trail of the newest journal, with ``every`` of all, newest first.
+
+    The database is read where it has all that the journal has, or more because the journal
+    was pruned.
+
+    Raises JournalError if there is no journal, or it can't be read.
+    """
+    paths = instance.journals(every)
+    with instance.database() as (reader, why), ExitStack() as opened:
+        yield [_trail(path, reader, why, opened) for path in paths]
+
+
+def _trail(path: Path, reader: Any, why: str, opened: ExitStack) -> Trail:
+    with JournalReader(path) as journal:
+        if reader is not None and not hasattr(reader, "audit"):
+            why = "its sink keeps no audit trail"
+        elif reader is not None:
+            stored = opened.enter_context(reader.audit(journal.journal_id))
+            lag = journal.last_jseq - stored.cursor()
+            if lag <= 0 or (journal.start.jseq and lag < journal.last_jseq):
+                return Trail(stored, f"database {reader.address}", "", journal.last_ns)
+            why = f"the database lacks its last {lag:,} records"
+        collected = Collected(journal.journal_id)
+        for row in journal.rows():
+            collected.take(to_audit_row(row))
+        return Trail(collected, f"journal {path}", why, journal.last_ns)
