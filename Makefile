@@ -9,7 +9,7 @@ ENVS = lint,types,py$(PYVERSION)
 DOCS := $(if $(wildcard docs/conf.py),docs)
 comma := ,
 
-.PHONY: run test nightly lint types docs bench dev clean
+.PHONY: run test nightly lint types docs bench mutants dev clean
 
 run: $(BIN)/.run  ## rehearse: a simulated market, the paper broker, a private database
 	$(BIN)/bifrost run --config examples/paper.yaml --broker paper --speed 30 --fresh
@@ -26,10 +26,15 @@ lint types docs: $(BIN)/.tox  ## one gate
 bench: $(BIN)/.dev  ## the figures that the documentation names
 	for figure in benchmarks/[a-z]*.py plugins/*/benchmarks/[a-z]*.py; do $(BIN)/python $$figure || exit 1; done
 
+mutants: $(BIN)/.mutmut  ## which small changes of orders, books and gates no test notices; ONLY='bifrost_engine.oms.*'
+	CI=1 $(BIN)/mutmut run --max-children 1 $(if $(ONLY),'$(ONLY)')
+	$(BIN)/mutmut results | grep -v ': not checked' || true
+	$(BIN)/python tools/mutants.py
+
 dev: $(BIN)/.dev  ## everything editable, with the tools
 
 clean:  ## what was built; .venv stays
-	rm -rf .tox build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .tox build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis mutants
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Bifrost needs Python 3.11 or later; none was found."; exit 1; }
@@ -43,6 +48,10 @@ $(BIN)/.run: $(MANIFESTS) | $(BIN)/python
 
 $(BIN)/.tox: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet "tox>=4.11"
+	@touch $@
+
+$(BIN)/.mutmut: $(BIN)/.dev
+	$(BIN)/python -m pip install --quiet "mutmut>=3.8,<4"
 	@touch $@
 
 $(BIN)/.dev: $(BIN)/.run $(BIN)/.tox

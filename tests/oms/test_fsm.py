@@ -515,6 +515,13 @@ def test_a_fill_more_than_five_seconds_after_the_end_is_an_incident() -> None:
     assert too_late.kind is OutcomeKind.APPLIED
 
 
+def test_an_overfill_long_after_the_end_is_told_as_an_overfill() -> None:
+    closed = run(working(), fill("x1", "60"), event(K.CANCEL_OK, 10 * SECOND)).order
+    incident = run(closed, fill("x2", "50", ts_ns=3600 * SECOND)).outcome.incident
+    assert incident is not None
+    assert (incident.kind, incident.severity) == (IncidentKind.OVERFILL, Severity.CRITICAL)
+
+
 @pytest.mark.parametrize("state", [S.REJECTED, S.DENIED])
 def test_a_fill_disproves_a_refusal(state: OrderState) -> None:
     part = run(make_order(state), fill("x1", "30"))
@@ -700,6 +707,17 @@ def test_a_booked_execution_says_its_facts_and_what_a_bust_took_back() -> None:
 
 def test_an_order_that_ends_before_it_was_sent_has_no_time_of_sending() -> None:
     assert run(make_order(), event(K.CANCEL_REQ)).order.submitted_ns is None
+
+
+def test_a_real_execution_takes_the_place_of_inferred_ones() -> None:
+    order = make_order(S.ACCEPTED, acked=True, executions=booked(30))
+    left = {"x0": evolve(order.executions["x0"], revision=2, quantity=Decimal(10))}
+    applied = run(order, evolve(fill("x1", "20"), supersedes=left))
+    assert applied.booking is not None
+    assert (applied.booking.base_id, applied.booking.superseded) == ("x1", left)
+    assert applied.order.executions["x0"] == left["x0"]
+    assert applied.order.cum_quantity == 30
+    assert applied.outcome.kind is OutcomeKind.NOOP  # as much is executed as before
 
 
 def test_a_bust_of_only_the_overfill_leaves_the_order_filled() -> None:
