@@ -44,7 +44,7 @@ from bifrost_engine.daemon.upkeep import Upkeep
 from bifrost_engine.daemon.wallclock import WallClock
 from bifrost_engine.daemon.walldrive import EVENTS_PER_TURN, WallDrive
 from bifrost_engine.domain.broker import BrokerEvent
-from bifrost_engine.domain.events import Started, Stopped
+from bifrost_engine.domain.events import SinkAhead, Started, Stopped
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.engine import Engine
 from bifrost_engine.errors import BifrostError, DataError
@@ -151,7 +151,9 @@ class Daemon:
         crash: BaseException | None = None
         feed_error = None
         try:
-            self.threads.start(self.journal.path, self.controls.take, self.stop.on_lock_lost)
+            self.threads.start(
+                self.journal.path, self.controls.take, self.stop.on_lock_lost, self._on_sink_ahead
+            )
             feed_error = await self.stop.cut_short(self._work(quotes))
         except BaseException as error:
             crash = error
@@ -180,7 +182,14 @@ class Daemon:
         parts, config, clock = self.parts, self.config, self.clock
         state = recovered(self.journal, parts.account)
         resume_ns = state.last_ns
-        engine = Engine(config, sessions_of(config), self.journal.engine_id, parts.slots, state=state)
+        engine = Engine(
+            config,
+            sessions_of(config),
+            self.journal.engine_id,
+            parts.slots,
+            state=state,
+            former_engine_ids=self.journal.former_engine_ids,
+        )
         broker = Broker(
             parts.hooks("brokers", config.broker, *BROKER_HOOKS), parts.guard(f"brokers:{config.broker}")
         )
@@ -247,6 +256,9 @@ class Daemon:
             reason=operation["state_reason"],
             order=operation["client_order_id"],
         )
+
+    def _on_sink_ahead(self, problem: str) -> None:
+        self.pipeline.emit_ahead(SinkAhead(ts_ns=self.clock.now_ns(), problem=problem))
 
     # --- working -----------------------------------------------------------------------------
 

@@ -51,7 +51,14 @@ def _engine(config: Config, journal: Journal, account: str) -> Engine:
     """Return an engine whose strategies can't be asked: no command here needs them."""
     slots = [Slot(strategy, None, None, None, None) for strategy in config.strategies]
     state = recovered(journal, account)
-    return Engine(config, sessions_of(config), journal.engine_id, slots, state=state)
+    return Engine(
+        config,
+        sessions_of(config),
+        journal.engine_id,
+        slots,
+        state=state,
+        former_engine_ids=journal.former_engine_ids,
+    )
 
 
 def _now_ns(config: Config, engine: Engine) -> int:

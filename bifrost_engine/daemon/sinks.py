@@ -135,6 +135,7 @@ class SinkThread(Thread):
         journal: Path,
         on_control: Callable[[str, ControlState], None],
         on_lock_lost: Callable[[LockHeld], None] = lambda _error: None,
+        on_ahead: Callable[[str], None] = lambda _problem: None,
     ) -> None:
         super().__init__(name=f"sink-{name}", daemon=True)
         self.sink_name = name
@@ -148,6 +149,7 @@ class SinkThread(Thread):
         self._at: int | None = None
         self._on_control = on_control
         self._on_lock_lost = on_lock_lost
+        self._on_ahead = on_ahead
         self._state: dict[tuple[str, str], Any] = {}
         self.has_polled = Flag()
         self._lock = Lock()
@@ -199,7 +201,10 @@ class SinkThread(Thread):
             if time.monotonic() >= next_poll_s:
                 next_poll_s = time.monotonic() + POLL_S
                 self._poll()
-                self.has_polled.set()
+                if not self.has_polled.is_set():
+                    # What the sink has may say that nothing must be sent: asked before anything is.
+                    self._write_journal()
+                    self.has_polled.set()
             self._wake.wait(POLL_S)
             self._wake.clear()
             if self._rows_lane.is_due and self._write_journal():
@@ -267,15 +272,25 @@ class SinkThread(Thread):
     def _taken(self, batch: AuditBatch, reader: JournalReader) -> int:
         """Return the sink's cursor after a batch. Raises SinkError for one that can't be."""
         ack = fitting(self._hooks["write_audit"](batch), AuditAck, "write_audit")
-        if not 0 <= ack.last_jseq <= reader.last_jseq:
-            raise SinkError(
-                f"the sink says it has {ack.last_jseq} records of journal {reader.journal_id}, which has"
-                f" {reader.last_jseq}: was an older copy of the journal restored?"
-            )
-        return ack.last_jseq
+        return self._plausible(ack.last_jseq, reader)
+
+    def _plausible(self, at: int, reader: JournalReader) -> int:
+        """Return a sink's cursor. Raises SinkError for one beyond the journal's end.
+
+        Before anything was written the host is told: then not the sink is wrong but the journal is old.
+        """
+        if 0 <= at <= reader.last_jseq:
+            return at
+        problem = (
+            f"sink {self.sink_name} says it has {at} records of journal {reader.journal_id}, which has"
+            f" {reader.last_jseq}: was an older copy of the journal restored?"
+        )
+        if not self.has_polled.is_set():
+            self._on_ahead(problem)
+        raise SinkError(problem)
 
     def _write_rows(self, reader: JournalReader) -> bool:
-        at = self._cursor.get(reader.journal_id)
+        at = self._plausible(self._cursor.get(reader.journal_id), reader)
         batch = self._batch_after(at, reader)
         if batch.restart:
             at = batch.first_jseq - 1

@@ -44,15 +44,17 @@ class Threads:
         journal: Path,
         on_control: Callable[[str, ControlState], None],
         on_lock_lost: Callable[[LockHeld], None],
+        on_ahead: Callable[[str], None],
     ) -> None:
-        """Start them all; both callbacks come from their threads."""
+        """Start them all; the callbacks come from their threads."""
         parts = self._parts
         for name in parts.config.sinks:
             if getattr(parts.plugins.plugin("sinks", name), "configured", True) is False:
                 self._log.warning("sink left out: nothing says where it writes", sink=name)
                 continue
             hooks = parts.hooks("sinks", name, *SINK_HOOKS)
-            sink = SinkThread(name, hooks, parts.guard(f"sinks:{name}"), journal, on_control, on_lock_lost)
+            guard = parts.guard(f"sinks:{name}")
+            sink = SinkThread(name, hooks, guard, journal, on_control, on_lock_lost, on_ahead)
             self.sinks.append(sink)
             sink.start()
         self.local = LocalControl(parts.folder / "control.db")

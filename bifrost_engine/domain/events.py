@@ -131,6 +131,14 @@ class DiskChecked:
 
 
 @frozen(kw_only=True)
+class SinkAhead:
+    """A sink has records that the journal hasn't: an older copy of the journal was restored."""
+
+    ts_ns: int
+    problem: str
+
+
+@frozen(kw_only=True)
 class StrategyRaised:
     """A strategy's code raised outside ``handle``, or ran too long."""
 
@@ -176,6 +184,7 @@ Event = (
     | Reloaded
     | JournalChecked
     | DiskChecked
+    | SinkAhead
     | StrategyRaised
     | StrategySlow
     | Stopped

@@ -39,6 +39,7 @@ class Core:
         self.state = state
         self.sessions = sessions
         self.engine_id = engine_id
+        self.engine_ids: tuple[str, ...] = (engine_id,)
         self.quotes = Quotes()
         self.slots: dict[str, Slot] = {}
         self._slots_by_key: dict[str, tuple[Slot, ...]] = {}

@@ -29,6 +29,7 @@ from bifrost_engine.domain.events import (
     Placed,
     Reloaded,
     ReplaceFailed,
+    SinkAhead,
     Started,
     Stopped,
     StrategyRaised,
@@ -55,7 +56,7 @@ from bifrost_engine.engine.operator import Operator
 from bifrost_engine.engine.progress import Progress
 from bifrost_engine.engine.proposing import Proposing
 from bifrost_engine.engine.reconciler import Reconciler
-from bifrost_engine.engine.repair import Repair
+from bifrost_engine.engine.repair import SINK_AHEAD, Repair
 from bifrost_engine.engine.runs import Runs
 from bifrost_engine.engine.slot import Slot, View
 from bifrost_engine.engine.snapshot import snapshot
@@ -85,6 +86,7 @@ class Engine:
     config     effective configuration
     sessions   the exchange's calendar
     engine_id  the journal's four characters, part of each client order id
+    former_engine_ids  those of the journals that this one goes on from
     records    the journal so far, oldest first; what comes after ``state``, if that is given
     slots      one for each strategy of the configuration, in its order
     """
@@ -98,10 +100,12 @@ class Engine:
         records: Iterable[Record] = (),
         account: str = "",
         state: State | None = None,
+        former_engine_ids: Sequence[str] = (),
     ) -> None:
         state = State(account) if state is None else state
         state.restore(records)
         self.core = Core(config, state, sessions, engine_id)
+        self.core.engine_ids = (engine_id, *former_engine_ids)
         self.trail = Trail(self.core)
         self.timers = Timers(self.core)
         self.valuing = Valuing(self.core)
@@ -140,6 +144,7 @@ class Engine:
             Reloaded: self._on_reloaded,
             JournalChecked: self._on_journal,
             DiskChecked: self._on_disk,
+            SinkAhead: self._on_sink_ahead,
             StrategyRaised: self._on_raised,
             StrategySlow: self._on_slow,
             Stopped: self._on_stopped,
@@ -481,6 +486,10 @@ class Engine:
             self.core.hold(None, DISK_FULL, left)
         else:
             self.core.lift(None, DISK_FULL, left)
+
+    def _on_sink_ahead(self, event: SinkAhead) -> None:
+        self.reconciler.sink_ahead = event.problem
+        self.core.halt(None, SINK_AHEAD, event.problem)
 
     def _on_stopped(self, event: Stopped) -> None:
         for slot in self.core.slots.values():

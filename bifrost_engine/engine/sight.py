@@ -30,7 +30,7 @@ class Sight:
         return Ours(
             account=core.account,
             mode=core.mode,
-            engine_ids=(core.engine_id,),
+            engine_ids=core.engine_ids,
             strategies={slot.id: slot.config.symbol for slot in core.slots.values()},
             orders=state.orders,
             order_of_perm_id=state.order_of_perm_id,

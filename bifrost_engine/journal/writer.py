@@ -9,6 +9,7 @@ buffer stays, and the next commit writes it. Nothing is ever changed or cut off 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import secrets
@@ -163,6 +164,11 @@ class Journal:
     def journal_id(self) -> str:
         """Name of this journal in sinks."""
         return self._meta["journal_id"]
+
+    @property
+    def former_engine_ids(self) -> tuple[str, ...]:
+        """The same part of the journals that were repaired into this one."""
+        return tuple(json.loads(self._meta.get("former_engine_ids", "[]")))
 
     @property
     def engine_id(self) -> str:

@@ -54,9 +54,16 @@ class Feeding:
     def __init__(self, journal: Journal, **hooks: Callable[..., Any]) -> None:
         self.controls: list[tuple[str, ControlState]] = []
         self.locks: list[LockHeld] = []
+        self.ahead: list[str] = []
         self.guard = Guard("sinks:mine", structlog.get_logger())
         self.thread = SinkThread(
-            "mine", hooks, self.guard, journal.path, lambda *a: self.controls.append(a), self.locks.append
+            "mine",
+            hooks,
+            self.guard,
+            journal.path,
+            lambda *a: self.controls.append(a),
+            self.locks.append,
+            self.ahead.append,
         )
         self.thread.start()
 

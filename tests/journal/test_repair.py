@@ -129,6 +129,7 @@ def test_the_new_journal_has_new_ids_and_knows_the_former_ones(tmp_path: Path) -
     assert (first.payload["former_journal_id"], first.payload["to"]) == ("j1", 10)
     assert journal.journal_id != "j1"
     assert journal.engine_id != "test"
+    assert journal.former_engine_ids == ("test",)
     journal.close()
     _, twice = repaired(path, 1)
     twice.close()
