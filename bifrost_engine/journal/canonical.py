@@ -35,8 +35,9 @@ def canonical(value: Any) -> str:
     return (_WRITERS.get(type(value)) or _writer_of(value))(value)
 
 
+@lru_cache(maxsize=4096)
 def quoted(text: str) -> str:
-    """Return ``text`` as a JSON string."""
+    """Return ``text`` as a JSON string; states, codes and names come again and again."""
     return encode_basestring(storable(text))
 
 
@@ -87,18 +88,21 @@ def _list(value: list[Any] | tuple[Any, ...]) -> str:
 
 def _mapping(value: Mapping[str, Any]) -> str:
     # The hot loop of every commit, so the lookup of ``canonical`` is written out in it.
+    writers = _WRITERS
     parts = []
-    for key in sorted(value):
+    for key, written in _shape(tuple(value)):
         item = value[key]
-        parts.append(_key(key) + (_WRITERS.get(type(item)) or _writer_of(item))(item))
+        parts.append(written + (writers.get(type(item)) or _writer_of(item))(item))
     return "{" + ",".join(parts) + "}"
 
 
 @lru_cache(maxsize=4096)
-def _key(key: str) -> str:
-    if not isinstance(key, str):
-        raise TypeError(f"a payload's keys are strings, found {key!r}")
-    return f"{quoted(key)}:"
+def _shape(keys: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return a mapping's keys in order, each as it is and as it is written; few shapes come again."""
+    for key in keys:
+        if not isinstance(key, str):
+            raise TypeError(f"a payload's keys are strings, found {key!r}")
+    return [(key, f"{quoted(key)}:") for key in sorted(keys)]
 
 
 _WRITERS: dict[type, Callable[[Any], str]] = {

@@ -21,6 +21,8 @@ from bifrost_engine.replay.pipeline import Pipeline
 FAR = 1 << 63
 BETWEEN_TURNS_S = 0.002
 QUOTES_PER_TURN = 512
+BEATS_PER_FLUSH = 10
+"""At full speed so many beats pass in a moment of the wall's time; an order still waits for its records."""
 SETTLE_NS = 5_000_000_000
 LONGEST_GAP_NS = 366 * 86_400 * 1_000_000_000
 """A recording with a longer gap is taken for a mistake: beats would fill it for hours."""
@@ -70,6 +72,7 @@ class Drive:
         self._beat_ns = beat_ns
         self._pace: Pace = AtOnce() if pace is None else pace
         self._quotes_per_turn = QUOTES_PER_TURN if pace is None else 1
+        self._beats_per_flush = BEATS_PER_FLUSH if pace is None else 1
         self._until_ns = until_ns
         self._on_beat = on_beat
         self._next_beat_ns = FAR
@@ -186,6 +189,7 @@ class Drive:
         self._next_beat_ns = (ts_ns // self._beat_ns + 1) * self._beat_ns
         await self._pipeline.handle(Beat(ts_ns=ts_ns))
         await self._pipeline.drain()
-        self._pipeline.flush()
+        if ts_ns // self._beat_ns % self._beats_per_flush == 0:
+            self._pipeline.flush()
         if self._on_beat is not None:
             await self._on_beat()
