@@ -102,7 +102,8 @@ def test_q3_finds_no_order_of_ours_without_its_chain(ask):
 
 def test_q4_adds_fills_up_to_the_position_then_and_now(ask):
     (now,) = ask("Q4", at="2025-03-04")
-    assert now["quantity_then"] == now["quantity_now"] == now["stored"] == -(142 + 10 + 435) + 2  # two were claimed
+    held = -(142 + 10 + 435) + 2  # two were claimed
+    assert now["quantity_then"] == now["quantity_now"] == now["stored"] == held
     assert now["equal"]
     (before,) = ask("Q4", at="2025-03-03T14:00:00Z")
     assert before["quantity_then"] == 0
