@@ -64,5 +64,5 @@ def _engine(config: Config, journal: Journal, account: str) -> Engine:
 def _now_ns(config: Config, engine: Engine) -> int:
     """Return the time of the next record: a rehearsal's goes on where its journal ends."""
     last_ns = engine.core.state.last_ns
-    rehearsed = (config.feed or "").partition(":")[0] in EVENT_TIME
+    rehearsed = config.feed_name.partition(":")[0] in EVENT_TIME
     return last_ns if rehearsed else max(last_ns, time.time_ns())
