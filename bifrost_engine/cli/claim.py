@@ -28,7 +28,7 @@ def command(
     """Move a position from outside to a strategy.
 
     At the average price of what is held outside, without any order. INSTRUMENT is a symbol
-    for its stock, or a contract's key.
+    for its stock, or a contract's key; QUANTITY is above 0, also of a short position.
 
     \b
         bifrost claim gamma NVDA 400

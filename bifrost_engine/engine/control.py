@@ -158,8 +158,9 @@ class Control:
         return "kill switch cleared"
 
     def _manual_resume(self, command: Command) -> str:
-        told = [self._resume_account()] if command.strategy_id is None else []
-        return "; ".join([*filter(None, told), *map(self._resume_one, self._targets(command.strategy_id))])
+        told = [self._resume_account()] if command.strategy_id is None else self._kept(command.strategy_id)
+        resumed = [self._resume_one(slot, command) for slot in self._targets(command.strategy_id)]
+        return "; ".join([*filter(None, told), *resumed])
 
     def _resume_account(self) -> str:
         """Lift what holds the account or an instrument; return what can't be lifted."""
@@ -177,16 +178,18 @@ class Control:
                     core.lift_instrument(key, reason)
         return "; ".join(filter(None, (refused, *self._kept())))
 
-    def _kept(self) -> list[str]:
-        """Return what only the acceptance of a finding ends."""
+    def _kept(self, strategy_id: str | None = None) -> list[str]:
+        """Return what only the acceptance of a finding ends, for one strategy or for all."""
+        held = None if strategy_id is None else self._core.halts(strategy_id)
         return [
-            f"{kept.whose} stays held by {kept.reason} until finding {item.jseq}"
-            " is accepted: bifrost reconcile --accept"
+            f"{kept.whose} stays held by {kept.reason} until finding {item.jseq} is accepted:"
+            f" bifrost reconcile --accept {item.jseq} --note TEXT"
             for item in self._core.state.open_items.values()
             for kept in item.kept
+            if held is None or (kept.reason in held and kept.strategy_id in (None, strategy_id))
         ]
 
-    def _resume_one(self, slot: Slot) -> str:
+    def _resume_one(self, slot: Slot, command: Command) -> str:
         core = self._core
         halts = list(core.state.strategy(slot.id).halts)
         if BREAKER in halts and self._losses.is_still_lost(slot.id):
@@ -196,8 +199,11 @@ class Control:
             core.lift(slot.id, reason)
         slot.repeats = 0
         core.resumes[slot.id] += 1
-        left = ", ".join(core.halts(slot.id))
-        further = f"; still held by {left}: resume all strategies to lift it" if left else ""
+        left = core.halts(slot.id)
+        kept = {kept.reason for item in core.state.open_items.values() for kept in item.kept}
+        wider = command.strategy_id and set(left) - kept
+        further = f"; still held by {', '.join(left)}" if left else ""
+        further += ": resume all strategies to lift it" if wider else ""
         return f"{slot.id} resumed; lifted: {', '.join(halts) or 'nothing'}{further}"
 
     def _retry(self, command: Command) -> str:

@@ -129,7 +129,7 @@ class Operator:
         except (ValueError, InvalidOperation) as error:
             return f"refused: {error or 'expected a quantity, was ' + quantity}"
         self._books.transfer(outgoing, incoming)
-        return f"{plain(incoming.quantity)} {key} moved to {strategy_id} at {plain(incoming.price)}"
+        return f"{plain(incoming.signed_quantity)} {key} moved to {strategy_id} at {plain(incoming.price)}"
 
 
 def _contract_key(instrument: str) -> str:

@@ -37,6 +37,7 @@ class Repair:
     """Takes findings, one after the other.
 
     resent  how often each cancel was asked for again over this link
+    number  of the finding that is being carried out
     """
 
     def __init__(self, core: Core, blotter: Blotter, desk: Desk, books: Books) -> None:
@@ -45,6 +46,7 @@ class Repair:
         self._desk = desk
         self._books = books
         self.resent: Counter[str] = Counter()
+        self.number = 0
         self._carriers: dict[type, Any] = {
             Tell: self._tell,
             Found: self._found,
@@ -66,7 +68,8 @@ class Repair:
             or any(item.key == finding.key for item in state.open_items.values())
         ):
             return False
-        self._core.record("recon_item", self._payload(recon_id, finding), None, finding.client_order_id)
+        payload = self._payload(recon_id, finding)
+        self.number = self._core.record("recon_item", payload, None, finding.client_order_id)
         for step in finding.steps:
             self.carry_out(step)
         if finding.halts:
@@ -158,7 +161,7 @@ class Repair:
     # --- holding back ----------------------------------------------------------------------
 
     def _hold(self, step: Hold) -> None:
-        text = f"{step.text}; check, then 'bifrost reconcile --accept'"
+        text = f"{step.text}; check, then: bifrost reconcile --accept {self.number} --note TEXT"
         if step.strategy_id is None:
             self._core.hold_instrument(step.contract_key, step.reason, text)
         else:

@@ -564,6 +564,10 @@ def test_a_manual_resume_leaves_what_a_finding_keeps_until_it_is_accepted() -> N
     (item,) = run.engine.core.state.open_items
     run.command("manual_resume")
     assert f"position_difference until finding {item} is accepted" in outcome(run)
+    assert "resume all" not in outcome(run)
+    run.command("manual_resume", strategy_id="one")
+    assert f"bifrost reconcile --accept {item} --note" in outcome(run)
+    assert outcome(run).endswith("one resumed; lifted: nothing; still held by position_difference")
     slots = run.engine.core.slots.values()
     assert [slot.view.halts for slot in slots] == [("position_difference",)] * 2
 
