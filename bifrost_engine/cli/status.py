@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from bifrost_engine.daemon.instance import Instance
     from bifrost_engine.daemon.standing import Standing
 
+LIFT = "lift it with: bifrost control manual-resume"
+HALT_STEP = {
+    "circuit_breaker": f"raise gates.guard.risk.max_daily_loss_usd, then {LIFT}",
+    "account_loss": f"raise account.max_account_loss_usd, then {LIFT}",
+    "disk_full": "free some space; it ends by itself",
+    "orphan_book": "name its successor in the file (claims)",
+}
+"""Reason of a hold or halt → the next step, where lifting it isn't."""
+
+ORDER_STEP = {"UNKNOWN": "whether it lives is being found out; nothing is sent meanwhile:"}
+
 
 @click.command(name="status")
 @config_option
@@ -52,6 +63,8 @@ def command(config_path: Path | None, as_json: bool) -> None:
         )
         return
     for row in found.strategies:
+        row = {**row, "suspended": row.get("suspended") and not found.suspended}
+        row["killed"] = row.get("killed") and not found.killed
         print_pairs([*strategy_rows(row, instance), ("", "")])
     print_pairs(daemon_rows(found))
 
@@ -80,17 +93,41 @@ def strategy_rows(row: Mapping[str, Any], instance: Instance) -> Iterator[tuple[
     pnl_at = f" as of {at(row['daily_pnl_ts'])}" if row.get("daily_pnl_ts") else ""
     yield "day's P&L", f"{signed_money(row.get('daily_pnl'))} USD{pnl_at}"
     yield "hedges today", row.get("daily_hedge_count")
-    for order in row.get("open_orders") or ():
-        yield "open order", f"{order}; see: bifrost explain {order}"
-    for reason, text in (row.get("halts") or {}).items():
-        level, _, what = text.partition(": ")
-        yield level.lower(), f"{reason}: {what}; lift it with: bifrost control manual-resume"
+    yield from waiting_rows(row)
     if row.get("config_summary"):
         yield "settings", row["config_summary"]
 
 
+def waiting_rows(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what stands in a strategy's way, each with the next step."""
+    strategy = row.get("strategy_id")
+    for order, state in (row.get("open_orders") or {}).items():
+        yield "open order", f"{order} {state}; {ORDER_STEP.get(state, 'see:')} bifrost explain {order}"
+    for reason, text in (row.get("halts") or {}).items():
+        level, _, what = text.partition(": ")
+        step = "" if "--accept" in what else f"; {HALT_STEP.get(reason, LIFT)}"
+        yield level.lower(), f"{reason}: {what}{step}"
+    if row.get("killed"):
+        yield "killed", f"no order; end it with: bifrost control resume --clear-kill --strategy {strategy}"
+    if row.get("suspended"):
+        yield "suspended", f"no new hedges; end it with: bifrost control resume --strategy {strategy}"
+
+
+def finding_rows(found: Standing) -> Iterator[tuple[str, Any]]:
+    """Yield the account's findings that wait for a person, each once."""
+    items = {item["number"]: item for row in found.strategies for item in row.get("open_items") or ()}
+    for number, item in sorted(items.items()):
+        of = f" {item['of']}" if item["of"] else ""
+        yield (
+            f"finding {number}",
+            f"{item['rule']}{of}: {item['action']}; once you know what it was:"
+            f" bifrost reconcile --accept {number} --note TEXT",
+        )
+
+
 def daemon_rows(found: Standing) -> Iterator[tuple[str, Any]]:
     """Yield the daemon's state in words."""
+    yield from finding_rows(found)
     yield "daemon", found.daemon["text"]
     if found.killed:
         yield "kill switch", "on; end it with: bifrost control resume --clear-kill"

@@ -10,6 +10,7 @@ from bifrost_engine.domain.rows import SNAPSHOT_DETAIL, SNAPSHOT_FIELDS
 from bifrost_engine.engine.answer import told
 from bifrost_engine.engine.core import RAISED, SECOND_NS, Core
 from bifrost_engine.engine.slot import Slot
+from bifrost_engine.engine.waiting import waiting
 
 _UNTOLD = dict.fromkeys((*SNAPSHOT_FIELDS, *SNAPSHOT_DETAIL))
 
@@ -32,6 +33,9 @@ def snapshot(core: Core, slot: Slot) -> Callable[[], dict[str, Any]]:
         "strategy_id": slot.id,
         "hedge_state": slot.hedge_state,
         "last_veto": slot.last_veto,
+        "suspended": slot.view.suspended,
+        "killed": slot.view.killed,
+        **waiting(core.state, slot.id, slot.config.symbol),
     }
     if RAISED in slot.view.halts:
         fields["trading_state"] = "SAFE"  # whatever it says itself, if it still can

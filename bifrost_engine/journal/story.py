@@ -18,7 +18,8 @@ from bifrost_engine.calendar import Sessions
 from bifrost_engine.domain.contract import stock_key
 from bifrost_engine.domain.record import Record
 from bifrost_engine.domain.rows import with_numbers
-from bifrost_engine.engine.state import EVERYBODY, State
+from bifrost_engine.engine.state import State
+from bifrost_engine.engine.waiting import waiting
 
 NS = 1_000_000_000
 VETOED, SHRUNK = "vetoed", "shrunk"
@@ -266,16 +267,5 @@ def _complete(row: Row, strategy_id: str, state: State) -> None:
         daily_hedge_count=own.day_hedges,
         suspended=state.is_suspended(strategy_id),
         killed=state.is_killed(strategy_id),
-        halts=_restraints(strategy_id, stock_key(row["symbol"]), state),
-        open_orders=list(own.open_orders),
+        **waiting(state, strategy_id, row["symbol"]),
     )
-
-
-def _restraints(strategy_id: str, own_stock: str, state: State) -> dict[str, str]:
-    """Return reason → level and text of all that holds or halts a strategy."""
-    symbol = own_stock.partition("|")[0]
-    found = {**state.strategy(strategy_id).halts, **state.strategy(EVERYBODY).halts}
-    for key, holds in state.instrument_holds.items():
-        if key.partition("|")[0] == symbol:
-            found |= {f"{key} {reason}": one for reason, one in holds.items()}
-    return {reason: f"{one.level}: {one.text}" for reason, one in found.items()}

@@ -39,11 +39,17 @@ def test_a_finding_is_accepted_and_its_hold_ends(bifrost, folder: Path):
     run.advance(6).reconcile()
     left_behind(run, folder)
     (number,) = run.engine.core.state.open_items
+    status = bifrost("status").out
+    assert f"finding {number}" in status
+    assert f"bifrost reconcile --accept {number} --note TEXT" in status
     answer = bifrost("reconcile", "--accept", str(number), "--note", "bought by 'phone'")
     assert answer.code == 0, answer.err
     assert "R14 accepted" in answer.out
     after = state_in(folder, run.account)
     assert (after.open_items, after.instrument_holds) == ({}, {})
+    # A rehearsal goes on from its last record: this morning's would make it skip the market until then.
+    assert after.last_ns == run.now_ns
+    assert "--accept" not in bifrost("status").out
     assert bifrost("reconcile", "--accept", str(number), "--note", "again").code == 1
 
 
