@@ -87,7 +87,8 @@ class Run:
         engine = getattr(self.daemon, "engine", None)
         if engine is None or not self.is_event_time():
             return ""
-        return show_time(engine.core.now_ns, self.zone, "%Y-%m-%d %H:%M:%S")
+        now_ns = engine.core.now_ns  # 0 before the first event
+        return show_time(now_ns, self.zone, "%Y-%m-%d %H:%M:%S") if now_ns else ""
 
     def is_event_time(self) -> bool:
         """Whether the feed brings its own time."""

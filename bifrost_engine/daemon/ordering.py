@@ -59,16 +59,19 @@ def give(instance: Instance, name: str, strategy_id: str | None = None, requeste
     with instance.database() as (reader, why):
         if reader is not None:
             given = _by_database(reader, name, strategy_id, requested_by, flags)
-            given.note = _clear_local(instance, requested_by, flags)
+            given.note = _clear_local(instance, requested_by, flags) or _left_behind(given, flags)
             return given
     patience_s = PATIENCE_S if instance.daemon() is not None else 0.0
     given = _by_local(instance.control(), name, strategy_id, requested_by, flags, patience_s)
-    if given.outcome is None and flags:
-        given.note = "the flag holds for the next start"
+    given.note = _left_behind(given, flags)
     if instance.config.sinks:
         held = "; a flag that was last seen there holds until it is back" if False in flags.values() else ""
         given.note = "; ".join(filter(None, (given.note, f"the database wasn't used: {why}{held}")))
     return given
+
+
+def _left_behind(given: Given, flags: dict[str, bool]) -> str:
+    return "the flag holds for the next start" if given.outcome is None and flags else ""
 
 
 def _by_database(reader: Any, name: str, strategy_id: str | None, by: str, flags: dict[str, bool]) -> Given:
