@@ -51,6 +51,8 @@ def executions(source: Source) -> Iterator[str]:
         if fill["client_order_id"] is not None:
             filled[fill["client_order_id"], fill["inst_id"]] += _signed(fill)
     for order in source.rows("orders"):
+        if order["origin"] == "RECOVERED":
+            continue  # what was filled before is in the journal that came before
         sign = 1 if order["side"] == "BUY" else -1
         found = filled[order["client_order_id"], order["inst_id"]] * sign
         if found != order["cum_qty"]:

@@ -31,7 +31,7 @@ from bifrost_engine.journal.checkpoint import newest_state
 from bifrost_engine.journal.lock import FileLock
 from bifrost_engine.journal.reader import JournalReader
 from bifrost_engine.journal.writer import REPAIRED, Journal, finish_repair, lock_path, new_journal_id
-from bifrost_engine.portfolio.book import Book
+from bifrost_engine.portfolio.book import Book, fold
 from bifrost_engine.portfolio.portfolio import Portfolio
 
 DAY_NS = 86_400 * 1_000_000_000
@@ -183,7 +183,9 @@ def first_records(cut: Cut) -> Iterator[Record]:
         yield made.record("order_event", _order_event(order), order.strategy_id, order.client_order_id)
     for book in cut.state.portfolio.books.values():
         for key in book.positions:
-            yield made.record("fill", _adjustment(cut, book, key).to_payload(), book.owner)
+            adjustment = _adjustment(cut, book, key)
+            yield made.record("fill", adjustment.to_payload(), book.owner)
+            yield made.record("position", _position(adjustment), book.owner)
             if (book.owner, key) not in cut.state.needs_baseline:
                 yield made.record("baseline", _baseline(cut.state, book, key))
 
@@ -258,6 +260,27 @@ def _adjustment(cut: Cut, book: Book, key: str) -> Fill:
         booked_ns=state.last_ns,
         trading_day=state.trading_day or datetime.fromtimestamp(state.last_ns / 1e9, UTC).date(),
     )
+
+
+def _position(adjustment: Fill) -> dict[str, Any]:
+    """Return the position that an adjustment makes, before anybody knows a mark."""
+    position = fold([adjustment])
+    return {
+        "account": adjustment.account,
+        "owner": adjustment.owner,
+        "contract_key": adjustment.contract.key,
+        "quantity": position.quantity,
+        "cost": position.cost,
+        "realized": position.realized,
+        "commission": ZERO,
+        "cash": position.cash,
+        "multiplier": adjustment.contract.multiplier,
+        "currency": adjustment.contract.currency,
+        "mark": None,
+        "unrealized": None,
+        "stale_mark": bool(position.quantity),
+        "run_id": None,
+    }
 
 
 def _baseline(state: State, book: Book, key: str) -> dict[str, Any]:

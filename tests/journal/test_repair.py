@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bifrost_engine.audit.checks import CHECKS
+from bifrost_engine.audit.collected import Collected
 from bifrost_engine.domain import BrokerEventKind, OrderState
 from bifrost_engine.domain.order import Origin
 from bifrost_engine.engine.state import State
@@ -208,3 +210,16 @@ def test_open_orders_are_doubted_and_settled_as_after_any_crash(tmp_path: Path) 
     assert order.state is OrderState.UNKNOWN
     assert order.quantity == Decimal(run.placed[0].request.quantity)
     assert len(again.placed) == 1  # nothing was sent a second time
+
+
+def test_the_new_journal_adds_up_by_itself(tmp_path: Path) -> None:
+    run = EngineUnderTest()
+    closed_and_open(run)
+    _, journal = repaired(journal_of(tmp_path, run), len(run.records))
+    last = journal.last_jseq
+    journal.close()
+    trail = Collected("mended")
+    with JournalReader(journal.path) as reader:
+        for row in reader.batch(0, last).rows:
+            trail.take(row)
+    assert {name: list(check(trail)) for name, check in CHECKS.items()} == {name: [] for name in CHECKS}
