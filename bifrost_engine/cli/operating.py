@@ -19,9 +19,10 @@ def say(ctx: click.Context, config_path: Path | None, as_json: bool, *words: str
     from bifrost_engine.daemon.ordering import give
 
     instance = Instance.find_running(config_path, os.environ)
+    if not instance.folder.exists():
+        raise click.ClickException(f"{instance.folder}: no state of a daemon; 'bifrost run' starts one")
     by = f"{getpass.getuser()}@{socket.gethostname()}"
     text = shlex.join(words)
-    running = instance.daemon() is not None or not instance.folder.exists()
-    given = give(instance, text, None, by) if running else apply(instance, text, by)
+    given = give(instance, text, None, by) if instance.daemon() is not None else apply(instance, text, by)
     tell([given], as_json)
     ctx.exit(0 if given.done else 1)

@@ -84,3 +84,10 @@ def test_a_comparison_needs_a_daemon(bifrost, folder: Path):
 @pytest.mark.parametrize("line", [["--accept", "1"], ["--note", "x"], ["--accept", "1", "--note", " "]])
 def test_a_finding_isnt_accepted_without_a_word(bifrost, folder: Path, line: list[str]):
     assert bifrost("reconcile", *line).code == 2
+
+
+def test_a_word_to_an_instance_that_never_ran_is_refused_with_the_next_step(bifrost, folder: Path):
+    folder.rmdir()
+    answer = bifrost("claim", "gamma", "NVDA", "20")
+    assert answer.code == 1
+    assert "'bifrost run' starts one" in answer.err
