@@ -20,7 +20,7 @@ HALT_STEP = {
     "circuit_breaker": f"raise gates.guard.risk.max_daily_loss_usd, then {LIFT}",
     "account_loss": f"raise account.max_account_loss_usd, then {LIFT}",
     "disk_full": "free some space; it ends by itself",
-    "orphan_book": "name its successor in the file (claims)",
+    "orphan_book": f"name its successor in the file (claims), or put it back; then {LIFT}",
 }
 """Reason of a hold or halt → the next step, where lifting it isn't."""
 

@@ -62,7 +62,10 @@ class Claims:
             for order in core.state.open_orders(owner):
                 self._desk.cancel(None, order, EventSource.RISK, ORPHAN)
         self._inherit()
-        for owner, held in orphans(core.config, core.state).items():
+        left = orphans(core.config, core.state)
+        for owner in sorted(core.state.strategies.keys() - left.keys() - core.slots.keys()):
+            core.lift(owner, ORPHAN, "nothing is left in its book")
+        for owner, held in left.items():
             core.halt(owner, ORPHAN, f"{owner} is no strategy of the configuration and holds {held}")
 
     def after_pass(self) -> None:

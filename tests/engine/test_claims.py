@@ -63,6 +63,15 @@ def test_an_unclaimed_book_stays_and_its_strategy_is_halted_with_its_orders_canc
     assert "orphan_book" in back.slot.view.halts
 
 
+def test_a_parked_book_that_is_claimed_later_leaves_no_halt_behind() -> None:
+    run = EngineUnderTest(strategies=[gamma("old")], positions=LEGS).hedge(103, filled=True)
+    parked = run.advance(10).restart(strategies=[gamma("next")])
+    assert "orphan_book" in parked.engine.core.state.strategy("old").halts
+    claimed = parked.advance(10).restart(strategies=[gamma("next", claims=("old",))])
+    assert claimed.engine.core.state.strategy("old").halts == {}
+    assert held(claimed, "old") == {}
+
+
 def test_a_late_fill_of_a_removed_strategy_goes_to_its_successor_after_the_next_comparison() -> None:
     run = EngineUnderTest(strategies=[gamma("old")], positions=LEGS).hedge(103)
     order = run.last_order
