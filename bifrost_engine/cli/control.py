@@ -45,8 +45,8 @@ def _stop_what(instance: Instance, strategy_id: str | None) -> str:
 
 def _kill_what(instance: Instance, strategy_id: str | None) -> str:
     return (
-        f"kill {_whom(strategy_id)}: working orders are cancelled, and no order of any kind is sent,"
-        " over restarts, until 'bifrost control resume --clear-kill'"
+        f"kill {_whom(strategy_id)}: working orders are cancelled, and no order but a later flatten's"
+        " is sent, over restarts, until 'bifrost control resume --clear-kill'"
     )
 
 

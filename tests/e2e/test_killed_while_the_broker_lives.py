@@ -26,7 +26,7 @@ from postgres_server import Server, check_rows, rows
 
 KILLS = int(os.environ.get("BIFROST_TEST_KILLS", "100"))
 POINT_REPEATS = int(os.environ.get("BIFROST_TEST_POINT_REPEATS", "2"))
-SPEED = ("--speed", "10")
+SPEED = ("--speed", "40")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_killed_at_random_instants_nothing_is_lost_and_nothing_twice(server, dat
     here.settle(*SPEED)
     check_rows(server, database, here)
     ((traded,),) = here.at_the_broker("SELECT count(*) FROM orders")
-    assert traded > KILLS / 10
+    assert traded > KILLS / 10, traded
     assert rows(server, database, "SELECT count(*) - count(DISTINCT jseq) FROM operations") == [(0,)]
 
 
