@@ -77,7 +77,7 @@ def test_a_strategy_that_isnt_there_is_refused(bifrost, folder: Path):
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("kill", "no order of any kind is sent, over restarts, until 'bifrost control resume --clear-kill'"),
+        ("kill", "no order but a later flatten's is sent, over restarts, until 'bifrost control"),
         ("flatten", "trade the own stock position to zero in slices (now unknown: "),
         ("stop", "no new order from then on, working hedges are cancelled"),
     ],
