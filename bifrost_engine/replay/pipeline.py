@@ -292,7 +292,7 @@ class Pipeline:
             if records:
                 self._journal.append(records, self._run_id)
                 self._records = []
-            crash_point_with("K14", records, "recon_item")
+            crash_point_with("K14", records, "recon")
             crash_point_with("K18", records, "day")
             self._journal.commit()
             self.commits.add(perf_counter() - begun_s)
