@@ -12,7 +12,6 @@ from typing import Any
 from bifrost_engine.config.schema import Config
 
 OF_THE_FILE = (
-    "audit.require_sink",
     "status_server.host",
     "status_server.port",
 )

@@ -256,7 +256,9 @@ class PortfolioConfig:
 class AuditConfig:
     """The trail of decisions."""
 
-    require_sink: bool = setting("Refuse to start without a sink that keeps the trail", False)
+    require_sink: bool = setting(
+        "Refuse to start without a sink that keeps the trail, and hold new risk while none does", False
+    )
 
 
 # --- the whole ---------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from bifrost_engine.daemon.controls import Controls
 from bifrost_engine.daemon.driving import drive_to_end, make_drive
 from bifrost_engine.daemon.feed import Feed
 from bifrost_engine.daemon.intake import Intake
+from bifrost_engine.daemon.keeping import Keeping, check_keeping
 from bifrost_engine.daemon.opening import (
     broker_caps,
     check_limits,
@@ -154,6 +155,7 @@ class Daemon:
             self.threads.start(
                 self.journal.path, self.controls.take, self.stop.on_lock_lost, self._on_sink_ahead
             )
+            check_keeping(self.config, self.threads.sinks)
             feed_error = await self.stop.cut_short(self._work(quotes))
         except BaseException as error:
             crash = error
@@ -210,6 +212,7 @@ class Daemon:
         self.controls = Controls(pipeline, self.beats, interval_s, self.stop.send_nothing)
         self._carry_out(pipeline)
         self.upkeep = Upkeep(self.journal, state, config, self.threads.sinks, self.log, pipeline.emit)
+        self.keeping = Keeping(config, state, self.threads.sinks, pipeline.emit)
         self.pipeline, self.engine = pipeline, engine
         self.stop.bind(pipeline)
         return resume_ns
@@ -277,6 +280,7 @@ class Daemon:
             facts=facts,
         )
         await self.pipeline.handle(started)
+        self.keeping.look(at_ns)
         await self.pipeline.drain()
         self.pipeline.flush()
         self.beats.watch = FileWatch(self.options, self._environ, self.config, self._saved)
@@ -287,6 +291,7 @@ class Daemon:
 
     async def _on_beat(self) -> None:
         self.upkeep.on_beat(self.engine.core.now_ns)
+        self.keeping.look(self.engine.core.now_ns)
         await self.beats.on_beat()
 
     @property

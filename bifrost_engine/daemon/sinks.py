@@ -31,6 +31,8 @@ BATCH = 500
 FAR = 1 << 62
 POLL_S = 1.0
 FIRST_WAIT_S, LONGEST_WAIT_S, REJECTED_WAIT_S = 1.0, 60.0, 60.0
+SILENT_S = 30.0
+"""A sink that takes longer over one batch doesn't count as keeping the trail."""
 STATE_HOOKS = ("write_snapshot", "write_heartbeat", "write_accounts", "write_prices")
 JOURNAL_HOOKS = ("write_audit", "write_operation", "write_snapshot")
 
@@ -156,6 +158,8 @@ class SinkThread(Thread):
         self._wake = Flag()
         self._closing = Flag()
         self._rows_lane, self._state_lane = Lane(), Lane()
+        self._behind = "hasn't said yet what it has"
+        self._asked_s: float | None = None
 
     @property
     def position(self) -> int | None:
@@ -164,6 +168,18 @@ class SinkThread(Thread):
         A sink that takes nothing from the journal has what there is.
         """
         return self._at if self._takes_rows else FAR
+
+    @property
+    def keeps_trail(self) -> bool:
+        """Whether it takes the audit trail."""
+        return "write_audit" in self._hooks
+
+    def trail_problem(self) -> str:
+        """Return why the sink doesn't keep the trail: from a failure or silence on until it has caught up."""
+        asked_s = self._asked_s
+        if asked_s is not None and time.monotonic() - asked_s > SILENT_S:
+            self._behind = f"silent for more than {SILENT_S:g} s"
+        return self._behind
 
     @property
     def _takes_rows(self) -> bool:
@@ -220,6 +236,7 @@ class SinkThread(Thread):
         """Write the next batch; return whether there may be more to write at once."""
         if not self._takes_rows:
             return False
+        self._asked_s = time.monotonic()
         try:
             with JournalReader(self._journal) as reader:
                 if "write_audit" in self._hooks:
@@ -230,6 +247,8 @@ class SinkThread(Thread):
         except Exception as error:  # noqa: BLE001 - a sink's thread must live on
             self._at = None  # what it has is asked anew
             self._failed(self._rows_lane, "journal", error)
+        finally:
+            self._asked_s = None
         return False
 
     def _write_batch(self, reader: JournalReader) -> bool:
@@ -240,6 +259,7 @@ class SinkThread(Thread):
         self.lag = reader.last_jseq - self._at
         if not batch.rows:
             self._rows_lane.went_well()
+            self._behind = ""
             return False
         crash_point("K15")
         taken = self._taken(batch, reader)
@@ -252,6 +272,8 @@ class SinkThread(Thread):
         self.counters["rows"] += max(0, self._at - before)
         self.lag = max(0, reader.last_jseq - self._at)
         self._rows_lane.went_well()
+        if self.lag < BATCH:  # the rest is what was written meanwhile
+            self._behind = ""
         return self._at == batch.last_jseq and self.lag > 0
 
     def _batch_after(self, at: int, reader: JournalReader) -> AuditBatch:
@@ -361,6 +383,8 @@ class SinkThread(Thread):
         if not lane.trouble or not isinstance(error, SinkUnavailable):
             self._guard.note(hook, error)
         lane.failed(f"{hook}: {error}", wait_s)
+        if lane is self._rows_lane:
+            self._behind = str(error)
 
 
 class ControlThread(Thread):

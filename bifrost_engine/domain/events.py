@@ -139,6 +139,14 @@ class SinkAhead:
 
 
 @frozen(kw_only=True)
+class TrailChecked:
+    """No sink keeps the audit trail, though one must (``problem``), or one does again (None)."""
+
+    ts_ns: int
+    problem: str | None
+
+
+@frozen(kw_only=True)
 class StrategyRaised:
     """A strategy's code raised outside ``handle``, or ran too long."""
 
@@ -185,6 +193,7 @@ Event = (
     | JournalChecked
     | DiskChecked
     | SinkAhead
+    | TrailChecked
     | StrategyRaised
     | StrategySlow
     | Stopped

@@ -22,6 +22,7 @@ __all__ = ["BREAKER", "OVERFILL", "RAISED", "SECOND_NS", "Core"]
 SECOND_NS = 1_000_000_000
 JOURNAL_FAILED = "journal_failed"
 DISK_FULL = "disk_full"
+AUDIT_SINK = "audit_sink"
 
 
 class Core:

@@ -35,6 +35,7 @@ from bifrost_engine.domain.events import (
     StrategyRaised,
     StrategySlow,
     Timer,
+    TrailChecked,
 )
 from bifrost_engine.domain.fill import EXTERNAL
 from bifrost_engine.domain.order import Origin, Purpose
@@ -46,7 +47,7 @@ from bifrost_engine.engine.blotter import Blotter
 from bifrost_engine.engine.books import Books
 from bifrost_engine.engine.claims import Claims
 from bifrost_engine.engine.control import Control
-from bifrost_engine.engine.core import DISK_FULL, OVERFILL, RAISED, SECOND_NS, Core
+from bifrost_engine.engine.core import AUDIT_SINK, DISK_FULL, OVERFILL, RAISED, SECOND_NS, Core
 from bifrost_engine.engine.day import Day
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.holds import Holds
@@ -145,6 +146,7 @@ class Engine:
             JournalChecked: self._on_journal,
             DiskChecked: self._on_disk,
             SinkAhead: self._on_sink_ahead,
+            TrailChecked: self._on_trail,
             StrategyRaised: self._on_raised,
             StrategySlow: self._on_slow,
             Stopped: self._on_stopped,
@@ -490,6 +492,12 @@ class Engine:
     def _on_sink_ahead(self, event: SinkAhead) -> None:
         self.reconciler.sink_ahead = event.problem
         self.core.halt(None, SINK_AHEAD, event.problem)
+
+    def _on_trail(self, event: TrailChecked) -> None:
+        if event.problem is None:
+            self.core.lift(None, AUDIT_SINK, "a sink keeps the trail")
+        else:
+            self.core.hold(None, AUDIT_SINK, f"no sink keeps the trail: {event.problem}")
 
     def _on_stopped(self, event: Stopped) -> None:
         for slot in self.core.slots.values():

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -450,3 +451,46 @@ def test_so_does_one_whose_cursor_is_kept_here(journal):
     feeding.until(lambda: len(got) == 13)
     feeding.close()
     assert got == list(range(13, 26))
+
+
+def test_a_sink_keeps_the_trail_from_when_it_has_caught_up_until_it_fails(journal):
+    write(journal, 25)
+    table, fails = Table(), ["away"]
+
+    def write_audit(batch: AuditBatch) -> AuditAck:
+        for why in fails:
+            raise SinkUnavailable(why)
+        return table.write_audit(batch)
+
+    feeding = Feeding(journal, write_audit=write_audit)
+    feeding.until(lambda: feeding.thread.trail_problem() == "away")
+    fails.clear()
+    feeding.until(lambda: not feeding.thread.trail_problem())
+    assert len(table.rows) > 15  # within a batch of the end
+    fails.append("away again")
+    write(journal, 1)
+    feeding.until(lambda: feeding.thread.trail_problem() == "away again")
+    fails.clear()
+    feeding.until(lambda: not feeding.thread.trail_problem())
+    feeding.close()
+    assert table.rows == list(range(1, 27))
+
+
+def test_a_sink_that_hangs_keeps_no_trail(journal, monkeypatch):
+    monkeypatch.setattr(sinks, "SILENT_S", 0.05)
+    write(journal, 1)
+    table, go_on, hangs = Table(), Event(), []
+
+    def write_audit(batch: AuditBatch) -> AuditAck:
+        if hangs:
+            go_on.wait(PATIENCE_S)
+        return table.write_audit(batch)
+
+    feeding = Feeding(journal, write_audit=write_audit)
+    feeding.until(lambda: not feeding.thread.trail_problem())
+    hangs.append(True)
+    write(journal, 1)
+    feeding.until(lambda: feeding.thread.trail_problem() == "silent for more than 0.05 s")
+    go_on.set()
+    feeding.until(lambda: not feeding.thread.trail_problem())
+    feeding.close()

@@ -112,6 +112,36 @@ def test_killed_in_mid_run_and_back_trading_doesnt_notice_and_rows_are_complete_
     assert beat == [(True, False)]
 
 
+def test_where_a_sink_is_required_nothing_is_sent_while_the_database_is_away(server, database, desk):
+    here = desk(**settings(server, database, audit={"require_sink": True}))
+    server.kill()
+    process = here.running("--speed", "20", until="audit_sink")
+    time.sleep(1.0)  # twenty seconds of the market, with a wish to trade at every quote
+    assert "order_sent" not in process.text
+    server.start()
+    wait_for(lambda: "order_sent" in process.text, "for trading with the database", LONGEST_WAIT_S)
+    server.kill()
+    wait_for(lambda: len(_holds(here)) == 3, "for the hold", LONGEST_WAIT_S)
+    server.start()
+    sent = process.text.count("order_sent")
+    wait_for(lambda: process.text.count("order_sent") > sent + 5, "for trading again", LONGEST_WAIT_S)
+    stop(process)
+    assert [record.payload["on"] for record in _holds(here)] == [True, False, True, False]
+    held = False
+    for record in here.records():
+        if record.kind == "halt":
+            held = record.payload["on"]
+        sent = record.kind == "order_event" and record.payload["event"] == "SUBMIT"
+        assert not (held and sent and record.payload["order"]["side"] == "BUY")  # it is long or flat
+    check_rows(server, database, here)
+    here.check()
+
+
+def _holds(here: Desk) -> list[Any]:
+    found = [record for record in here.records() if record.kind == "halt"]
+    return [record for record in found if record.payload["reason"] == "audit_sink"]
+
+
 def _is_up_to_date(server: Server, database: str, here: Desk) -> bool:
     known = rows(server, database, "SELECT coalesce(max(jseq), 0) FROM operations")[0][0]
     numbers = [record.jseq for record in here.records() if record.kind == "operation"]
