@@ -100,6 +100,13 @@ class Books:
                 )
             )
 
+    def reprice(self, base_id: str, price: Decimal) -> None:
+        """Record at which price an adjustment is booked, now that there is a mark."""
+        fill = self._core.state.portfolio.fill(base_id)
+        assert fill is not None
+        booked_ns = self._core.now_ns
+        self._record_fill(evolve(fill, revision=fill.revision + 1, price=price, booked_ns=booked_ns))
+
     def learn_commission(self, execution: Execution) -> None:
         """Take what an execution cost, if it is told of, in place of what was known."""
         if execution.commission is None or not self._is_countable(execution):

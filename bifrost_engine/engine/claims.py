@@ -47,13 +47,17 @@ def orphans(config: Config, state: State) -> dict[str, str]:
 
 
 class Claims:
-    """Moves what is claimed, each claim once, and parks what nobody claims."""
+    """Moves what is claimed, each claim once, and parks what nobody claims.
+
+    waits  a claim waits for the first mark of what it claims: any price before would be made up
+    """
 
     def __init__(self, core: Core, books: Books, desk: Desk) -> None:
         self._core = core
         self._books = books
         self._desk = desk
         self._told: set[str] = set()
+        self.waits = False
 
     def on_started(self) -> None:
         """Give the books of removed strategies to their successors; halt what has none."""
@@ -71,6 +75,7 @@ class Claims:
     def after_pass(self) -> None:
         """Look at what a comparison has shown: late fills of the removed, and outside holdings."""
         self._inherit()
+        self.waits = False
         for slot in self._core.slots.values():
             for claim in slot.config.claims_external:
                 self._claim(slot, claim)
@@ -93,7 +98,10 @@ class Claims:
             return
         held = books.quantities(EXTERNAL).get(key, Decimal(0))
         if held * claim.qty > 0 and abs(claim.qty) <= abs(held):
-            self._move(transfer_id, EXTERNAL, slot.id, key, abs(claim.qty))
+            if self._core.state.has_cost(EXTERNAL, key):
+                self._move(transfer_id, EXTERNAL, slot.id, key, abs(claim.qty))
+            else:
+                self.waits = True
         elif entry not in self._told:
             self._told.add(entry)
             text = f"claim of {plain(claim.qty)} {key} waits: {plain(held)} are held outside"

@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from math import isfinite
 
+from bifrost_engine.engine.books import Books
 from bifrost_engine.engine.core import BREAKER, Core
 from bifrost_engine.engine.state import contract_of
 from bifrost_engine.engine.valuing import Valuing
@@ -17,9 +18,10 @@ class Day:
     next_roll_ns  when the next trading day begins
     """
 
-    def __init__(self, core: Core, valuing: Valuing) -> None:
+    def __init__(self, core: Core, valuing: Valuing, books: Books) -> None:
         self._core = core
         self._valuing = valuing
+        self._books = books
         self.next_roll_ns = 0
 
     def roll(self) -> None:
@@ -68,9 +70,12 @@ class Day:
     def set_baselines(self) -> None:
         """Give positions that wait for one their baseline, as far as there are marks."""
         core = self._core
-        if not core.state.needs_baseline and not core.state.modelled:
+        if not core.state.needs_baseline and not core.state.modelled and not core.state.unpriced:
             return
         managed = {key for slot in core.slots.values() for key in slot.view.legs}
+        for base_id, (_, key) in sorted(core.state.unpriced.items()):
+            if key in managed or key in core.quotes.latest:
+                self._open_at_mark(base_id, key)
         for owner, key in sorted(core.state.needs_baseline):
             if key not in managed and key not in core.quotes.latest:
                 continue
@@ -82,6 +87,12 @@ class Day:
         for owner, key in sorted(core.state.modelled):
             if key in core.quotes.latest:
                 self._check_baseline(owner, key)
+
+    def _open_at_mark(self, base_id: str, key: str) -> None:
+        """Book what came without a price at its first mark: any other would make a result up."""
+        mark = self._valuing.mark(key)
+        if mark is not None and mark.price:
+            self._books.reprice(base_id, mark.price)
 
     def _set_baseline(self, owner: str, key: str, net: Decimal, modelled: bool) -> None:
         payload = {"owner": owner, "contract_key": key, "net": net, "modelled": modelled}

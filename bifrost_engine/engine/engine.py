@@ -123,7 +123,7 @@ class Engine:
         self.operator = Operator(self.core, self.blotter, self.books, self.reconciler, self.repair)
         self.progress = Progress(self.core, self.answers)
         self.holds = Holds(self.core, self._next_due_ns)
-        self.day = Day(self.core, self.valuing)
+        self.day = Day(self.core, self.valuing, self.books)
         self.runs = Runs(self.core)
         self._raised: list[Slot] = []
         self._next_refresh_ns = FAR
@@ -244,6 +244,8 @@ class Engine:
         core = self.core
         core.quotes.forget_old(beat.ts_ns)
         self.day.set_baselines()
+        if self.claims.waits and core.reconciled:
+            self.claims.after_pass()
         changed = False
         self.losses.on_beat()
         for slot in core.slots.values():

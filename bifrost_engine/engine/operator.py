@@ -116,6 +116,8 @@ class Operator:
             return f"refused: no strategy {strategy_id!r}; running: {', '.join(core.slots)}"
         try:
             key = _contract_key(instrument)
+            if not core.state.has_cost(EXTERNAL, key):
+                return f"refused: what {key} cost isn't known until its first mark; again then"
             outgoing, incoming = transfer_fills(
                 core.state.portfolio,
                 transfer_id=f"{core.state.last_jseq + 1}",

@@ -108,6 +108,8 @@ class State:
     traded_today      value of the trading day's orders when they were sent, quote currency
     instrument_holds  what holds an instrument, by contract key and reason; never empty for a key
     runs              strategy id → its run that has no end yet
+    unpriced          adjustment whose price nobody could say → owner and contract key; its book has
+                      no result until the first mark is put in as the price
     """
 
     account: str = ""
@@ -142,6 +144,7 @@ class State:
     acknowledged: set[str] = Factory(set)
     last_order_ns: int = 0
     runs: dict[str, str] = Factory(dict)
+    unpriced: dict[str, tuple[str, str]] = Factory(dict)
 
     def restore(self, records: Iterable[Record]) -> None:
         """Fold a journal, oldest first."""
@@ -191,6 +194,10 @@ class State:
     def is_killed(self, strategy_id: str) -> bool:
         """Return whether a kill switch holds for a strategy."""
         return EVERYBODY in self.killed or strategy_id in self.killed
+
+    def has_cost(self, owner: str, contract_key: str) -> bool:
+        """Return whether it is known what a book paid for a position."""
+        return (owner, contract_key) not in self.unpriced.values()
 
     def orders_last_minute(self, now_ns: int) -> int:
         """Return how many orders were sent in the 60 s before ``now_ns``."""
@@ -282,6 +289,10 @@ class State:
             self.order_of_execution[fill.base_id] = fill.client_order_id
         if fill.kind is FillKind.ADJUST:
             self.needs_baseline.add((fill.owner, fill.contract.key))
+        if fill.kind is FillKind.ADJUST and fill.quantity and not fill.price:
+            self.unpriced[fill.base_id] = (fill.owner, fill.contract.key)
+        else:
+            self.unpriced.pop(fill.base_id, None)
 
     def _on_transfer(self, record: Record, payload: Mapping[str, Any]) -> None:
         for leg in ("out", "in"):

@@ -62,8 +62,12 @@ class Valuing:
         return None if quote is None else Mark(Decimal(repr(quote.mid)), "mid", quote.ts_ns)
 
     def _value(self, owner: str) -> Valuation:
-        opened = {owner: self._day_open(owner)}
-        return self._core.state.portfolio.value(owner, self.mark, opened, self._stale_before_ns())
+        opened, state = {owner: self._day_open(owner)}, self._core.state
+
+        def mark_of(contract_key: str) -> Mark | None:
+            return self.mark(contract_key) if state.has_cost(owner, contract_key) else None
+
+        return state.portfolio.value(owner, mark_of, opened, self._stale_before_ns())
 
     def _stale_before_ns(self) -> int:
         core = self._core
@@ -105,7 +109,8 @@ class Valuing:
         position = state.portfolio.position(owner, contract_key)
         contract = state.portfolio.books[owner].contract(contract_key)
         mark = self.mark(contract_key) if position.quantity else None
-        unrealized = None if mark is None else position.unrealized(mark.price, contract.multiplier)
+        is_known = mark is not None and state.has_cost(owner, contract_key)
+        unrealized = position.unrealized(mark.price, contract.multiplier) if mark and is_known else None
         payload = {
             "account": core.account,
             "owner": owner,

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from bifrost_engine.config.strategy import ExternalClaim, StrategyConfig
-from bifrost_engine.domain import BrokerCaps
+from bifrost_engine.domain import BrokerCaps, BrokerEventKind, BrokerPosition
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.testing.engine import CALL, PUT, STOCK, EngineUnderTest, change, lasting, make_slot
 
@@ -85,7 +85,11 @@ def test_a_late_fill_of_a_removed_strategy_goes_to_its_successor_after_the_next_
 
 def test_an_entry_of_the_file_claims_outside_shares_once_whatever_happens_to_them_later() -> None:
     slots = lambda: [gamma("one", claims_external=(claim(400),))]  # noqa: E731 - a fresh strategy each time
-    run = EngineUnderTest(strategies=slots(), positions=((STOCK, 1000),))
+    run = EngineUnderTest(strategies=slots(), positions=((STOCK, 1000),), connect=False)
+    run.broker(BrokerEventKind.LINK_UP)
+    run.reconcile(
+        positions=(BrokerPosition(contract=STOCK, quantity=Decimal(1000), average_cost=Decimal(90)),)
+    )
     assert held(run, "one") == {STOCK.key: 400}
     assert held(run, "EXTERNAL") == {STOCK.key: 600}
     run.advance(10).reconcile()

@@ -95,9 +95,14 @@ class Account:
         return holding.quantity * price * holding.contract.multiplier
 
     def summary(self, mark: Mark, leverage: Decimal | None) -> dict[str, Decimal]:
-        """Return ``net_liquidation``, ``total_cash``, and ``buying_power`` where it is limited."""
+        """Return ``net_liquidation``, ``total_cash``, and ``buying_power`` where it is limited.
+
+        Without the first while a position has neither a mark nor a known cost.
+        """
         net = self.net_liquidation(mark)
         values = {"net_liquidation": round_amount(net), "total_cash": self.cash}
+        if any(h.cost is None and mark(key) is None for key, h in self.holdings.items()):
+            del values["net_liquidation"]
         if leverage is not None:
             values["buying_power"] = round_amount(max(ZERO, leverage * net - self.gross(mark)))
         return values

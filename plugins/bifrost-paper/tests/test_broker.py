@@ -389,6 +389,14 @@ def test_net_liquidation_is_cash_and_the_mid_of_the_positions(tmp_path):
     }
 
 
+def test_net_liquidation_is_left_out_while_a_position_has_no_price_at_all(tmp_path):
+    bench = Bench(tmp_path, cash=Decimal(500), positions={SPY: 10})
+    assert bench.state().summary["total_cash"] == Decimal(500)
+    assert "net_liquidation" not in bench.state().summary
+    bench.quote()
+    assert bench.state().summary["net_liquidation"] == Decimal("1500.10")
+
+
 # --- days and expiries ---------------------------------------------------------------------
 
 TEN_TO_FOUR = 6 * 3_600_000
