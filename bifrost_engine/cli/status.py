@@ -107,6 +107,8 @@ def waiting_rows(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         level, _, what = text.partition(": ")
         step = "" if "--accept" in what else f"; {HALT_STEP.get(reason, LIFT)}"
         yield level.lower(), f"{reason}: {what}{step}"
+    for notice in row.get("notices") or ():
+        yield "notice", notice
     if row.get("killed"):
         yield "killed", f"no order; end it with: bifrost control resume --clear-kill --strategy {strategy}"
     if row.get("suspended"):

@@ -93,6 +93,7 @@ class Beats:
             interval_s=self.interval_s,
             next_retry_ns=self._on_the_wall(self._connections.next_retry_ns),
             stopped_ns=self.stopped_ns,
+            client_id=self._connections.client_id,
         )
         self._put("write_heartbeat", "", row)
 

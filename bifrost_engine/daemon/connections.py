@@ -24,6 +24,8 @@ from bifrost_engine.replay.pipeline import Pipeline, Work
 
 CONNECT_DEADLINE_S = 30.0
 LEAVE_DEADLINE_S = 2.0
+TELL_OF_RETRIES = (BrokerEventKind.LINK_DOWN, BrokerEventKind.INFO)
+"""A link that stays down is told of once, and each further attempt by an INFO."""
 
 
 @frozen(kw_only=True)
@@ -56,6 +58,7 @@ class Connections:
     """All links of a run. Everything but ``heard`` happens in the pipeline's turn.
 
     next_retry_ns  when the broker is tried again, by the host's clock; None if nobody knows
+    client_id      number of the broker's connection, None where it has none
     on_renewed     told before a broker whose code raised is connected anew
     """
 
@@ -69,6 +72,7 @@ class Connections:
         on_renewed: Callable[[], None] = lambda: None,
     ) -> None:
         self.next_retry_ns: int | None = None
+        self.client_id: int | None = None
         self._ports = tuple(ports)
         self._pipeline = pipeline
         self._clock = clock
@@ -130,8 +134,8 @@ class Connections:
     def heard(self, event: BrokerEvent) -> None:
         """Hear of the link, as its plugin reports it; from any thread."""
         if event.kind is BrokerEventKind.LINK_UP:
-            self.next_retry_ns = None
-        elif event.kind is BrokerEventKind.LINK_DOWN:
+            self.next_retry_ns, self.client_id = None, event.client_id
+        elif event.kind in TELL_OF_RETRIES:
             told = event.values.get("next_retry_ns")
             self.next_retry_ns = told if isinstance(told, int) else self.next_retry_ns
 

@@ -8,19 +8,25 @@ import time
 from typing import Any
 
 from bifrost_engine import __version__
-from bifrost_engine.domain.broker import BrokerPosition, BrokerState
+from bifrost_engine.domain.broker import AccountStatement, BrokerPosition, BrokerState
 from bifrost_engine.engine import Engine
 
 Row = dict[str, Any]
 
 
 def heartbeat_row(
-    engine: Engine, *, interval_s: float, next_retry_ns: int | None, stopped_ns: int | None
+    engine: Engine,
+    *,
+    interval_s: float,
+    next_retry_ns: int | None,
+    stopped_ns: int | None,
+    client_id: int | None = None,
 ) -> Row:
     """Return that the daemon lives; every time in it is the wall's.
 
     next_retry_ns  when the broker is tried again
     stopped_ns     when the daemon stopped in good order, None while it runs
+    client_id      number of the broker's connection, None where it has none
     """
     core = engine.core
     return {
@@ -28,7 +34,7 @@ def heartbeat_row(
         "daemon_state": core.lifecycle,
         "hedge_running": core.lifecycle == "RUNNING",
         "broker_connected": core.connected,
-        "ib_client_id": None,
+        "ib_client_id": client_id if core.connected else None,
         "next_retry_ns": None if core.connected else next_retry_ns,
         "graceful_shutdown_ns": stopped_ns,
         "interval_s": interval_s,
@@ -58,14 +64,21 @@ def price_rows(engine: Engine) -> list[Row]:
 
 
 def account_rows(state: BrokerState) -> list[Row]:
-    """Return the account of a broker's snapshot with its positions."""
+    """Return the accounts that a broker's snapshot shows, with their positions."""
+    own = AccountStatement(
+        account=state.account,
+        positions=state.positions,
+        summary=state.summary,
+        complete="positions" not in state.incomplete,
+    )
     return [
         {
-            "account_id": state.account,
-            "summary": dict(state.summary),
-            "complete": "positions" not in state.incomplete,
-            "positions": [_position_row(position) for position in state.positions],
+            "account_id": shown.account,
+            "summary": dict(shown.summary),
+            "complete": shown.complete,
+            "positions": [_position_row(position) for position in shown.positions],
         }
+        for shown in state.accounts or (own,)
     ]
 
 

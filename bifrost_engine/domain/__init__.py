@@ -6,6 +6,7 @@ Nothing here reads a clock, opens a file or imports another part of Bifrost
 
 from bifrost_engine.domain.audit import AuditAck, AuditBatch, AuditRow
 from bifrost_engine.domain.broker import (
+    AccountStatement,
     BrokerCaps,
     BrokerEvent,
     BrokerEventKind,
@@ -35,6 +36,7 @@ from bifrost_engine.domain.order import (
 from bifrost_engine.domain.quote import Quote, quote_fault
 
 __all__ = [
+    "AccountStatement",
     "AuditAck",
     "AuditBatch",
     "AuditRow",

@@ -153,6 +153,11 @@ class BrokerEvent:
     quantity         total quantity for ORDER_REPLACED and ORDER_STATUS (filled so far)
     limit_price      new limit for ORDER_REPLACED
     values           for ACCOUNT: the summary, for INFO and LINK_*: details
+    client_id        for LINK_UP: the connection's number, where the broker counts them
+
+    An INFO with ``standing`` true in its values stays in the strategies' snapshots, as a notice, until one
+    of the same ``code`` and ``about`` comes with false; ``about`` is a contract key, or empty for all.
+    ``next_retry_ns`` in the values of LINK_DOWN or INFO says when the link is tried again.
     """
 
     kind: BrokerEventKind
@@ -182,6 +187,21 @@ class BrokerPosition:
     contract: Contract
     quantity: Decimal
     average_cost: Decimal | None = None
+
+
+@frozen(kw_only=True)
+class AccountStatement:
+    """What one account holds and is worth, as it is shown to people; nothing is compared with it.
+
+    account   the broker's code
+    summary   amounts, in the account's base currency
+    complete  all its positions are there, so one that isn't is closed
+    """
+
+    account: str
+    positions: tuple[BrokerPosition, ...] = ()
+    summary: Mapping[str, Decimal] = Factory(dict)
+    complete: bool = True
 
 
 @frozen(kw_only=True)
@@ -218,6 +238,8 @@ class BrokerState:
     currency    the account's base currency; None if the broker doesn't say
     paper       whether no real money moves in the account; None if the broker doesn't say
     summary     account values such as ``net_liquidation``, ``total_cash``, ``buying_power``
+    accounts    every account of the login, this one with them, for the tables that people look at;
+                empty where the snapshot is all there is to show
     """
 
     account: str
@@ -234,3 +256,4 @@ class BrokerState:
     session_id: str = ""
     caps: BrokerCaps = BrokerCaps()
     summary: Mapping[str, Decimal] = Factory(dict)
+    accounts: tuple[AccountStatement, ...] = ()

@@ -9,7 +9,7 @@ from typing import Any
 
 from bifrost_engine.calendar import Sessions
 from bifrost_engine.config.schema import AccountLimits, Config
-from bifrost_engine.domain.broker import BrokerCaps
+from bifrost_engine.domain.broker import BrokerCaps, BrokerEvent
 from bifrost_engine.domain.effects import Effect, Notice
 from bifrost_engine.domain.record import Payload, Record
 from bifrost_engine.engine.slot import Slot
@@ -33,6 +33,7 @@ class Core:
     effects    what the event has caused so far, in order
     counters   how often what happened that should not
     account_summary  the broker's newest values of the account
+    notices    what broker and feed said that still stands, by code and contract key (empty: all)
     """
 
     def __init__(self, config: Config, state: State, sessions: Sessions, engine_id: str) -> None:
@@ -54,6 +55,7 @@ class Core:
         self.on_wall_clock = False
         self.caps = BrokerCaps()
         self.account_summary: Mapping[str, Decimal] = {}
+        self.notices: dict[tuple[str, str], str] = {}
         self.connected = False
         self.reconciled = False
         self.stopping = False
@@ -71,6 +73,20 @@ class Core:
         """The account's limits; one that isn't set denies, but for paper trading."""
         account = self.config.account
         return account.or_generous if self.is_paper else account
+
+    def take_info(self, event: BrokerEvent) -> None:
+        """Pass on what a plugin has to say; what stands stays in the snapshots until it is over."""
+        about = str(event.values.get("about", ""))
+        key = (event.code or "", about)
+        standing = event.values.get("standing")
+        if standing:
+            if self.notices.get(key) == event.text:
+                return
+            self.notices[key] = event.text
+        elif standing is not None:
+            self.notices.pop(key, None)
+        if event.text:
+            self.notice("warning" if standing else "info", event.text, code=event.code)
 
     def slots_of(self, contract_key: str) -> tuple[Slot, ...]:
         """Return the strategies to which quotes of a contract are of interest."""

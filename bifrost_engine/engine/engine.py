@@ -374,8 +374,7 @@ class Engine:
         elif event.kind is BrokerEventKind.POSITION or event.kind is BrokerEventKind.DATA_RESTORED:
             self.reconciler.request("DATA_RESTORED")
         elif event.kind in (BrokerEventKind.INFO, BrokerEventKind.ACCOUNT):
-            if event.text:
-                core.notice("info", event.text, code=event.code)
+            core.take_info(event)
         else:
             self.progress.watch(event)
         self._flatten_if_wanted()

@@ -35,6 +35,7 @@ def snapshot(core: Core, slot: Slot) -> Callable[[], dict[str, Any]]:
         "last_veto": slot.last_veto,
         "suspended": slot.view.suspended,
         "killed": slot.view.killed,
+        "notices": notices(core, slot),
         **waiting(core.state, slot.id, slot.config.symbol),
     }
     if RAISED in slot.view.halts:
@@ -73,3 +74,12 @@ def standing_reasons(core: Core, slot: Slot) -> list[str]:
     order = next(iter(core.state.open_orders(slot.id)), None)
     waiting = [] if order is None else [f"one_in_flight {order.client_order_id} {order.state}"]
     return [name for name, holds in facts if holds] + list(slot.view.halts) + waiting
+
+
+def notices(core: Core, slot: Slot) -> list[str]:
+    """Return what broker and feed said that still stands and concerns the strategy."""
+    return [
+        f"{code}: {text}" if code else text
+        for (code, about), text in core.notices.items()
+        if not about or slot.wants(about)
+    ]

@@ -154,6 +154,34 @@ def test_a_plugin_that_mends_its_link_itself_may_say_when_it_tries_again(home):
     asyncio.run(work())
 
 
+def test_each_further_attempt_and_the_number_of_the_connection_are_in_the_heartbeat(home):
+    here = home(wave={"seconds": 600}, status={"sink": ["plain"]})
+
+    async def work() -> None:
+        async with here.running(speed=1.0) as daemon:
+            await until(lambda: state(daemon) == "RUNNING")
+            emit, beats = broker_of(daemon).context.emit, sink_of(daemon, "plain").heartbeats
+
+            async def told(kind: BrokerEventKind, **fields: Any) -> dict[str, Any]:
+                emit(BrokerEvent(kind=kind, ts_ns=daemon.clock.now_ns(), **fields))
+                await until(lambda: not daemon.pipeline.inbox)
+                count = len(beats)
+                daemon.beats.write_heartbeat()
+                await until(lambda: len(beats) > count)
+                return beats[-1]
+
+            in_a_minute = daemon.clock.now_ns() + 60_000_000_000
+            await told(BrokerEventKind.LINK_DOWN)
+            row = await told(BrokerEventKind.INFO, values={"next_retry_ns": in_a_minute})
+            assert 55.0 < (row["next_retry_ns"] - row["last_ts_ns"]) / 1e9 < 60.5
+            assert row["ib_client_id"] is None
+            row = await told(BrokerEventKind.LINK_UP, client_id=17)
+            assert (row["ib_client_id"], row["next_retry_ns"]) == (17, None)
+            assert (await told(BrokerEventKind.LINK_DOWN))["ib_client_id"] is None
+
+    asyncio.run(work())
+
+
 def test_a_connect_that_hangs_counts_as_refused(home, monkeypatch):
     from bifrost_engine.daemon import connections
 
