@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from math import isfinite
 
 from bifrost_engine.engine.books import Books
 from bifrost_engine.engine.core import BREAKER, Core
+from bifrost_engine.engine.marks import price_of
 from bifrost_engine.engine.state import contract_of
 from bifrost_engine.engine.valuing import Valuing
 
@@ -60,10 +60,8 @@ class Day:
         paid = position.realized - sum(position.commission.values(), Decimal(0)) - position.cost
         if not position.quantity:
             return paid
-        mark = next(
-            (m for m in (slot.result.mark(core, key) for slot in core.slots.values()) if m is not None), None
-        )
-        if mark is None or not isfinite(mark):
+        mark = price_of(core, key)
+        if mark is None:
             return None
         return paid + position.quantity * contract_of(core.state, key).multiplier * Decimal(repr(mark))
 

@@ -7,6 +7,7 @@ and of what else it holds in their instruments, as far as that has a mark.
 from __future__ import annotations
 
 from bifrost_engine.engine.core import SECOND_NS, Core
+from bifrost_engine.engine.marks import price_of
 from bifrost_engine.engine.result import Line
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.engine.state import EVERYBODY
@@ -99,15 +100,10 @@ class Losses:
         core, total = self._core, 0.0
         for times, line in self._lines_beside():
             key = line.contract_key
-            mark = self._mark(key) if line.units else 0.0
+            mark = price_of(core, key) if line.units else 0.0
             if mark is not None and (line.owner, key) not in core.state.needs_baseline:
                 total += times * (line.units * mark + line.fixed)
         return total
-
-    def _mark(self, contract_key: str) -> float | None:
-        core = self._core
-        marks = (slot.result.mark(core, contract_key) for slot in core.slots_of(contract_key))
-        return next((mark for mark in marks if mark is not None), None)
 
     def _lines_beside(self) -> list[tuple[int, Line]]:
         core, state = self._core, self._core.state

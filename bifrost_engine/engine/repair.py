@@ -13,6 +13,7 @@ from bifrost_engine.engine.blotter import Blotter
 from bifrost_engine.engine.books import Books
 from bifrost_engine.engine.core import Core
 from bifrost_engine.engine.desk import Desk
+from bifrost_engine.engine.marks import price_of
 from bifrost_engine.engine.state import OpenItem, contract_of
 from bifrost_engine.oms.event import EventSource, OrderEventKind
 from bifrost_engine.recon.finding import (
@@ -141,8 +142,7 @@ class Repair:
 
     def _is_marked(self, step: Book) -> bool:
         key = step.execution.contract.key
-        slots = self._core.slots.values()
-        return any(slot.wants(key) and slot.result.mark(self._core, key) is not None for slot in slots)
+        return bool(self._core.slots_of(key)) and price_of(self._core, key) is not None
 
     def _keep_baseline(self, where: tuple[str, str]) -> None:
         """Let the day's result go on: what is booked at its mark earns and loses nothing."""

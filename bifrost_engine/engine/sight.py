@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from math import isfinite
 
 from bifrost_engine.domain.contract import Contract
 from bifrost_engine.domain.fill import Fill, FillKind
 from bifrost_engine.domain.order import Order
 from bifrost_engine.engine.blotter import Blotter
 from bifrost_engine.engine.core import Core
+from bifrost_engine.engine.marks import price_of
 from bifrost_engine.engine.state import contract_of
 from bifrost_engine.engine.window import window_start_ns
 from bifrost_engine.recon.look import Ours
@@ -72,9 +72,5 @@ class Sight:
         return day(order.created_ns) != day(self._core.now_ns)
 
     def _mark(self, key: str) -> Decimal | None:
-        """Return what the day's result counts a contract at, else the middle of its last quote."""
-        marks = (slot.result.mark(self._core, key) for slot in self._core.slots.values() if slot.wants(key))
-        mark = next((mark for mark in marks if mark is not None and isfinite(mark)), None)
-        if mark is None and (quote := self._core.quotes.latest.get(key)) is not None:
-            mark = quote.mid
+        mark = price_of(self._core, key)
         return None if mark is None else Decimal(repr(mark))

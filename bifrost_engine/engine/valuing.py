@@ -6,11 +6,11 @@ Marks are those that the day's result goes by; a missing one is named and makes 
 from __future__ import annotations
 
 from decimal import Decimal
-from math import isfinite
 
 from bifrost_engine.domain.money import round_amount
 from bifrost_engine.engine.core import SECOND_NS, Core
-from bifrost_engine.portfolio.valuation import Mark, Valuation, total
+from bifrost_engine.engine.marks import price_of
+from bifrost_engine.portfolio.valuation import Mark, Valuation, position_payload, total
 
 ACCOUNT = "ACCOUNT"
 
@@ -51,15 +51,12 @@ class Valuing:
     def mark(self, contract_key: str) -> Mark | None:
         """Return what a contract is valued at, with its source and time."""
         core = self._core
-        for slot in core.slots_of(contract_key):
-            price = slot.result.mark(core, contract_key)
-            if price is not None and isfinite(price):
-                quote = core.quotes.latest.get(contract_key)
-                source = "model" if quote is None or price != quote.mid else "mid"
-                ts_ns = core.now_ns if quote is None or source == "model" else quote.ts_ns
-                return Mark(Decimal(repr(price)), source, ts_ns)
-        quote = core.quotes.latest.get(contract_key)
-        return None if quote is None else Mark(Decimal(repr(quote.mid)), "mid", quote.ts_ns)
+        price, quote = price_of(core, contract_key), core.quotes.latest.get(contract_key)
+        if price is None:
+            return None
+        if quote is None or price != quote.mid:
+            return Mark(Decimal(repr(price)), "model", core.now_ns)
+        return Mark(Decimal(repr(price)), "mid", quote.ts_ns)
 
     def _value(self, owner: str) -> Valuation:
         opened, state = {owner: self._day_open(owner)}, self._core.state
@@ -109,24 +106,17 @@ class Valuing:
         position = state.portfolio.position(owner, contract_key)
         contract = state.portfolio.books[owner].contract(contract_key)
         mark = self.mark(contract_key) if position.quantity else None
-        is_known = mark is not None and state.has_cost(owner, contract_key)
-        unrealized = position.unrealized(mark.price, contract.multiplier) if mark and is_known else None
-        payload = {
-            "account": core.account,
-            "owner": owner,
-            "contract_key": contract_key,
-            "quantity": position.quantity,
-            "cost": position.cost,
-            "realized": position.realized,
-            "commission": position.commission.get(state.portfolio.currency, Decimal(0)),
-            "cash": position.cash,
-            "multiplier": contract.multiplier,
-            "currency": contract.currency,
-            "mark": None if mark is None else mark.price,
-            "unrealized": _rounded(unrealized),
-            "stale_mark": bool(position.quantity) and (mark is None or mark.ts_ns < self._stale_before_ns()),
-            "run_id": self._run_id(owner),
-        }
+        payload = position_payload(
+            position,
+            contract,
+            account=core.account,
+            owner=owner,
+            currency=state.portfolio.currency,
+            mark=mark,
+            has_cost=state.has_cost(owner, contract_key),
+            stale_before_ns=self._stale_before_ns(),
+            run_id=self._run_id(owner),
+        )
         core.record("position", payload, owner if owner in core.slots else None)
 
     def _run_id(self, owner: str) -> str | None:

@@ -33,6 +33,7 @@ from bifrost_engine.journal.reader import JournalReader
 from bifrost_engine.journal.writer import REPAIRED, Journal, finish_repair, lock_path, new_journal_id
 from bifrost_engine.portfolio.book import Book, fold
 from bifrost_engine.portfolio.portfolio import Portfolio
+from bifrost_engine.portfolio.valuation import position_payload
 
 DAY_NS = 86_400 * 1_000_000_000
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -264,23 +265,13 @@ def _adjustment(cut: Cut, book: Book, key: str) -> Fill:
 
 def _position(adjustment: Fill) -> dict[str, Any]:
     """Return the position that an adjustment makes, before anybody knows a mark."""
-    position = fold([adjustment])
-    return {
-        "account": adjustment.account,
-        "owner": adjustment.owner,
-        "contract_key": adjustment.contract.key,
-        "quantity": position.quantity,
-        "cost": position.cost,
-        "realized": position.realized,
-        "commission": ZERO,
-        "cash": position.cash,
-        "multiplier": adjustment.contract.multiplier,
-        "currency": adjustment.contract.currency,
-        "mark": None,
-        "unrealized": None,
-        "stale_mark": bool(position.quantity),
-        "run_id": None,
-    }
+    return position_payload(
+        fold([adjustment]),
+        adjustment.contract,
+        account=adjustment.account,
+        owner=adjustment.owner,
+        currency=adjustment.commission_currency,
+    )
 
 
 def _baseline(state: State, book: Book, key: str) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal, localcontext
+from typing import Any
 
 from attrs import field, frozen
 
+from bifrost_engine.domain.contract import Contract
 from bifrost_engine.domain.money import EXACT, round_amount
 from bifrost_engine.portfolio.book import Book
-from bifrost_engine.portfolio.position import ZERO
+from bifrost_engine.portfolio.position import ZERO, Position
 
 
 @frozen
@@ -126,3 +128,39 @@ def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
             return None
         result = EXACT.add(result, amount)
     return result
+
+
+def position_payload(
+    position: Position,
+    contract: Contract,
+    *,
+    account: str,
+    owner: str,
+    currency: str,
+    mark: Mark | None = None,
+    has_cost: bool = True,
+    stale_before_ns: int = 0,
+    run_id: str | None = None,
+) -> dict[str, Any]:
+    """Return a position as its record has it; without a mark, or a known cost, its result is None.
+
+    currency         the account's
+    stale_before_ns  a mark with an earlier time is stale, and so is a missing one
+    """
+    unrealized = position.unrealized(mark.price, contract.multiplier) if mark and has_cost else None
+    return {
+        "account": account,
+        "owner": owner,
+        "contract_key": contract.key,
+        "quantity": position.quantity,
+        "cost": position.cost,
+        "realized": position.realized,
+        "commission": position.commission.get(currency, ZERO),
+        "cash": position.cash,
+        "multiplier": contract.multiplier,
+        "currency": contract.currency,
+        "mark": None if mark is None else mark.price,
+        "unrealized": None if unrealized is None else round_amount(unrealized),
+        "stale_mark": bool(position.quantity) and (mark is None or mark.ts_ns < stale_before_ns),
+        "run_id": run_id,
+    }
