@@ -48,6 +48,12 @@ class Command:
         except ValueError:
             return ()
 
+    @property
+    def operation(self) -> str:
+        """The type of the operation that tells of it: the first word of a line, else the name."""
+        words = self.words
+        return words[0] if words and words[0] in OPERATOR_COMMANDS else self.name
+
 
 @frozen(kw_only=True)
 class ControlState:

@@ -13,6 +13,7 @@ from bifrost_engine.domain.order import BookedExecution
 from bifrost_engine.engine.core import Core
 from bifrost_engine.engine.valuing import Valuing
 from bifrost_engine.errors import InvariantViolated
+from bifrost_engine.portfolio.portfolio import transfer_fills
 
 NOT_BOOKED = "fill_not_booked"
 
@@ -62,14 +63,29 @@ class Books:
         )
         self._record_fill(fill)
 
-    def transfer(self, outgoing: Fill, incoming: Fill) -> None:
-        """Record, as one, what moves a position from one book to another."""
-        waiting = set(self._core.state.needs_baseline)
+    def move(self, transfer_id: str, source: str, target: str, contract_key: str, quantity: Decimal) -> Fill:
+        """Record, as one, that part of a position goes to another book; return the fill that it is there.
+
+        Raises ValueError if the source doesn't hold that much.
+        """
+        core = self._core
+        outgoing, incoming = transfer_fills(
+            core.state.portfolio,
+            transfer_id=transfer_id,
+            source=source,
+            target=target,
+            contract_key=contract_key,
+            quantity=quantity,
+            ts_ns=core.now_ns,
+            trading_day=core.sessions.trading_day(core.now_ns),
+        )
+        waiting = set(core.state.needs_baseline)
         payload = {"out": outgoing.to_payload(), "in": incoming.to_payload()}
-        self._core.record("transfer", payload, incoming.owner)
+        core.record("transfer", payload, target)
         self._keep_baselines(outgoing, incoming, waiting)
         for fill in (outgoing, incoming):
             self._valuing.booked(fill.base_id)
+        return incoming
 
     def _keep_baselines(self, outgoing: Fill, incoming: Fill, waiting: set[tuple[str, str]]) -> None:
         """Let no book's day gain or lose by a move; without a mark both days count from the next one."""

@@ -19,7 +19,6 @@ from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.engine.state import EVERYBODY, State
 from bifrost_engine.oms.event import EventSource
-from bifrost_engine.portfolio.portfolio import transfer_fills
 from bifrost_engine.risk.restraint import ORPHAN, UNCLAIMED
 
 
@@ -108,19 +107,8 @@ class Claims:
             self._core.operation("incident", slot.id, reason=text)
 
     def _move(self, transfer_id: str, source: str, target: str, key: str, quantity: Decimal) -> None:
-        core = self._core
-        outgoing, incoming = transfer_fills(
-            core.state.portfolio,
-            transfer_id=transfer_id,
-            source=source,
-            target=target,
-            contract_key=key,
-            quantity=quantity,
-            ts_ns=core.now_ns,
-            trading_day=core.sessions.trading_day(core.now_ns),
-        )
-        self._books.transfer(outgoing, incoming)
-        core.operation(
+        incoming = self._books.move(transfer_id, source, target, key, quantity)
+        self._core.operation(
             "claimed",
             target,
             reason=f"{key} from {source}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
-from bifrost_engine.domain.control import Command
+from bifrost_engine.domain.control import OPERATOR_COMMANDS, Command
 from bifrost_engine.domain.decision import Intent
 from bifrost_engine.domain.effects import ConnectBroker, StopHost, WakeAt
 from bifrost_engine.domain.events import FlagsPolled
@@ -13,6 +13,7 @@ from bifrost_engine.domain.order import Origin, Purpose, Side
 from bifrost_engine.engine.core import SECOND_NS, Core
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.losses import Losses
+from bifrost_engine.engine.operator import Operator
 from bifrost_engine.engine.reconciler import Reconciler
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.engine.state import EVERYBODY
@@ -29,7 +30,13 @@ class Control:
     """Carries out commands; ``propose`` sends an intent through the gates and, if it passes, out."""
 
     def __init__(
-        self, core: Core, desk: Desk, reconciler: Reconciler, losses: Losses, propose: Flatten
+        self,
+        core: Core,
+        desk: Desk,
+        reconciler: Reconciler,
+        losses: Losses,
+        operator: Operator,
+        propose: Flatten,
     ) -> None:
         self._core = core
         self._desk = desk
@@ -47,15 +54,16 @@ class Control:
             "manual_resume": self._manual_resume,
             "retry_ib": self._retry,
             "refresh_accounts": self._refresh,
+            **dict.fromkeys(OPERATOR_COMMANDS, operator.execute),
         }
 
     def command(self, command: Command) -> None:
         """Execute a command, unless it came too late, and record what was done or why not."""
         outcome = self._outcome(command)
         self._core.operation(
-            command.name,
+            command.operation,
             command.strategy_id,
-            reason=outcome,
+            reason=outcome if command.operation == command.name else f"{command.name}: {outcome}",
             outcome=outcome,
             command_id=command.command_id,
             source=command.source,
@@ -65,7 +73,7 @@ class Control:
     def _outcome(self, command: Command) -> str:
         if command.expired:
             return "expired: older than 60 s, not executed"
-        act = self._commands.get(command.name)
+        act = self._commands.get(command.operation)
         if act is None:
             return f"refused: no command {command.name!r}; known: {', '.join(sorted(self._commands))}"
         if command.strategy_id is not None and command.strategy_id not in self._core.slots:

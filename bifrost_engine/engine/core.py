@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -36,12 +36,19 @@ class Core:
     notices    what broker and feed said that still stands, by code and contract key (empty: all)
     """
 
-    def __init__(self, config: Config, state: State, sessions: Sessions, engine_id: str) -> None:
+    def __init__(
+        self,
+        config: Config,
+        state: State,
+        sessions: Sessions,
+        engine_id: str,
+        former_engine_ids: Sequence[str] = (),
+    ) -> None:
         self.config = config
         self.state = state
         self.sessions = sessions
         self.engine_id = engine_id
-        self.engine_ids: tuple[str, ...] = (engine_id,)
+        self.engine_ids = (engine_id, *former_engine_ids)
         self.quotes = Quotes()
         self.slots: dict[str, Slot] = {}
         self._slots_by_key: dict[str, tuple[Slot, ...]] = {}

@@ -15,7 +15,6 @@ from bifrost_engine.config.schema import Config
 from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind, BrokerState
 from bifrost_engine.domain.contract import Contract
-from bifrost_engine.domain.control import OPERATOR_COMMANDS
 from bifrost_engine.domain.decision import Beat, Decision
 from bifrost_engine.domain.effects import Effect, FetchBrokerState, Subscribe
 from bifrost_engine.domain.events import (
@@ -105,8 +104,7 @@ class Engine:
     ) -> None:
         state = State(account) if state is None else state
         state.restore(records)
-        self.core = Core(config, state, sessions, engine_id)
-        self.core.engine_ids = (engine_id, *former_engine_ids)
+        self.core = Core(config, state, sessions, engine_id, former_engine_ids)
         self.trail = Trail(self.core)
         self.timers = Timers(self.core)
         self.valuing = Valuing(self.core)
@@ -118,9 +116,11 @@ class Engine:
         self.reconciler = Reconciler(self.core, self.blotter, self.answers, self.repair)
         self.losses = Losses(self.core)
         self.proposing = Proposing(self.core, self.trail, self.desk, self.losses)
-        self.control = Control(self.core, self.desk, self.reconciler, self.losses, self.proposing.propose)
+        operator = Operator(self.core, self.blotter, self.books, self.reconciler, self.repair)
+        self.control = Control(
+            self.core, self.desk, self.reconciler, self.losses, operator, self.proposing.propose
+        )
         self.claims = Claims(self.core, self.books, self.desk)
-        self.operator = Operator(self.core, self.blotter, self.books, self.reconciler, self.repair)
         self.progress = Progress(self.core, self.answers)
         self.holds = Holds(self.core, self._next_due_ns)
         self.day = Day(self.core, self.valuing, self.books)
@@ -435,11 +435,7 @@ class Engine:
     # --- control, configuration, journal -----------------------------------------------------
 
     def _on_commanded(self, event: Commanded) -> None:
-        words = event.command.words
-        if words and words[0] in OPERATOR_COMMANDS:
-            self.operator.command(event.command)
-        else:
-            self.control.command(event.command)
+        self.control.command(event.command)
         self._live("flags")
         if self.core.stopping:
             self._live("stop")

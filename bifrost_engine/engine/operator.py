@@ -17,7 +17,6 @@ from bifrost_engine.engine.core import Core
 from bifrost_engine.engine.reconciler import Reconciler
 from bifrost_engine.engine.repair import Repair
 from bifrost_engine.oms.event import EventSource, OrderEventKind
-from bifrost_engine.portfolio.portfolio import transfer_fills
 from bifrost_engine.recon.executions import bust
 
 USAGE = {
@@ -29,7 +28,7 @@ USAGE = {
 
 
 class Operator:
-    """Carries out commands of more than one word."""
+    """Carries out commands that say more than their first word."""
 
     def __init__(
         self, core: Core, blotter: Blotter, books: Books, reconciler: Reconciler, repair: Repair
@@ -40,22 +39,8 @@ class Operator:
         self._reconciler = reconciler
         self._repair = repair
 
-    def command(self, command: Command) -> None:
-        """Execute a command, unless it came too late, and record what was done or why not."""
-        outcome = self._outcome(command)
-        self._core.operation(
-            command.words[0],
-            None,
-            reason=f"{command.name}: {outcome}",
-            outcome=outcome,
-            command_id=command.command_id,
-            source=command.source,
-            requested_by=command.requested_by,
-        )
-
-    def _outcome(self, command: Command) -> str:
-        if command.expired:
-            return "expired: older than 60 s, not executed"
+    def execute(self, command: Command) -> str:
+        """Carry out a command; return what was done, or why not."""
         by = command.requested_by or command.source
         match command.words:
             case ["reconcile"]:
@@ -118,19 +103,10 @@ class Operator:
             key = _contract_key(instrument)
             if not core.state.has_cost(EXTERNAL, key):
                 return f"refused: what {key} cost isn't known until its first mark; again then"
-            outgoing, incoming = transfer_fills(
-                core.state.portfolio,
-                transfer_id=f"{core.state.last_jseq + 1}",
-                source=EXTERNAL,
-                target=strategy_id,
-                contract_key=key,
-                quantity=Decimal(quantity),
-                ts_ns=core.now_ns,
-                trading_day=core.sessions.trading_day(core.now_ns),
-            )
+            number = f"{core.state.last_jseq + 1}"
+            incoming = self._books.move(number, EXTERNAL, strategy_id, key, Decimal(quantity))
         except (ValueError, InvalidOperation) as error:
             return f"refused: {error or 'expected a quantity, was ' + quantity}"
-        self._books.transfer(outgoing, incoming)
         return f"{plain(incoming.signed_quantity)} {key} moved to {strategy_id} at {plain(incoming.price)}"
 
 

@@ -11,7 +11,7 @@ import pytest
 from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain import BrokerEventKind, Contract, OrderState, Purpose, Right, Side
 from bifrost_engine.domain.control import COMMANDS
-from bifrost_engine.domain.effects import ConnectBroker, StopHost
+from bifrost_engine.domain.effects import ConnectBroker, FetchBrokerState, StopHost
 from bifrost_engine.domain.events import Reloaded, StrategyRaised
 from bifrost_engine.testing.engine import CALL, PUT, STOCK, EngineUnderTest, change, make_slot
 
@@ -97,7 +97,9 @@ def test_an_expired_command_is_consumed_and_not_executed(name: str) -> None:
 def test_an_unknown_command_is_refused_with_the_known_ones() -> None:
     run = EngineUnderTest()
     run.command("explode")
-    assert outcome(run).startswith("refused: no command 'explode'; known: clear_kill, flatten, kill,")
+    assert outcome(run).startswith(
+        "refused: no command 'explode'; known: claim, clear_kill, exec, flatten, kill,"
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("stop", "retry_ib")])
@@ -108,12 +110,20 @@ def test_an_unknown_strategy_is_refused_with_the_running_ones(name: str) -> None
     assert not run.engine.core.is_suspended("gamma")
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "stop"])
+LINES = ("reconcile", "exec bust x0", "claim gamma 'NVDA|STK|||' 5")
+
+
+@pytest.mark.parametrize("name", [*(name for name in COMMANDS if name != "stop"), *LINES])
 def test_while_stopping_nothing_but_a_stop_is_taken(name: str) -> None:
-    run = EngineUnderTest()
+    run = EngineUnderTest(positions=((STOCK, 10),), settings=FAST)
     run.command("stop")
-    run.command(name)
+    before = run.engine.core.state.positions_version
+    run.command(name, command_id="17")
     assert outcome(run) == "refused: the daemon is stopping"
+    row = run.operations()[-1]
+    assert (row["type"], row["command_id"]) == (name.split()[0], "17")
+    assert run.engine.core.state.positions_version == before
+    assert not effects_of(run, FetchBrokerState)
 
 
 # --- suspend and resume --------------------------------------------------------------------
