@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 
 from bifrost_engine.domain.contract import parse_contract_key, plain, stock_key
 from bifrost_engine.domain.control import Command
-from bifrost_engine.domain.fill import EXTERNAL
+from bifrost_engine.domain.fill import EXTERNAL, FillKind
 from bifrost_engine.domain.order import OrderState
 from bifrost_engine.engine.blotter import Blotter
 from bifrost_engine.engine.books import Books
@@ -86,14 +86,21 @@ class Operator:
         return f"the order is {self._blotter.apply(order, event).state}"
 
     def _bust(self, base_id: str) -> str:
-        fill = self._core.state.portfolio.fill(base_id)
+        state = self._core.state
+        fill = state.portfolio.fill(base_id)
         if fill is None:
             return f"refused: no execution {base_id} is booked"
+        if fill.kind is FillKind.TRANSFER:
+            return "refused: it moved a position between books, and no exchange executed it"
         if not fill.quantity:
-            return "refused: it is busted already"
+            return f"refused: {fill.superseded_by or 'a bust'} took its place already"
         self._repair.carry_out(bust(fill, self._core.now_ns, EventSource.OPERATOR))
-        left = self._core.state.portfolio.position(fill.owner, fill.contract.key).quantity
-        return f"busted; {fill.owner} holds {plain(left)} {fill.contract.key}"
+        left = state.portfolio.position(fill.owner, fill.contract.key).quantity
+        told = f"busted; {fill.owner} holds {plain(left)} {fill.contract.key}"
+        order = state.orders.get(fill.client_order_id or "")
+        if order is not None and order.state is OrderState.UNKNOWN:
+            told += f"; order {order.client_order_id} is UNKNOWN until the broker says whether it works on"
+        return told
 
     def _claim(self, strategy_id: str, instrument: str, quantity: str) -> str:
         core = self._core

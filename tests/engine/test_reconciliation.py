@@ -402,8 +402,22 @@ def test_a_busted_execution_is_taken_back_once() -> None:
     assert run.snapshot["stock_position"] == 0
     fill = of_kind(run, "fill")[-1].payload
     assert (fill["kind"], fill["source"], fill["quantity"]) == ("BUST", "OPERATOR", "0")
+    coid = run.order.client_order_id
+    waits = f"order {coid} is UNKNOWN until the broker says whether it works on"
+    assert outcome(run) == f"busted; gamma holds 0 {STOCK.key}; {waits}"
     run.command(f"exec bust {base_id}")
-    assert outcome(run) == "refused: it is busted already"
+    assert outcome(run) == "refused: a bust took its place already"
+
+
+def test_one_side_of_a_move_between_books_cant_be_busted() -> None:
+    run = EngineUnderTest(positions=((STOCK, 1000),))
+    run.quote()
+    run.command("claim gamma NVDA 400")
+    before = run.engine.core.state.portfolio.account_quantities()
+    for fill in [r.payload["out"] for r in run.records if r.kind == "transfer"]:
+        run.command(f"exec bust {fill['base_id']}")
+        assert outcome(run).startswith("refused: it moved a position between books")
+    assert run.engine.core.state.portfolio.account_quantities() == before == {STOCK.key: 1000}
 
 
 def test_a_claim_moves_a_position_at_its_average_and_no_order() -> None:
