@@ -17,6 +17,8 @@ from bifrost_engine.engine.core import Core
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.risk.chain import Judgement
 
+NO_REASON = "the strategy gives no reason"
+
 
 class Trail:
     """Writes signals, risk decisions and order decisions to the journal."""
@@ -105,7 +107,7 @@ def _signal_payload(run_id: str, symbol: str, now_ns: int, decision: Decision) -
         "filtered": intent is None,
         "n": 1,
         "last_ts_ns": now_ns,
-        "reasons": facts.pop("reasons"),
+        "reasons": facts.pop("reasons") or ([NO_REASON] if intent is None else []),
         "contract_key": _contract_key(symbol, intent),
         "side": None if intent is None else intent.side,
         "quantity": None if intent is None else intent.quantity,

@@ -334,3 +334,10 @@ def test_two_strategies_together_order_as_each_would_alone() -> None:
         alone = EngineUnderTest(strategies=[make_slot(settings(symbol))], positions=legs(symbol))
         assert drive(alone)[symbol] == both[symbol]
         assert len(both[symbol]) > 3
+
+
+def test_a_strategy_that_gives_no_reason_for_nothing_is_told_to_give_none() -> None:
+    run = beside_gamma(Decision(key=("x",)))
+    run.mid(103)
+    signal = next(r.payload for r in run.records if r.kind == "signal" and r.strategy_id != "gamma")
+    assert signal["reasons"] == ["the strategy gives no reason"]

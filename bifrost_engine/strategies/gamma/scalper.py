@@ -34,7 +34,7 @@ from bifrost_engine.strategies.gamma.holds import Bounds, bounds_of, hold_range
 from bifrost_engine.strategies.gamma.legs import NO_QUOTE, Leg, Selection, make_legs, select
 from bifrost_engine.strategies.gamma.pricer import Pricer
 from bifrost_engine.strategies.gamma.regime import MINUTE_NS, Regime
-from bifrost_engine.strategies.gamma.story import Seen, explain
+from bifrost_engine.strategies.gamma.story import NO_SHARES, NO_TICK, Seen, explain
 from bifrost_engine.strategies.gamma.trading import (
     BOOT,
     CAUSES,
@@ -348,10 +348,12 @@ class GammaStrategy:
         self._run_machine(view, dims, facts, tick)
         blocked = self._failing_terms(dims)
         intent = self._intent(view, dims) if tick and not blocked else None
+        if intent is None and not blocked:
+            blocked = (NO_SHARES if tick else NO_TICK,)
         legs = self.selection.managed
         return Decision(
             intent=intent,
-            key=(dims, self.state, view.hedge_state),
+            key=(dims, self.state, view.hedge_state, blocked),
             explain=partial(explain, self._seen(view, underlying, dims, self.net_delta, blocked)),
             legs=legs if legs != view.legs else None,
             hold=self._hold(view, underlying, dims) if self._rests(dims) else None,

@@ -16,6 +16,10 @@ from bifrost_engine.strategies.gamma.legs import Leg
 from bifrost_engine.strategies.gamma.pricer import Prices
 
 NS = 1_000_000_000
+NO_TICK = "AT_BEAT nothing is proposed before the next quote"
+NO_SHARES = "NO_SHARES the need comes to no whole share"
+OF_ITS_OWN = (NO_TICK, NO_SHARES)
+"""Reasons of a hedge that is needed and isn't proposed, though no term of the condition fails."""
 
 
 class Seen(NamedTuple):
@@ -70,6 +74,8 @@ def explain(seen: Seen) -> Mapping[str, Any]:
 
 
 def _reason(code: str, seen: Seen) -> str:
+    if code in OF_ITS_OWN:
+        return code
     word = WORDS.get(code)
     if word is None:
         why = ", ".join(seen.halts) or seen.cause

@@ -280,3 +280,33 @@ def test_a_hedge_that_is_forced_says_so() -> None:
     signal = next(record for record in reversed(run.records) if record.kind == "signal")
     assert signal.payload["force"]
     assert signal.payload["side"] == "SELL"
+
+
+def test_at_a_beat_a_hedge_that_is_needed_waits_for_a_quote_and_that_is_the_reason() -> None:
+    run = EngineUnderTest(settings={"gates.guard.risk.max_daily_hedge_count": 0})
+    run.mid(103.0)
+    assert run.slot.plugin.state == "NEED_HEDGE"
+    run.advance(1).beat()
+    assert reasons(run) == ["AT_BEAT nothing is proposed before the next quote"]
+    run.advance(1).mid(103.0)
+    signals = [record.payload for record in run.records if record.kind == "signal"]
+    assert [signal["kind"] for signal in signals[-3:]] == ["hedge", "none", "hedge"]
+    assert all(signal["reasons"] for signal in signals if signal["filtered"] and signal["n"] == 1)
+
+
+def test_a_need_of_less_than_a_share_is_told_as_the_reason() -> None:
+    band = {"threshold_hedge_shares": 0.2, "max_delta_limit": 5.0, "epsilon_band": 0.1}
+    run = EngineUnderTest(
+        settings={
+            **{f"gates.state.delta.{name}": value for name, value in band.items()},
+            "gates.guard.risk.max_daily_hedge_count": 0,
+        }
+    )
+    for step in range(400):
+        run.mid(99.0 + step * 0.001)
+        run.advance(1)
+        if reasons(run) == ["NO_SHARES the need comes to no whole share"]:
+            break
+    else:
+        raise AssertionError("never came to a rest")
+    assert 0.2 <= abs(run.snapshot["net_delta"]) < 0.5
