@@ -39,6 +39,8 @@ def test_a_transfer_is_two_executions_of_opposite_sides_under_one_number():
         symbol="NVDA", claims_external=(ExternalClaim(instrument=STOCK.key, qty=Decimal(2)),)
     )
     run = EngineUnderTest(strategies=[make_slot(config)], positions=((STOCK, 7),))
+    run.mid(100.0)  # nobody tells what they cost: a claim waits for their first mark
+    run.beat()
     (batch,) = batches(run.stored_records())
     (record,) = [record for record in batch.rows if record.kind == "transfer"]
     legs = [dict(row.values) for row in rows_of(record, "journal-a")]
