@@ -29,6 +29,7 @@ from bifrost_engine.domain import (
     Beat,
     BrokerCaps,
     BrokerEvent,
+    BrokerGreeks,
     BrokerState,
     BrokerStateRequest,
     CancelRequest,
@@ -91,7 +92,7 @@ class PluginContext:
     log: Any
     clock: Clock
     state_dir: Path
-    emit: Callable[[Quote | BrokerEvent], None]
+    emit: Callable[[Quote | BrokerGreeks | BrokerEvent], None]
     seed: int = 0
 
 
@@ -153,8 +154,8 @@ def disconnect() -> Awaitable[None]:
 def subscribe(contracts: Sequence[Contract]) -> Awaitable[None]:
     """Take the full list of wanted contracts, at each change of it.
 
-    Awaited on the event loop. Quotes come by ``context.emit``. If it raises, the feed
-    counts as disconnected.
+    Awaited on the event loop. Quotes come by ``context.emit``, and so do the broker's own
+    greeks of options, where it has some. If it raises, the feed counts as disconnected.
     """
 
 

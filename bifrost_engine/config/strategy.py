@@ -210,7 +210,12 @@ class GreeksConfig:
     model: Literal["black_scholes", "baw"] = setting(
         "black_scholes: European exercise; baw: American (Barone-Adesi and Whaley)", "black_scholes"
     )
-    use_broker_greeks: bool = setting("Take the broker's greeks where it sends them", False)
+    use_broker_greeks: bool = setting(
+        "Delta and gamma as the broker tells them, instead of the model's; greeks are bad without them", False
+    )
+    broker_greeks_max_age: float = setting(
+        "The broker's greeks count no longer, in session", 30.0, gt=0, le=3600, unit="s"
+    )
 
 
 @frozen(kw_only=True)

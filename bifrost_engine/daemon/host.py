@@ -28,6 +28,7 @@ from bifrost_engine.daemon.intake import Intake
 from bifrost_engine.daemon.keeping import Keeping, check_keeping
 from bifrost_engine.daemon.opening import (
     broker_caps,
+    check_greeks,
     check_limits,
     check_orphans,
     check_pair,
@@ -142,6 +143,7 @@ class Daemon:
     async def _run_locked(self) -> None:
         resume_ns = self._make_pipeline()
         check_pair(self.parts, self.journal, self.engine.core.state.opened)
+        check_greeks(self.parts)
         check_orphans(self.config, self.engine.core.state, self.options.park_orphans)
         quotes = None
         if isinstance(self.clock, EventClock):

@@ -14,6 +14,7 @@ from typing import Any
 from attrs import evolve
 
 from bifrost_engine.domain.broker import BrokerEvent
+from bifrost_engine.domain.greeks import BrokerGreeks
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.hookspecs import Clock
 from bifrost_engine.replay.misfit import misfit, quote_misfit
@@ -47,7 +48,7 @@ class Intake:
                 self._forward(report)
                 return
         else:
-            fault = misfit(report, BrokerEvent)
+            fault = misfit(report, BrokerGreeks if report.__class__ is BrokerGreeks else BrokerEvent)
             if fault is None:
                 late = report.ts_ns > now_ns
                 self._forward(evolve(report, ts_ns=now_ns) if late else report)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bifrost_engine.calendar import ExchangeSessions
 from bifrost_engine.config.loader import missing_live_limits
 from bifrost_engine.config.schema import Config
-from bifrost_engine.daemon.assemble import Assembly, seed_of, set_aside
+from bifrost_engine.daemon.assemble import Assembly, feed_name, seed_of, set_aside
 from bifrost_engine.daemon.intake import Intake
 from bifrost_engine.daemon.threads import Threads
 from bifrost_engine.domain.broker import BrokerCaps
@@ -99,6 +99,17 @@ def check_pair(parts: Assembly, journal: Journal, opened: bool) -> None:
         f"{parts.folder}: {there} is there without {away}; restore it, "
         "or begin anew with 'bifrost run --fresh', which sets both aside"
     )
+
+
+def check_greeks(parts: Assembly) -> None:
+    """Refuse strategies that want the broker's greeks from a feed that has none. Raises ConfigError."""
+    feed = parts.plugins.plugin("feeds", feed_name(parts.config))
+    wanting = [s.id for s in parts.config.strategies if s.greeks.use_broker_greeks]
+    if wanting and not getattr(feed, "gives_greeks", False):
+        raise ConfigError(
+            f"greeks.use_broker_greeks of {', '.join(wanting)}: expected a feed that brings the broker's "
+            f"greeks, such as ib, was {parts.config.feed_name}; set it to false"
+        )
 
 
 def broker_caps(parts: Assembly) -> BrokerCaps:

@@ -24,6 +24,7 @@ from bifrost_engine.domain.contract import Contract, Right, SecType, parse_contr
 from bifrost_engine.domain.control import Command, ControlState
 from bifrost_engine.domain.decision import Beat, Decision, Hold, Intent
 from bifrost_engine.domain.fill import Fill, FillKind, FillSource
+from bifrost_engine.domain.greeks import BrokerGreeks
 from bifrost_engine.domain.money import to_decimal
 from bifrost_engine.domain.order import (
     OrderState,
@@ -44,6 +45,7 @@ __all__ = [
     "BrokerCaps",
     "BrokerEvent",
     "BrokerEventKind",
+    "BrokerGreeks",
     "BrokerOrder",
     "BrokerPosition",
     "BrokerState",

@@ -10,6 +10,7 @@ from attrs import Factory, frozen
 from bifrost_engine.domain.broker import BrokerCaps, BrokerEvent, BrokerState, PlaceAck
 from bifrost_engine.domain.control import Command
 from bifrost_engine.domain.decision import Beat
+from bifrost_engine.domain.greeks import BrokerGreeks
 from bifrost_engine.domain.quote import Quote
 
 
@@ -179,6 +180,7 @@ class Stopped:
 
 Event = (
     Quote
+    | BrokerGreeks
     | Beat
     | Timer
     | BrokerEvent

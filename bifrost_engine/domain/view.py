@@ -13,6 +13,7 @@ from typing import Protocol
 from attrs import frozen
 
 from bifrost_engine.domain.contract import Contract
+from bifrost_engine.domain.greeks import BrokerGreeks
 from bifrost_engine.domain.order import Order
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.domain.session import Session
@@ -109,6 +110,9 @@ class StrategyView(Protocol):
 
     def previous_quote(self, contract_key: str) -> Quote | None:
         """Return the good quote that the one in force replaced or that was withdrawn last."""
+
+    def broker_greeks(self) -> Mapping[str, BrokerGreeks]:
+        """Return the broker's newest greeks by contract key; a new mapping with each change."""
 
     def session(self) -> Session | None:
         """Return the regular session that is open now, or None."""

@@ -11,6 +11,7 @@ from bifrost_engine.calendar import Sessions
 from bifrost_engine.config.schema import AccountLimits, Config
 from bifrost_engine.domain.broker import BrokerCaps, BrokerEvent
 from bifrost_engine.domain.effects import Effect, Notice
+from bifrost_engine.domain.greeks import BrokerGreeks
 from bifrost_engine.domain.record import Payload, Record
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.engine.state import EVERYBODY, State
@@ -33,6 +34,7 @@ class Core:
     effects    what the event has caused so far, in order
     counters   how often what happened that should not
     account_summary  the broker's newest values of the account
+    greeks     the broker's newest greeks, by contract; replaced, never changed
     notices    what broker and feed said that still stands, by code and contract key (empty: all)
     """
 
@@ -62,6 +64,7 @@ class Core:
         self.on_wall_clock = False
         self.caps = BrokerCaps()
         self.account_summary: Mapping[str, Decimal] = {}
+        self.greeks: Mapping[str, BrokerGreeks] = {}
         self.notices: dict[tuple[str, str], str] = {}
         self.connected = False
         self.reconciled = False

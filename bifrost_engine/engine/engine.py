@@ -37,6 +37,7 @@ from bifrost_engine.domain.events import (
     TrailChecked,
 )
 from bifrost_engine.domain.fill import EXTERNAL
+from bifrost_engine.domain.greeks import BrokerGreeks
 from bifrost_engine.domain.order import Origin, Purpose
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.domain.record import Record
@@ -72,6 +73,8 @@ NOTHING: tuple[Effect, ...] = ()
 FAR = 1 << 63
 MIB = 1 << 20
 TELL_REPEATS_NS = 60 * SECOND_NS
+ASK_NOBODY = (Beat, BrokerGreeks)
+"""Events that no held decision depends on: what is held was made with a constant volatility."""
 REPLAYS = ("REPLAY", "BACKTEST")
 """Modes whose portfolio snapshots are made from the records when somebody wants them."""
 
@@ -134,6 +137,7 @@ class Engine:
         self._handlers: dict[type, Callable[[Any], None]] = {
             Beat: self._on_beat,
             Timer: self._on_timer,
+            BrokerGreeks: self._on_greeks,
             BrokerEvent: self._on_broker_event,
             Started: self._on_started,
             Connecting: self._on_connecting,
@@ -179,7 +183,7 @@ class Engine:
         else:
             core.now_ns = max(core.now_ns, event.ts_ns)
             core.turn += 1
-            if event.__class__ is not Beat:
+            if event.__class__ not in ASK_NOBODY:
                 self.holds.release()
             self._keep_time()
             self._handlers[event.__class__](event)
@@ -281,6 +285,12 @@ class Engine:
 
     def _on_timer(self, event: Timer) -> None:
         self._flatten_if_wanted()
+
+    def _on_greeks(self, event: BrokerGreeks) -> None:
+        """Keep the newest greeks; the next quote is judged with them."""
+        last = self.core.greeks.get(event.contract_key)
+        if last is None or event.ts_ns >= last.ts_ns:
+            self.core.greeks = {**self.core.greeks, event.contract_key: event}
 
     def _flatten_if_wanted(self) -> None:
         if any(state.flattening for state in self.core.state.strategies.values()):

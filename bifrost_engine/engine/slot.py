@@ -11,6 +11,7 @@ from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain.contract import Contract, stock_key
 from bifrost_engine.domain.decision import Beat, Decision, Hold
 from bifrost_engine.domain.fill import EXTERNAL
+from bifrost_engine.domain.greeks import BrokerGreeks
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.domain.session import Session
 from bifrost_engine.domain.view import LastHedge, OrderUpdate, StrategyView
@@ -161,6 +162,9 @@ class View:
 
     def previous_quote(self, contract_key: str) -> Quote | None:
         return self._core.quotes.previous.get(contract_key)
+
+    def broker_greeks(self) -> Mapping[str, BrokerGreeks]:
+        return self._core.greeks
 
     def session(self) -> Session | None:
         return self._core.sessions.session_at(self._core.now_ns)

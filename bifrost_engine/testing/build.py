@@ -19,6 +19,7 @@ from bifrost_engine.config.structure import structure_section
 from bifrost_engine.domain import (
     BrokerEvent,
     BrokerEventKind,
+    BrokerGreeks,
     Contract,
     Execution,
     OrderRequest,
@@ -55,7 +56,7 @@ class RecordingContext(PluginContext):
     """A plugin's context that keeps what is emitted, in order, in ``events``."""
 
     clock: EventClock
-    events: list[Quote | BrokerEvent] = Factory(list)
+    events: list[Quote | BrokerGreeks | BrokerEvent] = Factory(list)
     emit: Any = field(init=False)
 
     @emit.default
@@ -64,7 +65,7 @@ class RecordingContext(PluginContext):
 
     @property
     def broker_events(self) -> list[BrokerEvent]:
-        """What was emitted, quotes apart."""
+        """What was emitted, quotes and greeks apart."""
         return [event for event in self.events if isinstance(event, BrokerEvent)]
 
     @property
@@ -194,6 +195,7 @@ class StaticView:
 
     quotes           the last good quotes by contract key
     previous_quotes  those before them
+    greeks           the broker's, by contract key
     positions        this strategy's book, signed quantity by contract key
     outside          what the account holds outside all strategies
     version          what ``positions_version`` answers
@@ -204,6 +206,7 @@ class StaticView:
     symbol: str = "SPY"
     quotes: Mapping[str, Quote] = Factory(dict)
     previous_quotes: Mapping[str, Quote] = Factory(dict)
+    greeks: Mapping[str, BrokerGreeks] = Factory(dict)
     positions: Mapping[str, Decimal] = Factory(dict)
     outside: Mapping[str, Decimal] = Factory(dict)
     hedge_state: str = "EXEC_IDLE"
@@ -231,6 +234,10 @@ class StaticView:
     def previous_quote(self, contract_key: str) -> Quote | None:
         """Return the quote before it, or None."""
         return self.previous_quotes.get(contract_key)
+
+    def broker_greeks(self) -> Mapping[str, BrokerGreeks]:
+        """Return ``greeks``."""
+        return self.greeks
 
     def session(self) -> Session | None:
         """Return the one session that it knows, while it is open."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from math import nan
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from structlog.testing import capture_logs
 
 from bifrost_engine.clock import EventClock
 from bifrost_engine.daemon.intake import Intake
-from bifrost_engine.domain import BrokerEvent, BrokerEventKind, Quote
+from bifrost_engine.domain import BrokerEvent, BrokerEventKind, BrokerGreeks, Quote
 from bifrost_engine.testing import make_execution, make_fill, make_quote
 from bifrost_engine.testing.build import START_NS
 
@@ -39,7 +40,23 @@ def test_a_report_of_the_future_is_one_of_now():
     assert Taking().take(down) == [evolve(down, ts_ns=START_NS)]
 
 
+def test_a_brokers_greeks_go_on_and_their_time_is_not_of_the_future():
+    greeks = evolve(GREEKS, ts_ns=START_NS + SECOND)
+    (taken,) = Taking().take(greeks)
+    assert (taken.contract_key, taken.delta, taken.ts_ns) == (greeks.contract_key, 0.5, START_NS)
+
+
 FILL = make_fill()
+GREEKS = BrokerGreeks(
+    contract_key="NVDA|OPT|20250328|100|C",
+    ts_ns=START_NS,
+    delta=0.5,
+    gamma=0.02,
+    vega=nan,
+    theta=nan,
+    volatility=0.4,
+    underlying=100.0,
+)
 NONSENSE = {
     "text": "LINK_UP",
     "nothing": None,
@@ -56,6 +73,7 @@ NONSENSE = {
     "values as text": evolve(FILL, values="net_liquidation"),
     "quote without a bid": Quote("SPY|STK|||", None, 1.0, 1.0, 1.0, START_NS),  # type: ignore[arg-type]
     "quote with a float time": Quote("SPY|STK|||", 1.0, 1.0, 1.0, 1.0, float(START_NS)),  # type: ignore[arg-type]
+    "greeks as text": evolve(GREEKS, delta="0.5"),
     "tuple": ("SPY|STK|||", 1.0, 1.0, 1.0, 1.0, START_NS, 0),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from attrs import evolve
+from daemon_under_test import eager
 
 from bifrost_engine.config.schema import Config
 from bifrost_engine.config.strategy import StrategyConfig
@@ -56,3 +57,9 @@ def test_a_removed_strategy_that_holds_nothing_and_works_nothing_is_no_orphan():
         check_orphans(gone, run.engine.core.state, False)
     run.answer(BrokerEventKind.ORDER_CANCELED)
     check_orphans(gone, run.engine.core.state, False)
+
+
+def test_a_strategy_that_wants_the_brokers_greeks_needs_a_feed_that_brings_them(home):
+    here = home(strategies=[eager(greeks={"use_broker_greeks": True})])
+    with pytest.raises(ConfigError, match=r"use_broker_greeks of eager: expected a feed .*, was wave"):
+        here.run()

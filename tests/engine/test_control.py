@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from bifrost_engine.builtin import Gamma
 from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain import BrokerEventKind, Contract, OrderState, Purpose, Right, Side
 from bifrost_engine.domain.control import COMMANDS
 from bifrost_engine.domain.effects import ConnectBroker, FetchBrokerState, StopHost
 from bifrost_engine.domain.events import Reloaded, StrategyRaised
+from bifrost_engine.errors import ConfigError
 from bifrost_engine.testing.engine import CALL, PUT, STOCK, EngineUnderTest, change, make_slot
 
 K = BrokerEventKind
@@ -635,11 +637,18 @@ def test_an_invalid_file_changes_nothing_and_is_told_of() -> None:
 
 
 def test_settings_that_the_strategy_refuses_leave_its_old_ones_in_force() -> None:
-    run = EngineUnderTest()
+    class Picky(Gamma):
+        def reconfigure(self, config: StrategyConfig) -> None:
+            if config.greeks.volatility == 0.5:
+                raise ConfigError("greeks.volatility: not this one")
+            super().reconfigure(config)
+
+    config = StrategyConfig(symbol="NVDA")
+    run = EngineUnderTest(strategies=[make_slot(config, Picky(config))])
     before = run.slot.config
-    run.reload(greeks__use_broker_greeks=True)
+    run.reload(greeks__volatility=0.5)
     assert run.slot.config is run.slot.plugin.config is before
-    assert "use_broker_greeks" in run.operations("config_rejected")[0]["state_reason"]
+    assert run.operations("config_rejected")[0]["state_reason"] == "greeks.volatility: not this one"
     run.mid(103)
     assert len(run.placed) == 1
 

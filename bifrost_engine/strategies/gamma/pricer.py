@@ -1,13 +1,14 @@
-"""Greeks of the managed legs from the quote: the float path, and the one place that knows the model."""
+"""Greeks of the managed legs: the float path, and the one place that knows the model or the broker's."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import nan
 from typing import NamedTuple
 
 from bifrost_engine.config.strategy import GreeksConfig
+from bifrost_engine.domain.greeks import BrokerGreeks
 from bifrost_engine.domain.quote import Quote
-from bifrost_engine.errors import ConfigError
 from bifrost_engine.pricing import baw, black_scholes
 from bifrost_engine.pricing.implied import implied_volatility
 from bifrost_engine.pricing.years import time_years
@@ -15,6 +16,8 @@ from bifrost_engine.strategies.gamma.legs import Leg
 
 MODELS = {"black_scholes": black_scholes, "baw": baw}
 NS = 1_000_000_000
+FULL_DELTA = 1.000001
+"""More than a share per share is no delta; the rest is the broker's rounding."""
 
 
 class Totals(NamedTuple):
@@ -105,25 +108,83 @@ class Prices:
         return greeks
 
 
+class ToldPrices(Prices):
+    """The broker's greeks at one time; never changed, like the model's.
+
+    told      by contract
+    since_ns  time before which nobody could expect new ones, such as the session's opening
+    """
+
+    __slots__ = ("_max_age_ns", "_since_ns", "_told")
+
+    def __init__(self, config: GreeksConfig, told: Mapping[str, BrokerGreeks], since_ns: int) -> None:
+        super().__init__(config, {})
+        self._told = told
+        self._since_ns = since_ns
+        self._max_age_ns = int(config.broker_greeks_max_age * NS)
+
+    def volatility(self, leg: Leg) -> float | None:
+        """Return the σ per year that the broker's model implies, however old; None without a good one."""
+        told = self._told.get(leg.contract_key)
+        return told.volatility if told is not None and told.volatility > 0.0 else None
+
+    def oldest_volatility_s(self, legs: Sequence[Leg], now_ns: int) -> float | None:
+        """Return the age of the oldest greeks, seconds; None where there are none."""
+        ages = [now_ns - self._told[leg.contract_key].ts_ns for leg in legs if leg.contract_key in self._told]
+        return max(ages) / NS if ages else None
+
+    def delta_and_gamma(self, legs: Sequence[Leg], spot: float, now_ns: int) -> tuple[float, float] | None:
+        """Return the legs' delta and gamma as told; None if any is missing or too old."""
+        totals = self.totals(legs, spot, now_ns)
+        return None if totals is None else (totals.delta, totals.gamma)
+
+    def told(self, legs: Sequence[Leg], now_ns: int) -> dict[str, dict[str, float]]:
+        """Return what the broker told of each leg, with its age in seconds, for the record."""
+        known = {key: self._told[key] for key in (leg.contract_key for leg in legs) if key in self._told}
+        return {
+            key: {
+                "delta": one.delta,
+                "gamma": one.gamma,
+                "volatility": one.volatility,
+                "underlying": one.underlying,
+                "age_s": (now_ns - one.ts_ns) / NS,
+            }
+            for key, one in known.items()
+        }
+
+    def _greeks(self, leg: Leg, spot: float, now_ns: int) -> tuple[float, ...] | None:
+        told = self._told.get(leg.contract_key)
+        if told is None or now_ns - max(told.ts_ns, self._since_ns) > self._max_age_ns:
+            return None
+        if not (abs(told.delta) <= FULL_DELTA and told.gamma >= 0.0):
+            return None  # NaN, too: no number is at most another then
+        return nan, told.delta, told.gamma, told.vega, told.theta
+
+
 class Pricer:
     """Keeps the prices current: solves volatilities from quotes where they are implied.
 
-    prices               the model as it stands; replaced, never changed
+    prices               the model as it stands, or what the broker told; replaced, never changed
+    is_told              greeks are the broker's
     constant_volatility  the σ of all legs where nothing but spot and time moves the
                          delta and its bounds are known; else None
     """
 
     def __init__(self, config: GreeksConfig) -> None:
-        if config.use_broker_greeks:
-            raise ConfigError(
-                "greeks.use_broker_greeks: expected false, was true; no feed of this release delivers greeks"
-            )
         self._config = config
-        self._implied = config.volatility == "implied"
+        self.is_told = config.use_broker_greeks
+        self._implied = config.volatility == "implied" and not self.is_told
         self._solved: dict[str, tuple[float, int]] = {}
-        self.prices = Prices(config, self._solved)
-        constant = not self._implied and config.model == "black_scholes"
+        self._heard: tuple[Mapping[str, BrokerGreeks], int] = ({}, 0)
+        self.prices = ToldPrices(config, {}, 0) if self.is_told else Prices(config, self._solved)
+        constant = config.volatility != "implied" and config.model == "black_scholes" and not self.is_told
         self.constant_volatility = float(config.volatility) if constant else None
+
+    def hear(self, told: Mapping[str, BrokerGreeks], since_ns: int) -> None:
+        """Take the broker's greeks, where they are wanted; see ``ToldPrices`` for ``since_ns``."""
+        if self.is_told and (told is not self._heard[0] or since_ns != self._heard[1]):
+            self._heard = (told, since_ns)
+            self.prices = ToldPrices(self._config, told, since_ns)
 
     def learn(self, quote: Quote, underlying: Quote | None, legs: Sequence[Leg], now_ns: int) -> None:
         """Solve a leg's volatility from its mid; the last good one is kept if there is no solution."""

@@ -198,11 +198,19 @@ class GammaStrategy:
         ):
             self._options_version = options
             self._choose_legs(view, underlying)
+        if self.pricer.is_told:
+            self.pricer.hear(view.broker_greeks(), self._greeks_due_ns(session))
         if underlying is not None:
             self._revalue(underlying.mid, now_ns)
         elif previous is not None:
             # Without a quote the last good greeks stay.
             self._revalue(previous.mid, previous.event_ns)
+
+    def _greeks_due_ns(self, session: Session | None) -> int:
+        """Return the time from which the broker's greeks must be renewed: never while the market is shut."""
+        if not self._rth_only:
+            return 0
+        return FAR if session is None else session.open_ns
 
     def _open_session(self, session: Session) -> None:
         if session != self._session:

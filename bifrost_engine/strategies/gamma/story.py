@@ -13,7 +13,7 @@ from bifrost_engine.config.strategy import StateGatesConfig
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.strategies.gamma.dimensions import WORDS, DeltaBand, Dimensions
 from bifrost_engine.strategies.gamma.legs import Leg
-from bifrost_engine.strategies.gamma.pricer import Prices
+from bifrost_engine.strategies.gamma.pricer import Prices, ToldPrices
 
 NS = 1_000_000_000
 NO_TICK = "AT_BEAT nothing is proposed before the next quote"
@@ -52,7 +52,9 @@ def explain(seen: Seen) -> Mapping[str, Any]:
     """Return the values behind a decision, with its reasons in words."""
     quote = seen.underlying
     totals = None if quote is None else seen.prices.totals(seen.legs, quote.mid, seen.now_ns)
+    told = seen.prices.told(seen.legs, seen.now_ns) if isinstance(seen.prices, ToldPrices) else None
     return {
+        **({} if told is None else {"broker_greeks": told}),
         "trading_state": seen.state,
         "safe_cause": seen.cause,
         "hedge_state": seen.hedge_state,
