@@ -7,6 +7,7 @@ for good; ``load`` returns the orders that work and those that ended lately.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -99,6 +100,7 @@ class Record:
         self._path = path
         self._account = account
         self._contracts: set[str] = set()
+        _for_the_owner_only(path)
         # Autocommit: transactions begin and end below, where they are meant to.
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -263,6 +265,15 @@ class Record:
             "INSERT OR REPLACE INTO holdings VALUES (?, ?, ?)",
             (self._write_contract(contract), str(holding.quantity), _text(holding.cost)),
         )
+
+
+def _for_the_owner_only(path: Path) -> None:
+    """Make the file unless it is there, readable by nobody else; sqlite's side files take its mode."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    for side in ("", "-wal", "-shm"):
+        one = path.with_name(path.name + side)
+        if one.exists():
+            one.chmod(0o600)
 
 
 def latest_ns(path: Path) -> int | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from bifrost_paper.broker import PaperBroker
 from bifrost_paper.config import Fault, FaultKind, Opening, PaperConfig
+from bifrost_paper.record import Record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -395,6 +396,21 @@ def test_net_liquidation_is_left_out_while_a_position_has_no_price_at_all(tmp_pa
     assert "net_liquidation" not in bench.state().summary
     bench.quote()
     assert bench.state().summary["net_liquidation"] == Decimal("1500.10")
+
+
+def test_the_record_and_its_side_files_are_for_their_owner_only(tmp_path):
+    record = Record(tmp_path / "paper-DU1.db", "DU1")
+    record.create({}, [])
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    assert len(list(tmp_path.iterdir())) == 3
+    record.close()
+
+
+def test_a_record_of_an_earlier_release_is_closed_to_others(tmp_path):
+    path = tmp_path / "paper-DU1.db"
+    path.touch(0o644)
+    Record(path, "DU1").close()
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 # --- days and expiries ---------------------------------------------------------------------
