@@ -158,9 +158,10 @@ def quietest(paths: Iterable[Path], sessions: Any) -> Quiet:
 
 def _read(path: Path) -> list[Record]:
     from bifrost_engine.journal import JournalReader
+    from bifrost_engine.journal.proven import Proven
 
     with JournalReader(path) as reader:
-        return list(reader.records())
+        return list(Proven(reader).records())
 
 
 def sessions_of(config: Any) -> Any:

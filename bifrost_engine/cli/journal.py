@@ -128,7 +128,8 @@ def in_short(payload: Any) -> str:
 def verify(config_path: Path | None, file: Path | None, as_json: bool) -> int:
     """Verify every row: the chain of hashes, numbers without a gap, the file's structure, checkpoints.
 
-    Exits with 1 if anything is wrong, and says up to which row all is good.
+    Exits with 1 if anything is wrong, and says up to which row all is good, whether a run goes
+    on all the same, and which repair keeps most.
 
     \b
         bifrost journal verify
@@ -145,13 +146,18 @@ def verify(config_path: Path | None, file: Path | None, as_json: bool) -> int:
         print_json({"file": str(path), **asdict(found)})
     else:
         kept = f"{found.first} to {found.last_good}" if found.first else "none"
+        if found.left_out is not None:
+            behind = f"{found.left_out[1] + 1} to {found.repair_to}"
+            kept = f"{kept}, {behind}" if found.first else behind
         checkpoints = ", ".join(f"{jseq}{'' if whole else ' damaged'}" for jseq, whole in found.checkpoints)
         rows = [("file", path), ("journal", found.journal_id), ("rows that verify", kept)]
         rows += [("last hash", found.last_hash), ("checkpoints", checkpoints or "none")]
         rows += [("result", found.problem or ("a checkpoint is damaged" if damaged else "all good"))]
+        if found.problem and found.starts:
+            rows += [("a run", "goes on as it is: a checkpoint stands for what is damaged")]
         print_pairs(rows)
         if found.problem:
-            click.echo(f"next: bifrost journal repair --to {found.last_good}", err=True)
+            click.echo(f"next: bifrost journal repair --to {found.repair_to}", err=True)
     return 1 if found.problem or damaged else 0
 
 

@@ -60,7 +60,8 @@ def command(
         print_json(found.rows)
         return
     _print(found.rows, instance.zone)
-    click.echo(f"from {found.source}" + (f" ({found.why})" if found.why else ""), err=True)
+    further = "; ".join(filter(None, (found.why, found.damage)))
+    click.echo(f"from {found.source}" + (f" ({further})" if further else ""), err=True)
 
 
 def newest_day(instance: Any) -> Any:

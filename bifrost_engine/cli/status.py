@@ -52,6 +52,7 @@ def command(config_path: Path | None, as_json: bool) -> None:
             {
                 "source": found.source,
                 "not_from_database": found.why or None,
+                "damage": found.damage or None,
                 "daemon": found.daemon,
                 "suspended": found.suspended,
                 "killed": found.killed,
@@ -136,5 +137,7 @@ def daemon_rows(found: Standing) -> Iterator[tuple[str, Any]]:
     if found.suspended:
         yield "suspended", "no new hedges; end it with: bifrost control resume"
     yield "source", found.source
+    if found.damage:
+        yield "", found.damage
     if found.why:
         yield "", f"not from a database: {found.why}"

@@ -32,6 +32,7 @@ from bifrost_engine.engine import Engine
 from bifrost_engine.errors import BifrostError, SinkError
 from bifrost_engine.hookspecs import PluginContext
 from bifrost_engine.journal import JournalReader
+from bifrost_engine.journal.inspection import inspect as inspect_journal
 from bifrost_engine.plugins import PluginSet, find, inspect
 
 OK, FAILED, SKIPPED = "ok", "failed", "skipped"
@@ -233,13 +234,13 @@ def journal(instance: Instance) -> Finding:
     except BifrostError:
         return Finding("journal", OK, f"none yet; a run will write it in {instance.folder}")
     try:
-        with JournalReader(paths[0]) as reader:
-            count = sum(1 for _ in reader.records())
-        return Finding("journal", OK, f"{paths[0]}: {count:,} records, chain intact")
+        found = inspect_journal(paths[0])
     except BifrostError as error:
-        return Finding(
-            "journal", FAILED, str(error), "don't run with it; restore a copy, or begin with --fresh"
-        )
+        return Finding("journal", FAILED, str(error), "restore a copy, or begin with --fresh")
+    if not found.problem:
+        count = found.last_good - found.first + 1 if found.first else 0
+        return Finding("journal", OK, f"{paths[0]}: {count:,} records, chain intact")
+    return Finding("journal", FAILED, found.problem, f"bifrost journal repair --to {found.repair_to}")
 
 
 def signals(config_path: Path | None) -> str:

@@ -10,6 +10,7 @@ from attrs import Factory, define
 from bifrost_engine.daemon.instance import Instance
 from bifrost_engine.journal import JournalReader
 from bifrost_engine.journal.checkpoint import newest_state
+from bifrost_engine.journal.proven import Proven
 from bifrost_engine.journal.story import newest, operations
 
 Row = dict[str, Any]
@@ -22,6 +23,7 @@ class Standing:
 
     source      where it comes from, in words
     why         why not from the database, empty if it does
+    damage      what of the journal couldn't be read, empty if all could
     strategies  a row each: the fields of a snapshot as far as they are known, ``ts`` in epoch seconds
     daemon      ``alive`` (None: not known), ``text``, and what is known beyond
     suspended, killed  the flags of all strategies
@@ -29,6 +31,7 @@ class Standing:
 
     source: str
     why: str = ""
+    damage: str = ""
     strategies: list[Row] = Factory(list)
     daemon: Row = Factory(dict)
     suspended: bool = False
@@ -72,8 +75,10 @@ def _heart(beat: Mapping[str, Any] | None, now: Any) -> Row:
 
 def _by_journal(instance: Instance, why: str) -> Standing:
     (path,) = instance.journals()
+    symbols = {strategy.id: strategy.symbol for strategy in instance.config.strategies}
     with JournalReader(path) as reader:
-        found = newest(reader.records(), newest_state(reader, reader.meta["account"]))
+        proven = Proven(reader)
+        found = newest(proven.records(), newest_state(reader, reader.meta["account"]), symbols)
     rows = list(found.strategies.values())
     process = _process(instance, found.ended)
     if not process["alive"]:
@@ -82,6 +87,7 @@ def _by_journal(instance: Instance, why: str) -> Standing:
     return Standing(
         source=f"journal {path}",
         why=why,
+        damage=proven.note,
         strategies=rows,
         daemon=process,
         suspended=bool(rows) and all(row["suspended"] for row in rows),
@@ -104,6 +110,7 @@ class Done:
     rows: list[Row]
     source: str
     why: str = ""
+    damage: str = ""
 
 
 def done(
@@ -127,10 +134,17 @@ def done(
             if not every:
                 rows = [row for row in rows if row["journal_id"] == rows[0]["journal_id"]]
             return Done(rows=rows, source=f"database {reader.address}")
-    rows = []
+    rows, damage = [], []
     paths = instance.journals(every)
     for path in paths:
         with JournalReader(path) as journal:
-            found = operations(journal.records(), since, until, type, limit)
+            proven = Proven(journal)
+            found = operations(proven.records(), since, until, type, limit)
             rows += [{**row, "journal_id": journal.journal_id} for row in found]
-    return Done(rows=rows[:limit], source=f"journal {', '.join(map(str, paths))}", why=why)
+            damage += [proven.note] if proven.note else []
+    return Done(
+        rows=rows[:limit],
+        source=f"journal {', '.join(map(str, paths))}",
+        why=why,
+        damage="; ".join(damage),
+    )

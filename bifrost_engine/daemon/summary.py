@@ -15,6 +15,7 @@ from bifrost_engine.domain.record import Record
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.engine.state import contract_of
 from bifrost_engine.journal.attribution import Moves, day_samples, moves, sample, slippage
+from bifrost_engine.journal.proven import Proven
 from bifrost_engine.journal.reader import JournalReader
 from bifrost_engine.journal.story import spans
 
@@ -89,7 +90,7 @@ class RunSummary:
 def summarize(daemon: Daemon) -> RunSummary:
     """Return the summary of a run that has ended. Raises JournalError if its journal can't be read."""
     with JournalReader(daemon.journal.path) as reader:
-        records = list(reader.records())
+        records = list(Proven(reader).records())
     core = daemon.engine.core
     return RunSummary(
         tally=tally(records),

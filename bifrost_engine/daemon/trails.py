@@ -12,6 +12,7 @@ from attrs import frozen
 from bifrost_engine.audit import Collected, Source
 from bifrost_engine.daemon.instance import Instance
 from bifrost_engine.journal.chain import to_audit_row
+from bifrost_engine.journal.proven import Proven
 from bifrost_engine.journal.reader import JournalReader
 
 
@@ -19,7 +20,7 @@ from bifrost_engine.journal.reader import JournalReader
 class Trail:
     """One journal's audit trail.
 
-    place    where it is read, in words; ``why`` not in the database, empty if it is
+    place    where it is read, in words; ``why`` not in the database, and what is damaged, if anything is
     last_ns  time of the journal's newest record
     """
 
@@ -53,7 +54,8 @@ def _trail(path: Path, reader: Any, why: str, opened: ExitStack) -> Trail:
             if lag <= 0 or (journal.start.jseq and lag < journal.last_jseq):
                 return Trail(stored, f"database {reader.address}", "", journal.last_ns)
             why = f"the database lacks its last {lag:,} records"
-        collected = Collected(journal.journal_id)
-        for row in journal.rows():
+        collected, proven = Collected(journal.journal_id), Proven(journal)
+        for row in proven.rows():
             collected.take(to_audit_row(row))
+        why = "; ".join(filter(None, (why, proven.note)))
         return Trail(collected, f"journal {path}", why, journal.last_ns)

@@ -70,10 +70,15 @@ def verified(rows: Iterable[Row], jseq: int, prev_hash: bytes) -> Iterator[Row]:
             raise reading_failed(error, jseq) from error
         if row is None:
             return
-        if row.jseq != jseq + 1 or row.prev_hash != prev_hash or _rehash(row) != row.hash:
+        if not follows(row, jseq, prev_hash):
             raise corrupt(jseq, f"row {row.jseq} doesn't follow from it")
         yield row
         jseq, prev_hash = row.jseq, row.hash
+
+
+def follows(row: Row, jseq: int, prev_hash: bytes) -> bool:
+    """Return whether ``row`` is unaltered and comes right after the row ``jseq`` with hash ``prev_hash``."""
+    return row.jseq == jseq + 1 and row.prev_hash == prev_hash and _rehash(row) == row.hash
 
 
 def to_record(row: Row) -> Record:
@@ -100,7 +105,7 @@ def to_audit_row(row: Row) -> AuditRow:
 def corrupt(jseq: int, why: str) -> JournalCorrupt:
     """Return the error of a journal that is good up to ``jseq``."""
     return JournalCorrupt(
-        f"journal is good up to {jseq}, then broken: {why}; see 'bifrost journal repair'", jseq
+        f"journal is good up to {jseq}, then broken: {why}; see 'bifrost journal verify'", jseq
     )
 
 

@@ -77,12 +77,7 @@ def newest_state(journal: Source, account: str, at_most: int = FAR) -> State:
     at_most  of a row up to this one
     """
     start = journal.start
-    for checkpoint in journal.checkpoints():
-        if checkpoint.jseq > at_most:
-            continue
-        values = contents(checkpoint)
-        if values is None or (values["engine"] != release() and not start.jseq):
-            continue
+    for checkpoint, values in usable(journal, at_most):
         state = _state(values, account, checkpoint.jseq)
         if state is None:
             continue
@@ -96,6 +91,14 @@ def newest_state(journal: Source, account: str, at_most: int = FAR) -> State:
             start.jseq,
         )
     return State(account)
+
+
+def usable(journal: Source, at_most: int = FAR) -> Iterator[tuple[Checkpoint, dict[str, Any]]]:
+    """Yield the whole checkpoints that this release can go on from, with what they hold, newest first."""
+    for checkpoint in journal.checkpoints():
+        values = contents(checkpoint) if checkpoint.jseq <= at_most else None
+        if values is not None and (values["engine"] == release() or journal.start.jseq):
+            yield checkpoint, values
 
 
 def contents(checkpoint: Checkpoint) -> dict[str, Any] | None:

@@ -10,7 +10,8 @@ from attrs import frozen
 
 from bifrost_engine.errors import JournalError
 from bifrost_engine.journal.checkpoint import contents
-from bifrost_engine.journal.reader import JournalReader
+from bifrost_engine.journal.proven import Proven
+from bifrost_engine.journal.reader import JournalReader, Start
 
 
 @frozen(kw_only=True)
@@ -22,6 +23,10 @@ class Findings:
     last_hash    its hash, hexadecimal: what a sink's cursor names
     checkpoints  number of each and whether it is whole, newest first
     problem      what is wrong after ``last_good``, empty for a whole journal
+    left_out     the first and the last damaged row, if a checkpoint and the chain to it prove the
+                 rows after them; None otherwise
+    repair_to    the last row that a repair can keep
+    starts       a run goes on with it as it is
     """
 
     journal_id: str
@@ -30,6 +35,9 @@ class Findings:
     last_hash: str
     checkpoints: tuple[tuple[int, bool], ...] = ()
     problem: str = ""
+    left_out: tuple[int, int] | None = None
+    repair_to: int
+    starts: bool
 
 
 def inspect(path: Path) -> Findings:
@@ -38,21 +46,27 @@ def inspect(path: Path) -> Findings:
     Raises JournalError for a file that can't be opened as a journal.
     """
     with JournalReader(path) as reader:
-        start = reader.start
-        last, last_hash, problem = start.jseq, start.hash, ""
+        good, proven = reader.start, Proven(reader)
+        last, broken = good.jseq, ""
         try:
-            for row in reader.rows():
-                last, last_hash = row.jseq, row.hash
-            problem = reader.structure()
+            for row in proven.rows():
+                last = row.jseq
+                if proven.left_out is None:
+                    good = Start(row.jseq, row.hash)
         except JournalError as error:
-            problem = str(error)
+            broken = str(error)
+        broken = broken or reader.structure()
+        problem = proven.problem or broken
         return Findings(
             journal_id=reader.journal_id,
-            first=start.jseq + 1 if last > start.jseq else 0,
-            last_good=last,
-            last_hash=last_hash.hex(),
-            checkpoints=tuple(_checkpoints(reader)) if not problem else (),
+            first=reader.start.jseq + 1 if good.jseq > reader.start.jseq else 0,
+            last_good=good.jseq,
+            last_hash=good.hash.hex(),
+            checkpoints=tuple(_checkpoints(reader)) if not broken else (),
             problem=problem,
+            left_out=proven.left_out,
+            repair_to=last,
+            starts=not broken,
         )
 
 

@@ -191,6 +191,10 @@ class JournalReader:
         """Yield rows above ``after`` as they are stored, verified; see ``records``."""
         return verified_after(self._connection, after, self.journal_id)
 
+    def stored_after(self, after: int) -> Iterator[Row]:
+        """Yield rows above ``after`` as they are stored, unverified; sqlite's errors pass through."""
+        return rows_after(self._connection, after)
+
     @property
     def last_ns(self) -> int:
         """Time of the newest record, 0 if there is none."""

@@ -26,7 +26,7 @@ from bifrost_engine.domain.order import Order, Origin, Side
 from bifrost_engine.domain.record import Record
 from bifrost_engine.engine.image import state_to_plain
 from bifrost_engine.engine.state import State
-from bifrost_engine.errors import JournalCorrupt, JournalError
+from bifrost_engine.errors import JournalCorrupt
 from bifrost_engine.journal.checkpoint import newest_state
 from bifrost_engine.journal.lock import FileLock
 from bifrost_engine.journal.reader import JournalReader
@@ -286,17 +286,3 @@ def _baseline(state: State, book: Book, key: str) -> dict[str, Any]:
         "net": net,
         "modelled": (book.owner, key) in state.modelled,
     }
-
-
-def last_good(path: Path) -> int:
-    """Return the last number of a journal that verifies, 0 if none does. Raises JournalError."""
-    with JournalReader(path) as reader:
-        last = reader.start.jseq
-        try:
-            for row in reader.rows():
-                last = row.jseq
-        except JournalCorrupt as error:
-            last = error.jseq
-        except JournalError:
-            pass
-        return last

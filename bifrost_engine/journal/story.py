@@ -125,7 +125,9 @@ class _Decisions:
             span.risk = payload
             self._judged[record.jseq] = span
         elif record.kind == "decision":
-            self._judged.pop(payload["risk_jseq"]).order = payload
+            judged = self._judged.pop(payload["risk_jseq"], None)
+            if judged is not None:  # it may have been pruned, or damaged
+                judged.order = payload
 
 
 def spans(records: Iterable[Record]) -> Iterator[Span]:
@@ -226,12 +228,14 @@ class Newest:
     ended: bool = False
 
 
-def newest(records: Iterable[Record], state: State) -> Newest:
+def newest(records: Iterable[Record], state: State, symbols: Mapping[str, str] | None = None) -> Newest:
     """Return the newest state; books, flags and counts are exact, what is seen is as of each ``ts``.
 
-    state  where the records begin to change it: a new one, or that of a checkpoint
+    state    where the records begin to change it: a new one, or that of a checkpoint
+    symbols  strategy id → symbol of those whose beginning isn't among the records
     """
-    result = Newest(state, {})
+    known = symbols or {}
+    result = Newest(state, {one: {"symbol": known[one]} for one in state.strategies if one in known})
     for record in records:
         if record.jseq > state.last_jseq:
             state.apply(record)

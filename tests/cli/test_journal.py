@@ -75,10 +75,59 @@ def test_verify_says_that_all_is_good(journal, own):
 )
 def test_verify_finds_what_was_altered_and_says_what_is_good(journal, own, statement, last_good):
     edit(own, statement)
+    edit(own, "DELETE FROM checkpoint")
     answer = journal("verify")
     assert answer.code == 1
     assert f"good up to {last_good}" in answer.out
     assert f"bifrost journal repair --to {last_good}" in answer.err
+
+
+def test_damage_before_the_last_checkpoint_costs_neither_the_next_run_nor_the_commands(journal, bifrost, own):
+    edit(own, "UPDATE journal SET payload = replace(payload, '1', '2') WHERE jseq = 30")
+    found = json.loads(journal("verify", "--json").out)
+    ((newest, is_whole),) = found["checkpoints"]
+    assert is_whole
+    assert (found["last_good"], found["left_out"], found["repair_to"]) == (29, [30, 30], newest)
+    answer = journal("verify")
+    assert answer.code == 1
+    assert f"1 to 29, 31 to {newest}" in answer.out
+    assert "goes on as it is" in answer.out
+    assert f"bifrost journal repair --to {newest}" in answer.err
+    config = ("--config", str(own / "bifrost.yaml"))
+    for command in ("status", "ops", "explain"):
+        told = bifrost(command, *config)
+        assert told.code == 0, told.err
+        assert "row 30 is damaged" in told.out + told.err
+    assert bifrost("explain", "--longest-quiet", *config).code == 0
+    went_on = run(own, "11:30")
+    assert went_on.returncode == 0, went_on.stderr
+    assert len(json.loads(bifrost("ops", "--type", "start", "--json", *config).out)) == 2
+    status = json.loads(bifrost("status", "--json", *config).out)
+    (strategy,) = status["strategies"]
+    assert strategy["symbol"] == "NVDA"
+    orders = json.loads(bifrost("explain", "--json", *config).out)
+    assert bifrost("explain", orders[0]["client_order_id"], *config).code == 0
+
+
+def test_the_repair_that_verify_names_keeps_all_but_the_damaged_past(journal, own):
+    before = json.loads(journal("verify", "--json").out)["last_good"]
+    edit(own, "UPDATE journal SET payload = replace(payload, '1', '2') WHERE jseq = 30")
+    done = journal("repair", "--to", str(before), "--confirm")
+    assert done.code == 0, done.err
+    assert "nothing that can be read" in done.out
+    assert journal("verify").code == 0
+    assert run(own).returncode == 0
+
+
+def test_damage_after_the_last_checkpoint_is_refused_by_all(journal, bifrost, own):
+    run(own)
+    first, second = (jseq for jseq, _ in reversed(json.loads(journal("verify", "--json").out)["checkpoints"]))
+    edit(own, f"DELETE FROM checkpoint WHERE jseq = {second}")
+    edit(own, f"UPDATE journal SET payload = replace(payload, '1', '2') WHERE jseq = {second - 1}")
+    assert run(own).returncode == 1
+    assert bifrost("status", "--config", str(own / "bifrost.yaml")).code == 1
+    assert f"repair --to {second - 2}" in journal("verify").err
+    assert first < second - 1
 
 
 def test_verify_finds_a_damaged_checkpoint(journal, own):
@@ -105,8 +154,8 @@ def test_an_export_holds_every_row_and_the_chain(journal, own, tmp_path):
     assert "is there already" in again.err
 
 
-def run(own: Path) -> subprocess.CompletedProcess[str]:
-    arguments = ["run", "--speed", "max", "--until", "2025-03-03T09:55"]
+def run(own: Path, until: str = "09:55") -> subprocess.CompletedProcess[str]:
+    arguments = ["run", "--speed", "max", "--until", f"2025-03-03T{until}"]
     command = [sys.executable, "-m", "bifrost_engine.cli", *arguments]
     return subprocess.run(command, cwd=own, capture_output=True, text=True, timeout=60, check=False)
 
@@ -118,7 +167,7 @@ def test_a_damaged_journal_is_refused_and_once_repaired_the_daemon_goes_on(journ
     refused = run(own)
     assert refused.returncode == 1
     assert "good up to 59" in refused.stderr
-    assert "bifrost journal repair" in refused.stderr
+    assert "bifrost journal verify" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert file_of(own).stat().st_size == rows
     asked = journal("repair", "--to", "59")

@@ -114,7 +114,7 @@ def test_a_checkpoint_of_another_release_is_passed_over_while_the_rows_are_there
 def test_rows_after_a_checkpoint_are_verified(journal: Journal, records: list[Record]) -> None:
     written(journal, records, 20)
     edit(journal, "UPDATE journal SET payload = '{}' WHERE jseq = 25")
-    with pytest.raises(JournalCorrupt, match="journal repair") as caught:
+    with pytest.raises(JournalCorrupt, match="journal verify") as caught:
         recovered(journal, ACCOUNT)
     assert caught.value.jseq == 24
 

@@ -17,7 +17,8 @@ from bifrost_engine.domain.order import Origin
 from bifrost_engine.engine.state import State
 from bifrost_engine.errors import JournalCorrupt, LockHeld
 from bifrost_engine.journal import Journal, JournalReader, recovered
-from bifrost_engine.journal.repair import cut_at, last_good, repair
+from bifrost_engine.journal.inspection import inspect
+from bifrost_engine.journal.repair import cut_at, repair
 from bifrost_engine.journal.writer import REPAIRED
 from bifrost_engine.testing.engine import CALL, EngineUnderTest, lasting
 
@@ -146,7 +147,7 @@ def test_the_old_file_is_kept_whole_and_the_loss_is_told(tmp_path: Path) -> None
     count = len(run.records)
     path = journal_of(tmp_path, run)
     damage(path, 12)
-    assert last_good(path) == 11
+    assert inspect(path).repair_to == 11
     cut = cut_at(path, 11)
     assert sum(cut.lost.values()) == count - 11
     assert set(cut.orders) == run.engine.core.state.orders.keys() - cut.state.orders.keys()
@@ -178,7 +179,7 @@ def test_a_journal_that_a_daemon_writes_isnt_repaired(tmp_path: Path) -> None:
     with pytest.raises(LockHeld):
         repair(cut)
     daemon.close()
-    assert last_good(path) == len(run.records)
+    assert inspect(path).repair_to == len(run.records)
 
 
 def test_a_repair_that_was_cut_off_after_the_old_file_went_is_finished_at_the_next_start(
