@@ -250,7 +250,7 @@ class ExternalClaim:
 
     instrument: str = setting(
         "Contract key, such as NVDA|STK|||",
-        pattern=r"[^|]+\|[A-Z]+\|[^|]*\|[^|]*\|[CP]?",
+        pattern=r"[^|]+\|[A-Z]+\|[^|]*\|[^|]*\|[CP]?(\|[^|]+)?",
         form="a contract key such as NVDA|STK|||",
     )
     qty: Decimal = setting("Signed quantity", unit="shares or contracts")

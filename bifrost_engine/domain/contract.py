@@ -1,7 +1,8 @@
 """What is traded: a contract and its key.
 
 The key ``symbol|sec_type|expiry|strike|right`` names a contract in files,
-tables and dictionaries; for stock it is ``symbol|STK|||``.
+tables and dictionaries; for stock it is ``symbol|STK|||``. Options of a class that isn't the
+symbol, such as weeklies or adjusted ones, carry it as a sixth part.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Contract:
     strike      quote currency per share; None for stock
     multiplier  underlying units per contract (1 for stock, 100 for US equity options)
     tick_size   smallest step of a limit price, quote currency
+    trading_class  class of an option; empty where it is the symbol itself
     """
 
     symbol: str
@@ -50,11 +52,14 @@ class Contract:
     currency: str = "USD"
     exchange: str = "SMART"
     tick_size: Decimal = Decimal("0.01")
+    trading_class: str = ""
     key: str = field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if self.sec_type is SecType.OPTION and None in (self.expiry, self.strike, self.right):
             raise ValueError(f"option on {self.symbol} needs expiry, strike and right")
+        if self.trading_class == self.symbol or self.sec_type is SecType.STOCK:
+            object.__setattr__(self, "trading_class", "")
         object.__setattr__(self, "key", contract_key(self))
 
     @classmethod
@@ -64,7 +69,13 @@ class Contract:
 
     @classmethod
     def option(
-        cls, symbol: str, expiry: date, strike: Decimal, right: Right, multiplier: Decimal = Decimal(100)
+        cls,
+        symbol: str,
+        expiry: date,
+        strike: Decimal,
+        right: Right,
+        multiplier: Decimal = Decimal(100),
+        trading_class: str = "",
     ) -> Contract:
         """Return an option on ``symbol``."""
         return cls(
@@ -74,6 +85,7 @@ class Contract:
             strike=strike,
             right=right,
             multiplier=multiplier,
+            trading_class=trading_class,
         )
 
 
@@ -84,14 +96,15 @@ def plain(number: Decimal) -> str:
 
 
 def contract_key(contract: Contract) -> str:
-    """Return ``symbol|sec_type|expiry|strike|right``."""
+    """Return ``symbol|sec_type|expiry|strike|right``, with ``|trading_class`` if it has one of its own."""
     if contract.sec_type is SecType.STOCK:
         return f"{contract.symbol}|STK|||"
     assert contract.expiry is not None
     assert contract.strike is not None
+    own = f"|{contract.trading_class}" if contract.trading_class else ""
     return (
         f"{contract.symbol}|{contract.sec_type}|{contract.expiry:%Y%m%d}"
-        f"|{plain(contract.strike)}|{contract.right}"
+        f"|{plain(contract.strike)}|{contract.right}{own}"
     )
 
 
@@ -108,15 +121,19 @@ def parse_contract_key(key: str, multiplier: Decimal | None = None) -> Contract:
     Raises ValueError, saying what is wrong, when the key isn't of the form.
     """
     parts = key.split("|")
-    if len(parts) != 5 or not parts[0]:
-        raise ValueError(f"contract key {key!r}: expected symbol|sec_type|expiry|strike|right")
-    symbol, sec_type, expiry, strike, right = parts
+    if len(parts) not in (5, 6) or not parts[0] or parts[5:] == [""]:
+        raise ValueError(
+            f"contract key {key!r}: expected symbol|sec_type|expiry|strike|right, perhaps with |trading class"
+        )
+    symbol, sec_type, expiry, strike, right, *own = parts
     try:
         kind = SecType(sec_type)
     except ValueError:
         raise ValueError(f"contract key {key!r}: sec_type {sec_type!r} is not STK or OPT") from None
     usual = DEFAULT_MULTIPLIER[kind] if multiplier is None else multiplier
     if kind is SecType.STOCK:
+        if own:
+            raise ValueError(f"contract key {key!r}: stock has no trading class")
         return Contract(symbol=symbol, multiplier=usual)
     try:
         return Contract.option(
@@ -125,6 +142,7 @@ def parse_contract_key(key: str, multiplier: Decimal | None = None) -> Contract:
             Decimal(strike),
             Right(right),
             usual,
+            *own,
         )
     except (ValueError, InvalidOperation):
         raise ValueError(f"contract key {key!r}: expected an expiry YYYYMMDD, a strike and C or P") from None

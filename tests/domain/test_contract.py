@@ -30,6 +30,22 @@ def test_an_option_is_of_a_hundred_units_unless_told_otherwise():
     assert parse_contract_key(OPTION.key, Decimal(10)).multiplier == 10
 
 
+def test_options_of_another_class_have_a_key_of_their_own():
+    weekly = Contract.option("SPX", date(2025, 3, 28), Decimal(5900), Right.CALL, trading_class="SPXW")
+    assert weekly.key == "SPX|OPT|20250328|5900|C|SPXW"
+    assert parse_contract_key(weekly.key) == weekly
+
+
+def test_the_class_that_is_the_symbol_is_no_part_of_the_key():
+    monthly = Contract.option("SPX", date(2025, 3, 28), Decimal(5900), Right.CALL, trading_class="SPX")
+    assert monthly.key == "SPX|OPT|20250328|5900|C"
+    assert monthly == parse_contract_key(monthly.key)
+
+
+def test_a_stock_has_no_class():
+    assert Contract(symbol="NVDA", trading_class="NMS") == Contract.stock("NVDA")
+
+
 def test_an_option_without_a_strike_is_refused():
     with pytest.raises(ValueError, match="needs expiry, strike and right"):
         Contract(symbol="TWX", sec_type=OPTION.sec_type, expiry=OPTION.expiry)
@@ -44,6 +60,9 @@ def test_an_option_without_a_strike_is_refused():
         ("SPY|OPT|2014|70|C", "expected an expiry YYYYMMDD, a strike and C or P"),
         ("SPY|OPT|20140719|x|C", "expected an expiry YYYYMMDD, a strike and C or P"),
         ("SPY|OPT|20140719|70|X", "expected an expiry YYYYMMDD, a strike and C or P"),
+        ("SPY|OPT|20140719|70|C|", "perhaps with |trading class"),
+        ("SPY|OPT|20140719|70|C|A|B", "perhaps with |trading class"),
+        ("SPY|STK||||NMS", "stock has no trading class"),
     ],
 )
 def test_a_key_that_names_nothing_is_refused_with_what_is_wrong(key, wrong):

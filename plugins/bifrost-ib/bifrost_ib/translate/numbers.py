@@ -1,0 +1,65 @@
+"""Numbers and texts of the wire: what is one, and what only looks like one."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from math import isfinite
+from typing import Any
+
+LARGEST = 1e15
+"""No price, size or amount is as large: what is has been made up, as the largest double is."""
+LONGEST = 1000
+MOST_ID = 2**62
+
+
+def number(value: Any) -> Decimal | None:
+    """Return a number of the wire, None where it says that there is none."""
+    if isinstance(value, bool):
+        return None
+    try:
+        if isinstance(value, int | float):
+            found = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
+        else:
+            found = Decimal(value.strip())
+    except (InvalidOperation, ValueError, AttributeError, TypeError):
+        return None
+    if not found.is_finite() or abs(found) >= LARGEST:
+        return None
+    return found
+
+
+def above_zero(value: Any) -> Decimal | None:
+    """Return a number above 0, else None."""
+    found = number(value)
+    return found if found is not None and found > 0 else None
+
+
+def not_below_zero(value: Any) -> Decimal | None:
+    """Return a number that is 0 or above, else None: -1 says that there is none."""
+    found = number(value)
+    return found if found is not None and found >= 0 else None
+
+
+def floating(value: Any) -> float | None:
+    """Return a number of the path that prices: finite, and below any largest double."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if isfinite(found) and abs(found) < LARGEST else None
+
+
+def whole(value: Any) -> int:
+    """Return an id; 0 for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return 0
+    return value if abs(value) < MOST_ID else 0
+
+
+def words(value: Any) -> str:
+    """Return a text that any record can hold."""
+    if not isinstance(value, str):
+        return ""
+    return value[:LONGEST].encode("utf-8", "replace").decode().replace("\0", " ")
