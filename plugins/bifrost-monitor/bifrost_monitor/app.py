@@ -1,0 +1,127 @@
+"""The application: the routes, who may call them, and the watch that runs beside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from zoneinfo import ZoneInfo
+
+import msgspec
+from attrs import define, field
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.routing import Route as StarletteRoute
+
+from bifrost_monitor.answers import Problem
+from bifrost_monitor.call import Call, body_of, query_of
+from bifrost_monitor.database import Database
+from bifrost_monitor.gatekeeper import App, Gatekeeper, Hosts
+from bifrost_monitor.openapi import describe
+from bifrost_monitor.refusal import Refusal
+from bifrost_monitor.routes import ROUTES, Route
+from bifrost_monitor.tokens import Tokens
+from bifrost_monitor.visitors import Visitors
+from bifrost_monitor.watch import Watch
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+@define(kw_only=True)
+class Monitor:
+    """What all requests share.
+
+    open_to_read  whether reading needs no token; only where nobody beyond this machine gets in
+    zone          in which days begin and times are shown
+    """
+
+    database: Database
+    tokens: Tokens
+    hosts: Hosts
+    open_to_read: bool
+    zone: ZoneInfo = ZoneInfo("America/New_York")
+    secure: bool = False
+    watch: Watch = field(init=False)
+    visitors: Visitors = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.watch = Watch(self.database, self.zone)
+        self.visitors = Visitors(self.tokens)
+
+
+def application(monitor: Monitor) -> App:
+    """Return the application of a monitor, ready to be served."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(monitor.watch.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            monitor.database.close()
+
+    app = Starlette(
+        routes=_routes(monitor),
+        lifespan=lifespan,
+        exception_handlers={Refusal: _refused, HTTPException: _http, Exception: _failed},
+    )
+    return Gatekeeper(app, monitor.hosts)
+
+
+def _routes(monitor: Monitor) -> Sequence[BaseRoute]:
+    document = msgspec.json.encode(describe(ROUTES))
+
+    async def openapi(_: Request) -> Response:
+        return Response(document, media_type="application/json")
+
+    served = [StarletteRoute(one.path, _endpoint(monitor, one), methods=[one.method]) for one in ROUTES]
+    return [*served, StarletteRoute("/openapi.json", openapi)]
+
+
+def _endpoint(monitor: Monitor, route: Route) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        visitor = await monitor.visitors.known(request) if route.needs != "nothing" else None
+        allowed = route.needs == "nothing" or (route.needs == "reading" and monitor.open_to_read)
+        if visitor is None and not allowed:
+            raise Refusal(401, "this needs a token; log in, or send: Authorization: Bearer TOKEN")
+        call = Call(
+            monitor=monitor,
+            request=request,
+            visitor=visitor,
+            query=query_of(request, route.query) if route.query else None,
+            body=await body_of(request, route.body) if route.body else None,
+        )
+        answer = await route.handler(call)
+        if isinstance(answer, Response):
+            return answer
+        return Response(msgspec.json.encode(answer), route.status, NO_STORE, "application/json")
+
+    return endpoint
+
+
+# --- what goes wrong -----------------------------------------------------------------------
+
+
+def _problem(status: int, text: str, headers: dict[str, str]) -> Response:
+    body = msgspec.json.encode(Problem(error=text))
+    return Response(body, status, {**NO_STORE, **headers}, "application/json")
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return _problem(error.status, error.text, error.headers)
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _problem(error.status_code, error.detail, dict(error.headers or {}))
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    return _problem(500, f"unexpected {type(error).__name__}; the monitor's log has more", {})

@@ -1,0 +1,130 @@
+"""What each route does."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from bifrost_pg.control import PORTS, send_command
+from psycopg import Connection
+
+from bifrost_monitor import queries
+from bifrost_monitor.answers import (
+    Accepted,
+    CommandAnswer,
+    ControlBody,
+    Health,
+    IbAnswer,
+    IbBody,
+    OperationsPage,
+    OperationsQuery,
+    Status,
+    Word,
+)
+from bifrost_monitor.call import Call
+from bifrost_monitor.holdings import epoch
+from bifrost_monitor.refusal import Refusal
+from bifrost_monitor.standing import command_answer, operation_answer
+
+WORDS = get_args(Word)
+FOR_ALL_ONLY = ("stop", "retry_ib", "refresh_accounts")
+MOST_ID = 2**63 - 1
+
+
+async def status(call: Call) -> Status:
+    """Answer with the state."""
+    return await call.monitor.watch.fresh()
+
+
+async def operations(call: Call) -> OperationsPage:
+    """Answer with operations, newest first."""
+    query: OperationsQuery = call.query
+    found = await call.read(lambda conn: queries.operations(conn, query))
+    page = [operation_answer(row) for row in found[: query.limit]]
+    return OperationsPage(operations=page, next_before_id=page[-1].id if len(found) > query.limit else None)
+
+
+# --- control -------------------------------------------------------------------------------
+
+
+async def control(call: Call) -> Accepted:
+    """Write a command, with its flags and who asked."""
+    word, body = call.request.path_params["command"], call.body
+    if word not in WORDS:
+        raise Refusal(404, f"no command {word!r}; there are {', '.join(WORDS)}")
+    await _check_strategy(call, word, body)
+    asked_by = str(call.visitor)
+    number = await call.write(lambda conn: send_command(conn, word, body.strategy_id, asked_by))
+    call.monitor.watch.hasten()
+    return Accepted(id=number, command=word, strategy_id=body.strategy_id)
+
+
+async def _check_strategy(call: Call, word: str, body: ControlBody) -> None:
+    if body.strategy_id is None:
+        return
+    if word in FOR_ALL_ONLY:
+        raise Refusal(422, f"{word} is for the whole daemon; expected no strategy_id")
+    known = [state.strategy_id for state in (await call.monitor.watch.fresh()).strategies]
+    if body.strategy_id not in known:
+        raise Refusal(422, f"no strategy {body.strategy_id!r}; there are {', '.join(filter(None, known))}")
+
+
+async def fate(call: Call) -> CommandAnswer:
+    """Answer with a command and what became of it."""
+    text = call.request.path_params["id"]
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
+    row = None
+    if number is not None and number <= MOST_ID:
+        row = await call.read(lambda conn: queries.command(conn, number))
+    answer = command_answer(row)
+    if answer is None:
+        raise Refusal(404, f"no command {text}")
+    return answer
+
+
+async def config_ib(call: Call) -> IbAnswer:
+    """Save where IB is."""
+    body: IbBody = call.body
+    row = await call.write(lambda conn: save_ib(conn, body, str(call.visitor)))
+    call.monitor.watch.hasten()
+    return IbAnswer(
+        ib_host=row["ib_host"],
+        ib_port_type=row["ib_port_type"],
+        ib_port=PORTS[row["ib_port_type"]],
+        updated_at=epoch(row["updated_at"]) or 0.0,
+        restart_needed=True,
+        note="saved; the daemon connects there from its next start",
+    )
+
+
+def save_ib(conn: Connection[Any], body: IbBody, asked_by: str) -> queries.Row:
+    """Save where IB is, with a line among the commands that says who asked; return the row."""
+    told = f"saved {body.ib_host} {body.ib_port_type}; in force from the daemon's next start"
+    with conn.transaction():
+        conn.execute(
+            "INSERT INTO daemon_control (command, requested_by, consumed_at, outcome)"
+            " VALUES ('config_ib', %s, now(), %s)",
+            (asked_by, told),
+        )
+        return queries.rows(
+            conn,
+            "INSERT INTO settings (id, ib_host, ib_port_type, updated_at) VALUES (1, %s, %s, now())"
+            " ON CONFLICT (id) DO UPDATE SET ib_host = EXCLUDED.ib_host,"
+            " ib_port_type = EXCLUDED.ib_port_type, updated_at = now() RETURNING *",
+            (body.ib_host, body.ib_port_type),
+        )[0]
+
+
+# --- the monitor itself --------------------------------------------------------------------
+
+
+async def healthz(call: Call) -> Health:
+    """Answer that the monitor lives."""
+    return Health(ok=True, reason=None)
+
+
+async def readyz(call: Call) -> Health:
+    """Answer that the database can be read; refuse with the reason if it can't."""
+    await call.monitor.watch.fresh()
+    if call.monitor.watch.trouble:
+        raise Refusal(503, call.monitor.watch.trouble)
+    return Health(ok=True, reason=None)

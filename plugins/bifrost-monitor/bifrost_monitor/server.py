@@ -1,0 +1,33 @@
+"""The server: uvicorn, saying where it listens once it does, and ending in order when told to."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+import uvicorn
+
+
+class Server(uvicorn.Server):
+    """Tells its address on standard error, the real one where any port was asked for."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for server in self.servers if self.started else ():
+            for listening in server.sockets:
+                host, port = listening.getsockname()[:2]
+                shown = f"[{host}]" if ":" in host else host
+                scheme = "https" if self.config.is_ssl else "http"
+                click.echo(f"bifrost monitor on {scheme}://{shown}:{port}", err=True)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # Not uvicorn's: that raises the signal again at the end, and a stop would look like a failure.
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield

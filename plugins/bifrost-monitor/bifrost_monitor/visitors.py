@@ -1,0 +1,88 @@
+"""Who a caller is: by a token in the request, or by the session of a login."""
+
+from __future__ import annotations
+
+import time
+
+from anyio import CapacityLimiter, to_thread
+from attrs import frozen
+from starlette.requests import Request
+
+from bifrost_monitor import sessions
+from bifrost_monitor.refusal import Refusal
+from bifrost_monitor.tokens import BadTokenFile, Kept, Tokens
+
+CHECKS_AT_ONCE = 2
+ASK = {"WWW-Authenticate": "Bearer"}
+
+
+@frozen
+class Visitor:
+    """A known caller."""
+
+    name: str
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.name} (monitor, {self.address})"
+
+
+class Visitors:
+    """Knows callers again."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self.tokens = tokens
+        self.failures = 0
+        self._patience = sessions.Patience()
+        self._limiter: CapacityLimiter | None = None
+
+    async def known(self, request: Request) -> Visitor | None:
+        """Return who asks, None for nobody in particular.
+
+        Raises Refusal for a token that is wrong, and for any while the address has to wait.
+        """
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        if kind:
+            if kind.lower() != "bearer" or not token.strip():
+                raise Refusal(401, "expected: Authorization: Bearer TOKEN", ASK)
+            return await self.by_token(request, token.strip())
+        session = request.cookies.get(sessions.COOKIE)
+        if session is None:
+            return None
+        name = sessions.owner(session, self._kept(), time.time())
+        return None if name is None else Visitor(name, address_of(request))
+
+    async def by_token(self, request: Request, token: str) -> Visitor:
+        """Return whose token it is. Raises Refusal."""
+        address = address_of(request)
+        wait_s = self._patience.wait_s(address, time.monotonic())
+        if wait_s > 0:
+            after = {"Retry-After": str(int(wait_s) + 1)}
+            raise Refusal(429, f"too many wrong tokens; try again in {wait_s:.0f} s", after)
+        if self._limiter is None:
+            self._limiter = CapacityLimiter(CHECKS_AT_ONCE)
+        try:
+            name = await to_thread.run_sync(self.tokens.owner, token, limiter=self._limiter)
+        except BadTokenFile as error:
+            raise Refusal(503, str(error)) from None
+        if name is None:
+            self.failures += 1
+            self._patience.failed(address, time.monotonic())
+            raise Refusal(401, "the token is wrong; make one with: bifrost monitor token", ASK)
+        self._patience.succeeded(address)
+        return Visitor(name, address)
+
+    def session(self, visitor: Visitor) -> str:
+        """Return a session for who has shown a token."""
+        return sessions.issue(self._kept()[visitor.name], time.time())
+
+    def _kept(self) -> dict[str, Kept]:
+        try:
+            return self.tokens.kept()
+        except BadTokenFile:
+            return {}
+
+
+def address_of(request: Request) -> str:
+    """Return where a request comes from."""
+    return request.client.host if request.client else "unknown"

@@ -1,0 +1,148 @@
+"""The newest state, read by one reader for everybody, and who is told when it changes.
+
+However many look, the database is asked once: a state that is young enough serves all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from anyio import to_thread
+from attrs import define
+
+from bifrost_engine.errors import SinkError
+from bifrost_monitor import queries
+from bifrost_monitor.answers import Operation, Status
+from bifrost_monitor.database import Database
+from bifrost_monitor.standing import operation_answer, standing, unreadable
+
+IDLE_S = 2.0
+WATCHED_S = 0.5
+YOUNG_S = 0.2
+MOST_OPERATIONS = 1000
+
+
+@define(eq=False)
+class Listener:
+    """Somebody who is told of changes; a slow one gets the newest state and loses none of the operations."""
+
+    changed: asyncio.Event
+    operations: list[Operation]
+    status: bool = True
+
+    def take(self) -> tuple[bool, list[Operation]]:
+        """Return whether the state has changed, and the operations that came."""
+        self.changed.clear()
+        told = (self.status, self.operations)
+        self.status, self.operations = False, []
+        return told
+
+
+class Watch:
+    """Reads the state and tells its listeners. Runs in one event loop."""
+
+    def __init__(self, database: Database, zone: ZoneInfo) -> None:
+        self.newest: Status = unreadable("nothing was read yet", time.time())
+        self.last_good: Status | None = None
+        self.changes = 0
+        self.read_s = 0.0
+        self._database = database
+        self._zone = zone
+        self._read_at = float("-inf")
+        self._key: Any = None
+        self._last_operation = -1
+        self._listeners: set[Listener] = set()
+        self._lock = asyncio.Lock()
+        self._looked = asyncio.Event()
+
+    @property
+    def trouble(self) -> str:
+        """Why the database can't be read, empty if it can."""
+        return next((cause.text for cause in self.newest.causes if cause.code == "database"), "")
+
+    @property
+    def listeners(self) -> int:
+        """How many are told of changes."""
+        return len(self._listeners)
+
+    async def run(self) -> None:
+        """Look again and again, more often while somebody listens, until cancelled."""
+        while True:
+            await self.fresh()
+            self._looked.clear()
+            with_listeners = WATCHED_S if self._listeners else IDLE_S
+            try:
+                async with asyncio.timeout(with_listeners):
+                    await self._looked.wait()
+            except TimeoutError:
+                pass
+
+    def hasten(self) -> None:
+        """Look at once instead of at the next turn."""
+        self._looked.set()
+
+    async def fresh(self) -> Status:
+        """Return the state, a fraction of a second old at most."""
+        async with self._lock:
+            if time.monotonic() - self._read_at > YOUNG_S:
+                await self._look()
+        return self.newest
+
+    @contextmanager
+    def listening(self) -> Iterator[Listener]:
+        """Yield a listener that is told of what comes, for as long as the context lasts."""
+        listener = Listener(asyncio.Event(), [])
+        listener.changed.set()
+        self._listeners.add(listener)
+        self.hasten()
+        try:
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+
+    async def _look(self) -> None:
+        started = time.monotonic()
+        try:
+            found, operations = await to_thread.run_sync(self._read)
+        except SinkError as error:
+            self.newest = unreadable(str(error), time.time())
+            key: Any = str(error)
+            operations = []
+        else:
+            self.newest = self.last_good = standing(found, self._zone)
+            key = (_lasting(found), [cause.code for cause in self.newest.causes])
+        self._read_at = time.monotonic()
+        self.read_s = self._read_at - started
+        self._tell(key != self._key, operations)
+        self._key = key
+
+    def _read(self) -> tuple[Mapping[str, Any], list[Operation]]:
+        found = self._database.watch(queries.newest_state)
+        last = found["last_operation_id"] or 0
+        if self._last_operation < 0 or last < self._last_operation:  # first look, or another database
+            self._last_operation = last
+        if last == self._last_operation:
+            return found, []
+        rows = self._database.watch(
+            lambda conn: queries.operations_after(conn, self._last_operation, MOST_OPERATIONS)
+        )
+        self._last_operation = max((row["id"] for row in rows), default=last)
+        return found, [operation_answer(row) for row in rows]
+
+    def _tell(self, changed: bool, operations: list[Operation]) -> None:
+        self.changes += changed
+        if not changed and not operations:
+            return
+        for listener in self._listeners:
+            listener.status |= changed
+            listener.operations += operations
+            listener.changed.set()
+
+
+def _lasting(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if name != "now"}

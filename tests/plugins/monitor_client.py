@@ -1,0 +1,96 @@
+"""A monitor that is served over HTTP, and who asks it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import uvicorn
+from attrs import define, field
+from bifrost_monitor.app import Monitor, application
+
+PATIENCE_S = 15.0
+
+
+def wait_for(holds: Callable[[], Any], what: str = "") -> Any:
+    """Return what a condition gives as soon as it holds."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not (found := holds()):
+        assert time.monotonic() < deadline_s, f"waited in vain {what}"
+        time.sleep(0.01)
+    return found
+
+
+@define
+class Reply:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+@define
+class Client:
+    """Speaks HTTP to a monitor; ``cookie`` goes with each request once there is one."""
+
+    port: int
+    token: str
+    cookie: str = ""
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
+        """Send one request; ``headers`` with underscores for hyphens."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.cookie:
+            given.setdefault("Cookie", self.cookie)
+        data = body
+        if body is not None and not isinstance(body, bytes | str):
+            data = json.dumps(body)
+            given.setdefault("Content-Type", "application/json")
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)) as line:
+            line.request(method, path, data, given)
+            got = line.getresponse()
+            return Reply(got.status, {name.lower(): value for name, value in got.getheaders()}, got.read())
+
+    def get(self, path: str, **headers: str) -> Reply:
+        return self.ask("GET", path, **headers)
+
+    def command(self, word: str, body: Any = None, **headers: str) -> Reply:
+        """Give a command with the token."""
+        return self.ask("POST", f"/control/{word}", body, Authorization=f"Bearer {self.token}", **headers)
+
+
+@define
+class Served:
+    """A monitor that is served from a thread."""
+
+    monitor: Monitor
+    server: uvicorn.Server = field(init=False)
+    thread: threading.Thread = field(init=False)
+
+    def start(self, port: int = 0) -> int:
+        config = uvicorn.Config(
+            application(self.monitor), port=port, log_level="error", timeout_graceful_shutdown=1
+        )
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run)
+        self.thread.start()
+        wait_for(lambda: self.server.started, "for the monitor")
+        return int(self.server.servers[0].sockets[0].getsockname()[1])
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(PATIENCE_S)
