@@ -10,11 +10,17 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 
+FAR = 1 << 63
+
 
 class EventClock:
-    """Time that stands still between two calls of ``advance_to``; never goes back."""
+    """Time that stands still between two calls of ``advance_to``; never goes back.
+
+    next_call_ns  time of the earliest waiting call, far away while there is none
+    """
 
     def __init__(self, start_ns: int = 0) -> None:
+        self.next_call_ns = FAR
         self._now_ns = start_ns
         self._asked = count()
         self._waiting: list[tuple[int, int, Callable[[], None]]] = []
@@ -30,11 +36,7 @@ class EventClock:
         """
         # A time in the past must not overtake what already waits for the present one.
         heappush(self._waiting, (max(at_ns, self._now_ns), next(self._asked), callback))
-
-    @property
-    def next_call_ns(self) -> int | None:
-        """Time of the earliest waiting call, or None."""
-        return self._waiting[0][0] if self._waiting else None
+        self.next_call_ns = self._waiting[0][0]
 
     def advance_to(self, at_ns: int) -> None:
         """Move to ``at_ns``, making each call that falls due at its own time.
@@ -43,9 +45,9 @@ class EventClock:
         up to ``at_ns`` is made too. If a call raises, the clock stands at its time and the
         calls after it still wait.
         """
-        waiting = self._waiting
-        target_ns = max(at_ns, self._now_ns)
-        while waiting and waiting[0][0] <= target_ns:
-            self._now_ns, _, callback = heappop(waiting)
+        target_ns = at_ns if at_ns > self._now_ns else self._now_ns
+        while self.next_call_ns <= target_ns:
+            self._now_ns, _, callback = heappop(self._waiting)
+            self.next_call_ns = self._waiting[0][0] if self._waiting else FAR
             callback()
         self._now_ns = target_ns

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from bifrost_engine.clock import EventClock
+from bifrost_engine.clock import FAR, EventClock
 from bifrost_engine.daemon.assemble import RunOptions
 from bifrost_engine.daemon.beats import Beats
 from bifrost_engine.daemon.pace import Paced
@@ -16,7 +16,7 @@ from bifrost_engine.daemon.walldrive import WallDrive
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.errors import DataError
 from bifrost_engine.hookspecs import Clock
-from bifrost_engine.replay.drive import FAR, Drive
+from bifrost_engine.replay.drive import Drive
 from bifrost_engine.replay.pipeline import Pipeline
 
 SECOND_NS = 1_000_000_000

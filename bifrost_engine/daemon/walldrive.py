@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from bifrost_engine.clock import FAR
 from bifrost_engine.daemon.wallclock import WallClock
 from bifrost_engine.domain.decision import Beat
-from bifrost_engine.replay.drive import FAR
 from bifrost_engine.replay.pipeline import Pipeline
 
 EVENTS_PER_TURN = 500

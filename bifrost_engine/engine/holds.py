@@ -36,43 +36,44 @@ class Holds:
 
     def __init__(self, core: Core, next_due_ns: Callable[[], int]) -> None:
         self._core = core
+        self._latest, self._previous = core.quotes.latest, core.quotes.previous
         self._next_due_ns = next_due_ns
         self._held: dict[str, Held] = {}
 
     def takes(self, quote: Quote) -> bool:
         """Take a good quote that changes no decision; return False for every other."""
-        held = self._held.get(quote[0])
-        return self._takes_main(quote, held) if held is not None else self._takes_beside(quote)
+        # The way of nearly every quote: what is looked up here, each of them pays for.
+        key, bid, ask, bid_size, ask_size, ts_ns, recv_ns = quote
+        held = self._held.get(key)
+        if held is None:
+            return self._takes_beside(quote)
+        twice_low, twice_high, min_spread, max_spread, until_ns, max_lag_ns, slots, keep = held
+        core = self._core
+        last = self._latest.get(key)
+        now_ns = recv_ns or ts_ns
+        if (
+            last is None
+            or not twice_low <= bid + ask <= twice_high
+            or not min_spread <= ask - bid <= max_spread
+            or not 0.0 < bid <= ask
+            or not (0.0 < bid_size < inf and 0.0 < ask_size < inf)
+            or not last[5] < ts_ns
+            or not core.now_ns <= now_ns < until_ns
+            or now_ns - ts_ns > max_lag_ns
+        ):
+            return False
+        self._previous[key] = last
+        self._latest[key] = quote
+        keep(quote)
+        core.now_ns = now_ns
+        for slot in slots:
+            slot.folded += 1
+            slot.last_ts_ns = now_ns
+        return True
 
     def clear(self) -> None:
         """Drop the ranges; the next quotes are looked at in full."""
         self._held.clear()
-
-    def _takes_main(self, quote: Quote, held: Held) -> bool:
-        key, bid, ask, bid_size, ask_size, ts_ns, recv_ns = quote
-        core = self._core
-        latest = core.quotes.latest
-        last = latest.get(key)
-        now_ns = recv_ns or ts_ns
-        if (
-            last is None
-            or not held.twice_low <= bid + ask <= held.twice_high
-            or not held.min_spread <= ask - bid <= held.max_spread
-            or not 0.0 < bid <= ask
-            or not (0.0 < bid_size < inf and 0.0 < ask_size < inf)
-            or not last[5] < ts_ns
-            or not core.now_ns <= now_ns < held.until_ns
-            or now_ns - ts_ns > held.max_lag_ns
-        ):
-            return False
-        core.quotes.previous[key] = last
-        latest[key] = quote
-        held.keep(quote)
-        core.now_ns = now_ns
-        for slot in held.slots:
-            slot.folded += 1
-            slot.last_ts_ns = now_ns
-        return True
 
     def _takes_beside(self, quote: Quote) -> bool:
         key, now_ns = quote[0], quote.event_ns

@@ -11,14 +11,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from time import monotonic
 from typing import Protocol
 
-from bifrost_engine.clock import EventClock
+from bifrost_engine.clock import FAR, EventClock
 from bifrost_engine.domain.decision import Beat
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.errors import DataError
 from bifrost_engine.replay.misfit import quote_misfit
 from bifrost_engine.replay.pipeline import Pipeline
 
-FAR = 1 << 63
 BETWEEN_TURNS_S = 0.002
 QUOTES_PER_TURN = 512
 BEATS_PER_FLUSH = 10
@@ -115,7 +114,7 @@ class Drive:
                 else:
                     # Whoever saw the quote may have asked for a call before the next one.
                     call_ns = clock.next_call_ns
-                    if call_ns is not None and call_ns < stop_ns:
+                    if call_ns < stop_ns:
                         stop_ns = call_ns
         finally:
             self.quotes += turn
@@ -160,8 +159,7 @@ class Drive:
         return not is_over()
 
     def _next_stop_ns(self) -> int:
-        call_ns = self._clock.next_call_ns
-        return min(self._next_beat_ns, self._until_ns, FAR if call_ns is None else call_ns)
+        return min(self._next_beat_ns, self._until_ns, self._clock.next_call_ns)
 
     async def _advance(self, to_ns: int, is_over: Callable[[], bool]) -> bool:
         """Pass all beats, timers and reports up to ``to_ns``; return False if the run is over."""
