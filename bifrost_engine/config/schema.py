@@ -82,7 +82,7 @@ PAPER_PORTS = (7497, 4002)
 # --- the account -------------------------------------------------------------------------
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, cache_hash=True)  # asked for at each beat and intent, by itself
 class AccountLimits:
     """Limits over all strategies of the account, checked for every order.
 

@@ -67,24 +67,21 @@ class Day:
 
     def set_baselines(self) -> None:
         """Give positions that wait for one their baseline, as far as there are marks."""
-        core = self._core
-        if not core.state.needs_baseline and not core.state.modelled and not core.state.unpriced:
-            return
-        managed = {key for slot in core.slots.values() for key in slot.view.legs}
-        for base_id, (_, key) in sorted(core.state.unpriced.items()):
-            if key in managed or key in core.quotes.latest:
-                self._open_at_mark(base_id, key)
-        for owner, key in sorted(core.state.needs_baseline):
-            if key not in managed and key not in core.quotes.latest:
-                continue
-            net = self._net(owner, key)
-            if net is not None:
-                self._set_baseline(
-                    owner, key, net, any(s.result.is_unchecked(core, key) for s in self._core.slots_of(key))
-                )
-        for owner, key in sorted(core.state.modelled):
-            if key in core.quotes.latest:
-                self._check_baseline(owner, key)
+        core, state, quoted = self._core, self._core.state, self._core.quotes.latest
+        if state.needs_baseline or state.unpriced:
+            managed = {key for slot in core.slots.values() for key in slot.view.legs}
+            for base_id, (_, key) in sorted(state.unpriced.items()):
+                if key in managed or key in quoted:
+                    self._open_at_mark(base_id, key)
+            for owner, key in sorted(state.needs_baseline):
+                if key not in managed and key not in quoted:
+                    continue
+                net = self._net(owner, key)
+                if net is not None:
+                    unchecked = any(s.result.is_unchecked(core, key) for s in core.slots_of(key))
+                    self._set_baseline(owner, key, net, unchecked)
+        for owner, key in sorted([waiting for waiting in state.modelled if waiting[1] in quoted]):
+            self._check_baseline(owner, key)
 
     def _open_at_mark(self, base_id: str, key: str) -> None:
         """Book what came without a price at its first mark: any other would make a result up."""

@@ -12,6 +12,7 @@ from bifrost_engine.domain.order import Order, OrderState, Side
 from bifrost_engine.engine.core import SECOND_NS, Core
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.engine.state import contract_of
+from bifrost_engine.portfolio.position import Position
 from bifrost_engine.risk.exposure import Exposure, Holding, Sums, sums_of
 
 
@@ -25,6 +26,7 @@ class Exposures:
         self._values: dict[str, float] = {}
         self._quantities: dict[str | None, dict[str, float]] = {}
         self._others: dict[tuple[str | None, str], Sums] = {}
+        self._paid: dict[str, tuple[list[Position | None], float]] = {}
 
     def of(self, slot: Slot, contract_key: str, orders: Sequence[Order]) -> Exposure:
         """Return what stands before an order of a strategy.
@@ -92,12 +94,19 @@ class Exposures:
         """Return the value of one unit: at the last mid, else what the account paid for it."""
         core = self._core
         quote = core.quotes.latest.get(key) or core.quotes.previous.get(key)
-        multiplier = contract_of(core.state, key).multiplier
         if quote is not None:
-            return quote.mid * float(multiplier)
-        paid = [book.positions[key] for book in core.state.portfolio.books.values() if key in book.positions]
-        held = sum(abs(position.quantity) for position in paid)
-        return float(sum(abs(position.cost) for position in paid) / held) if held else 0.0
+            return quote.mid * float(contract_of(core.state, key).multiplier)
+        found = [book.positions.get(key) for book in core.state.portfolio.books.values()]
+        known = self._paid.get(key)
+        if known is None or known[0] != found:
+            known = self._paid[key] = found, _paid_for([position for position in found if position])
+        return known[1]
+
+
+def _paid_for(positions: Sequence[Position]) -> float:
+    """Return what one unit cost on average; 0 when nothing is held."""
+    held = sum(abs(position.quantity) for position in positions)
+    return float(sum(abs(position.cost) for position in positions) / held) if held else 0.0
 
 
 def may_fill(order: Order) -> bool:

@@ -6,6 +6,8 @@ and of what else it holds in their instruments, as far as that has a mark.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from bifrost_engine.engine.core import SECOND_NS, Core
 from bifrost_engine.engine.marks import price_of
 from bifrost_engine.engine.result import Line
@@ -110,11 +112,11 @@ class Losses:
         lines = [slot.result.lines(core) for slot in core.slots.values()]
         version = (state.positions_version, state.baseline_changes, state.trading_day, *lines)
         if version != self._lines_version:
-            counted = [(line.owner, line.contract_key) for some in lines for line in some]
+            counted = Counter((line.owner, line.contract_key) for some in lines for line in some)
             self._beside = []
             for owner, book in state.portfolio.books.items():
                 for key, position in book.positions.items():
-                    missing = 1 - counted.count((owner, key))
+                    missing = 1 - counted[owner, key]
                     slots = core.slots_of(key)
                     if missing and slots:
                         self._beside.append((missing, slots[0].result.line(core, owner, key, position)))

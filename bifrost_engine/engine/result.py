@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 from bifrost_engine.domain.contract import SecType
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.engine.state import contract_of
-from bifrost_engine.portfolio.position import Position
+from bifrost_engine.portfolio.position import ZERO, Position
 
 if TYPE_CHECKING:
     from bifrost_engine.engine.core import Core
@@ -51,6 +51,7 @@ class DayResult:
         self._summed_ns = 0
         self._summed_at: Quote | None = None
         self._model_off: dict[str, float] = {}
+        self._known: dict[tuple[str, str], tuple[Position, Decimal, Line]] = {}
 
     def day_pnl(self, core: Core) -> float | None:
         """Return the day's profit after commissions, quote currency; None while a mark is missing."""
@@ -202,8 +203,13 @@ class DayResult:
 
     def line(self, core: Core, owner: str, key: str, position: Position) -> Line:
         """Return what a position of a book contributes."""
+        baseline = core.state.baselines.get((owner, key), ZERO)
+        known = self._known.get((owner, key))
+        if known is not None and known[0] is position and known[1] is baseline:
+            return known[2]
         multiplier = contract_of(core.state, key).multiplier
-        commission = sum(position.commission.values(), Decimal(0))
-        baseline = core.state.baselines.get((owner, key), Decimal(0))
+        commission = sum(position.commission.values(), ZERO)
         fixed = position.realized - commission - position.cost - baseline
-        return Line(owner, key, float(position.quantity * multiplier), float(fixed))
+        line = Line(owner, key, float(position.quantity * multiplier), float(fixed))
+        self._known[owner, key] = position, baseline, line
+        return line

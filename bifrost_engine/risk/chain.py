@@ -87,6 +87,7 @@ DENIALS = (
 )
 CHAIN = GATES + CONTROLS + DENIALS
 FLATTEN_CHAIN = tuple(gate for gate in CHAIN if gate.flatten)
+Asked = tuple[Callable[[Proposal], Answer], str, bool]
 _EVERY = tuple((gate.check, gate.name, gate.force) for gate in CHAIN)
 _FOR_FLATTEN = tuple((gate.check, gate.name, gate.force) for gate in FLATTEN_CHAIN)
 
@@ -96,39 +97,47 @@ class Judgement:
     """What the chain made of a proposal.
 
     quantity  what may be ordered, 0 if anything vetoed it
+    vetoes    codes of the gates that vetoed, in order; ``shrinks`` likewise
     """
 
     quantity: Decimal
-    verdicts: tuple[Verdict, ...]
+    vetoes: tuple[str, ...]
+    shrinks: tuple[str, ...]
+    _gates: tuple[Asked, ...]
+    _answers: list[Answer]
+    _words: dict[str, str]
 
     @property
-    def vetoes(self) -> tuple[str, ...]:
-        """Codes of the gates that vetoed, in order."""
-        return tuple(v.gate for v in self.verdicts if v.verdict == VETOED)
-
-    @property
-    def shrinks(self) -> tuple[str, ...]:
-        """Codes of the gates that shrank the order, in order."""
-        return tuple(v.gate for v in self.verdicts if v.verdict == SHRUNK)
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What each gate said, in order."""
+        words = self._words
+        return tuple(
+            Verdict(name, words.get(name, PASSED), value, limit)
+            for (_, name, _), (_, value, limit) in zip(self._gates, self._answers, strict=True)
+        )
 
 
 def judge(p: Proposal) -> Judgement:
     """Send a proposal through the chain; its ``quantity`` shrinks on the way."""
-    chain = _FOR_FLATTEN if p.intent.purpose is Purpose.FLATTEN else _EVERY
-    force = p.intent.force
-    verdicts = []
-    vetoed = False
-    for check, name, bypassed in chain:
-        kept, value, limit = check(p)
+    gates = _FOR_FLATTEN if p.intent.purpose is Purpose.FLATTEN else _EVERY
+    answers = []
+    words: dict[str, str] = {}  # of the gates that didn't simply pass it, which are few
+    for check, name, bypassed in gates:
+        answer = check(p)
+        answers.append(answer)
+        kept = answer[0]
         if kept is p.quantity or kept == p.quantity:
-            word = PASSED
-        elif bypassed and force:
-            word = BYPASSED
+            continue
+        if bypassed and p.intent.force:
+            words[name] = BYPASSED
         elif kept <= 0:
-            word = VETOED
-            vetoed = True
+            words[name] = VETOED
         else:
-            word = SHRUNK
+            words[name] = SHRUNK
             p.quantity = kept
-        verdicts.append(Verdict(name, word, value, limit))
-    return Judgement(NONE if vetoed else p.quantity, tuple(verdicts))
+    vetoes, shrinks = _said(VETOED, words), _said(SHRUNK, words)
+    return Judgement(NONE if vetoes else p.quantity, vetoes, shrinks, gates, answers, words)
+
+
+def _said(word: str, words: dict[str, str]) -> tuple[str, ...]:
+    return tuple([gate for gate, said in words.items() if said == word])

@@ -23,19 +23,10 @@ class Holding(NamedTuple):
     value: float
 
     @property
-    def high(self) -> float:
-        """Signed value with all buys filled."""
-        return (self.held + self.buys) * self.value
-
-    @property
-    def low(self) -> float:
-        """Signed value with all sells filled."""
-        return (self.held - self.sells) * self.value
-
-    @property
     def gross(self) -> float:
-        """The larger of both without its sign."""
-        return max(abs(self.high), abs(self.low))
+        """Value without its sign, with all buys or all sells filled, whichever is more."""
+        held, buys, sells, value = self
+        return max(abs((held + buys) * value), abs((held - sells) * value))
 
     def ordered(self, signed: float) -> Holding:
         """Return it with one more order."""
@@ -56,10 +47,11 @@ class Sums(NamedTuple):
 def sums_of(holdings: Iterable[Holding]) -> Sums:
     """Return the sums over contracts."""
     gross = high = low = 0.0
-    for one in holdings:
-        gross += one.gross
-        high += one.high
-        low += one.low
+    for held, buys, sells, value in holdings:
+        most, least = (held + buys) * value, (held - sells) * value
+        gross += max(abs(most), abs(least))
+        high += most
+        low += least
     return Sums(gross, high, low)
 
 

@@ -11,8 +11,8 @@ SHORT = Holding(held=-30, buys=5, sells=10, value=2.0)  # between −40 and −2
 
 
 def test_a_contract_is_worth_most_and_least_when_all_buys_or_all_sells_fill() -> None:
-    assert (LONG.high, LONG.low, LONG.gross) == (1200.0, -1500.0, 1500.0)
-    assert (SHORT.high, SHORT.low, SHORT.gross) == (-50.0, -80.0, 80.0)
+    assert sums_of([LONG]) == (LONG.gross, 1200.0, -1500.0) == (1500.0, 1200.0, -1500.0)
+    assert sums_of([SHORT]) == (SHORT.gross, -50.0, -80.0) == (80.0, -50.0, -80.0)
     assert Holding(held=100, buys=20, sells=0, value=10.0).gross == 1200.0
 
 

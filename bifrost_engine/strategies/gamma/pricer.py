@@ -86,16 +86,18 @@ class Prices:
                 sums[i] += leg.weight * value
         return Totals(*sums)
 
-    def price(self, leg: Leg, spot: float, now_ns: int) -> float | None:
-        """Return a leg's model price, quote currency per share; None if its volatility is missing."""
-        volatility = self.volatility(leg)
-        if volatility is None:
-            return None
-        years = time_years(now_ns, leg.expiry_ns)
-        value: float = self._model.price(
-            leg.right_sign, spot, leg.strike, years, self._rate, self._dividend_yield, volatility
-        )
-        return value
+    def by_leg(self, legs: Sequence[Leg], spot: float, now_ns: int) -> dict[str, float]:
+        """Return the legs' model prices, quote currency per share; one without a volatility is left out."""
+        rate, dividend_yield, price = self._rate, self._dividend_yield, self._model.price
+        prices = {}
+        for leg in legs:
+            volatility = self.volatility(leg)
+            if volatility is not None:
+                years = time_years(now_ns, leg.expiry_ns)
+                prices[leg.contract_key] = price(
+                    leg.right_sign, spot, leg.strike, years, rate, dividend_yield, volatility
+                )
+        return prices
 
     def _greeks(self, leg: Leg, spot: float, now_ns: int) -> tuple[float, ...] | None:
         volatility = self.volatility(leg)

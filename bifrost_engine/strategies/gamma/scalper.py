@@ -68,9 +68,10 @@ class GammaStrategy:
         self.cause = ""
         self.selection = Selection((), ())
         self.legs: tuple[Leg, ...] = ()
-        self._leg_of: dict[str, Leg] = {}
         self._valued: tuple[Any, ...] = ()
         self._greeks: tuple[float, float] | None = None
+        self._priced_at: tuple[Any, ...] = ()
+        self._priced: Mapping[str, float] = {}
         self.net_delta: float | None = None
         self.lag_ms = 0.0
         self.unexpected_events = 0
@@ -157,11 +158,15 @@ class GammaStrategy:
 
     def model_price(self, contract_key: str, view: StrategyView) -> float | None:
         """Return the model's price of a managed leg, quote currency per share, or None."""
-        underlying = view.quote(stock_key(view.symbol)) or view.previous_quote(stock_key(view.symbol))
-        leg = self._leg_of.get(contract_key)
-        if leg is None or underlying is None:
+        key = stock_key(view.symbol)
+        underlying = view.quote(key) or view.previous_quote(key)
+        if underlying is None:
             return None
-        return self.pricer.prices.price(leg, underlying.mid, view.now_ns)
+        asked = (self.pricer.prices, self.legs, underlying.mid, view.now_ns)
+        if asked != self._priced_at:
+            # Whoever asks for one leg's price asks for the others', too.
+            self._priced_at, self._priced = asked, self.pricer.prices.by_leg(*asked[1:])
+        return self._priced.get(contract_key)
 
     def shares_wanted(self, view: StrategyView) -> Decimal | None:
         """Return the shares to buy (below 0: to sell) for a net delta of 0; None without greeks."""
@@ -235,7 +240,6 @@ class GammaStrategy:
         anew = (self._select_anew or self._live_selection) and spot is not None
         self.selection = select(view, spot, structure, () if anew else view.legs)
         self.legs = make_legs(view, self.selection.managed)
-        self._leg_of = {leg.contract_key: leg for leg in self.legs}
         self._weights = tuple(leg.weight for leg in self.legs)
         self._next_expiry_ns = min((leg.expiry_ns for leg in self.legs), default=FAR)
         self._bounds_until_ns = 0
