@@ -132,7 +132,7 @@ def _check_there(instance: Instance, names: tuple[str, ...], strategy_id: str | 
     known = [strategy.id for strategy in instance.config.strategies]
     if strategy_id is not None and strategy_id not in known and not instance.spoilt:
         raise click.ClickException(f"no strategy '{strategy_id}'; the configuration has {', '.join(known)}")
-    if not instance.folder.exists():
+    if not instance.folder.exists() and not instance.config.sinks:
         raise click.ClickException(f"{instance.folder}: no state of a daemon; 'bifrost run' starts one")
     if instance.daemon() is None and not instance.config.sinks and not set(names) & set(FLAGGED):
         raise click.ClickException(

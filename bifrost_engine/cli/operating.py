@@ -17,12 +17,19 @@ def say(ctx: click.Context, config_path: Path | None, as_json: bool, *words: str
     from bifrost_engine.daemon.instance import Instance
     from bifrost_engine.daemon.offline import apply
     from bifrost_engine.daemon.ordering import give
+    from bifrost_engine.daemon.standing import runs
 
     instance = Instance.find_running(config_path, os.environ)
-    if not instance.folder.exists():
-        raise click.ClickException(f"{instance.folder}: no state of a daemon; 'bifrost run' starts one")
     by = f"{getpass.getuser()}@{socket.gethostname()}"
     text = shlex.join(words)
-    given = give(instance, text, None, by) if instance.daemon() is not None else apply(instance, text, by)
+    if runs(instance):
+        given = give(instance, text, None, by)
+    elif instance.has_journal:
+        given = apply(instance, text, by)
+    else:
+        raise click.ClickException(
+            f"{instance.folder}: no journal on this host, and no daemon runs that could be told;"
+            " 'bifrost run' starts one"
+        )
     tell([given], as_json)
     ctx.exit(0 if given.done else 1)

@@ -27,9 +27,9 @@ from bifrost_engine.daemon.assemble import (
     section_value,
 )
 from bifrost_engine.daemon.local_control import LocalControl
-from bifrost_engine.errors import ConfigError, JournalError, SinkError
+from bifrost_engine.errors import ConfigError, JournalError, SinkError, SinkUnavailable
 from bifrost_engine.hookspecs import PluginContext
-from bifrost_engine.journal.lock import Holder, holder
+from bifrost_engine.journal.lock import Holder, holder, is_gone
 from bifrost_engine.plugins import load as load_plugin
 
 
@@ -84,6 +84,11 @@ class Instance:
             zone=ZoneInfo(config.portfolio.roll_tz),
         )
 
+    @property
+    def has_journal(self) -> bool:
+        """Whether a journal is in use on this host."""
+        return any(self.folder.glob("journal-*.db"))
+
     def journals(self, every: bool = False) -> list[Path]:
         """Return the journal in use, newest first if there are several; with ``every`` those set aside too.
 
@@ -102,8 +107,14 @@ class Instance:
         paths = self.folder.glob("journal-*.db.lock")
         return next((found for path in paths if (found := holder(path)) is not None), None)
 
+    def is_gone(self, pid: int, host: str) -> bool:
+        """Return whether a process that worked on this instance is known to have ended."""
+        return any(is_gone(path, pid, host) for path in self.folder.glob("journal-*.db.lock"))
+
     def control(self) -> LocalControl:
         """Return the control source that needs no database. Raises SinkUnavailable."""
+        if not self.folder.exists():
+            raise SinkUnavailable(f"{self.folder}: no state of a daemon on this host")
         return LocalControl(self.folder / "control.db")
 
     @contextmanager
@@ -124,13 +135,14 @@ class Instance:
     def database(self) -> Iterator[tuple[Any, str]]:
         """Yield ``reader``'s reader if it answers, else None and the reason.
 
-        An instance without a folder never ran, and has no database of its own either.
+        Needs no folder: the daemon may work on another host. A database that lies in the folder
+        itself is left alone while there is none, since asking would make it.
         """
-        if not self.folder.exists():
-            yield None, f"{self.folder}: no state yet; 'bifrost run' makes it"
-            return
         with self.reader() as reader:
-            why = "" if reader is not None else "no sink that can be read is configured"
+            why = ""
+            if reader is None:
+                is_new = self.config.sinks and not self.folder.exists()
+                why = f"{self.folder}: no state yet" if is_new else "no sink that can be read is configured"
             try:
                 if reader is not None:
                     reader.status()
@@ -150,6 +162,8 @@ class Instance:
             emit=lambda _event: None,
         )
         plugin = factory(section_value("sinks", sink, self.config.status.get(sink)), context)
+        if getattr(plugin, "in_state_dir", False) and not self.folder.exists():
+            return None
         return plugin.reader() if getattr(plugin, "configured", True) else None
 
     def address(self) -> str:

@@ -15,6 +15,7 @@ from attrs import define
 
 from bifrost_engine.daemon.instance import Instance
 from bifrost_engine.daemon.local_control import LocalControl
+from bifrost_engine.errors import SinkUnavailable
 
 PATIENCE_S = 6.0
 ASK_AGAIN_S = 0.1
@@ -61,6 +62,8 @@ def give(instance: Instance, name: str, strategy_id: str | None = None, requeste
             given = _by_database(reader, name, strategy_id, requested_by, flags)
             given.note = _clear_local(instance, requested_by, flags) or _left_behind(given, flags)
             return given
+    if not instance.folder.exists():
+        raise SinkUnavailable(f"{instance.folder}: no state of a daemon on this host, and no database: {why}")
     patience_s = PATIENCE_S if instance.daemon() is not None else 0.0
     given = _by_local(instance.control(), name, strategy_id, requested_by, flags, patience_s)
     given.note = _left_behind(given, flags)

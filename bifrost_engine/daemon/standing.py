@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import Factory, define
@@ -42,23 +42,37 @@ def standing(instance: Instance) -> Standing:
     """Return how the instance stands. Raises JournalError if there is neither database nor journal."""
     with instance.database() as (reader, why):
         if reader is not None:
-            return by_database(reader.status(), f"database {reader.address}")
+            return by_database(reader.status(), f"database {reader.address}", instance.is_gone)
     return _by_journal(instance, why)
 
 
-def by_database(status: Mapping[str, Any], source: str) -> Standing:
-    """Return how a daemon stands by what a sink's reader says; ``source`` names the database."""
+def runs(instance: Instance) -> bool:
+    """Return whether a daemon works on the instance: on this host, or on another by its heartbeat."""
+    if instance.daemon() is not None:
+        return True
+    with instance.database() as (reader, _why):
+        return reader is not None and by_database(reader.status(), "", instance.is_gone).daemon["alive"]
+
+
+def by_database(
+    status: Mapping[str, Any], source: str, is_gone: Callable[[int, str], bool] = lambda _pid, _host: False
+) -> Standing:
+    """Return how a daemon stands by what a sink's reader says.
+
+    source   names the database
+    is_gone  says of a process by number and host whether it is known to have ended
+    """
     flags = status["run_status"] or {}
     return Standing(
         source=source,
         strategies=[{**row, **(row.get("detail") or {}), "detail": None} for row in status["strategies"]],
-        daemon=_heart(status["heartbeat"], status["now"]),
+        daemon=_heart(status["heartbeat"], status["now"], is_gone),
         suspended=bool(flags.get("suspended")),
         killed=bool(flags.get("killed")),
     )
 
 
-def _heart(beat: Mapping[str, Any] | None, now: Any) -> Row:
+def _heart(beat: Mapping[str, Any] | None, now: Any, is_gone: Callable[[int, str], bool]) -> Row:
     if beat is None:
         return {"alive": False, "text": "no daemon has written to this database yet"}
     age_s = (now - beat["last_ts"]).total_seconds()
@@ -66,6 +80,8 @@ def _heart(beat: Mapping[str, Any] | None, now: Any) -> Row:
     who = f"pid {beat.get('pid')} on {beat.get('hostname')}"
     if beat["graceful_shutdown_at"] is not None:
         text = f"stopped in good order, {age_s:.0f} s ago"
+    elif is_gone(beat["pid"], beat["hostname"]):
+        text = f"{who} has ended without a stop, last heard of {age_s:.0f} s ago"
     elif age_s > patience_s:
         text = f"{who}, last heard of {age_s:.0f} s ago: it has vanished"
     else:

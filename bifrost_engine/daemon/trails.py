@@ -35,13 +35,24 @@ def trails(instance: Instance, every: bool = False) -> Iterator[list[Trail]]:
     """Yield the trail of the newest journal, with ``every`` of all, newest first.
 
     The database is read where it has all that the journal has, or more because the journal
-    was pruned.
+    was pruned; and where there is no journal on this host.
 
-    Raises JournalError if there is no journal, or it can't be read.
+    Raises JournalError if there is neither, or the journal can't be read.
     """
-    paths = instance.journals(every)
     with instance.database() as (reader, why), ExitStack() as opened:
-        yield [_trail(path, reader, why, opened) for path in paths]
+        if reader is not None and hasattr(reader, "audit") and not instance.has_journal:
+            found = reader.journals()[: None if every else 1]
+            yield [_stored(journal_id, reader, opened) for journal_id in found]
+        else:
+            yield [_trail(path, reader, why, opened) for path in instance.journals(every)]
+
+
+def _stored(journal_id: str, reader: Any, opened: ExitStack) -> Trail:
+    """Return the trail of a journal of another host."""
+    stored = opened.enter_context(reader.audit(journal_id))
+    last = stored.rows("signal_snapshot_log", last=1)
+    last_ns = int((last[0]["last_ts"] or last[0]["ts"]).timestamp()) * 1_000_000_000 if last else 0
+    return Trail(stored, f"database {reader.address}", "", last_ns)
 
 
 def _trail(path: Path, reader: Any, why: str, opened: ExitStack) -> Trail:

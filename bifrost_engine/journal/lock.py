@@ -95,6 +95,23 @@ def holder(path: Path) -> Holder | None:
         return None
 
 
+def is_gone(path: Path, pid: int, host: str) -> bool:
+    """Return whether the process that last held the lock was this one, of this host, and holds it no more.
+
+    False where that can't be found out: another host's, another user's, or a lock that was never its.
+    """
+    try:
+        who = json.loads(path.read_text())
+        if (who["pid"], who["host"]) != (pid, host) or host != socket.gethostname():
+            return False
+        opened = list(Path(f"/proc/{pid}/fd").iterdir())
+    except FileNotFoundError:
+        return path.exists() and Path("/proc/self").exists()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return not any(_leads_to(descriptor, path) for descriptor in opened)
+
+
 def _leads_to(descriptor: Path, path: Path) -> bool:
     try:
         return descriptor.samefile(path)

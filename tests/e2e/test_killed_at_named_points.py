@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_under_test import eager
+from daemon_under_test import beside_broker, eager
 from processes import Desk
 
 REPEATS = int(os.environ.get("BIFROST_TEST_POINT_REPEATS", "2"))
@@ -24,22 +24,9 @@ TRADING = ("K01", "K02", "K03", "K05", "K06", "K07", "K08", "K09", "K10")
 STOPPING = ("K11", "K12", "K17", "K19")
 
 
-def settings(**changed: Any) -> dict[str, Any]:
-    return {
-        "broker": "paper",
-        "paper": {"connect": "./broker.sock", "latency_ms": 10, "latency_jitter_ms": 20},
-        "wave": {"seconds": 86_400, "step_ms": 250, "size": 15},
-        "strategies": [eager(shares=40)],
-        "recon": {"proof_gap": 5},
-        "daemon": {"heartbeat_interval": 5, "shutdown_grace_seconds": 1},
-        "status": {"sink": ["sqlite"]},
-        **changed,
-    }
-
-
 @pytest.fixture
 def here(desk: Any, request: pytest.FixtureRequest) -> Desk:
-    made: Desk = desk(**settings(**getattr(request, "param", {})))
+    made: Desk = desk(**{**beside_broker(status={"sink": ["sqlite"]}), **getattr(request, "param", {})})
     made.start_broker("--repeat-quotes", "50")
     return made
 

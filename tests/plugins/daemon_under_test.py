@@ -52,6 +52,19 @@ def settings(**changed: Any) -> dict[str, Any]:
     }
 
 
+def beside_broker(**changed: Any) -> dict[str, Any]:
+    """Return settings for a daemon whose paper broker is a process of its own, at ``broker.sock``."""
+    return {
+        "broker": "paper",
+        "paper": {"connect": "./broker.sock", "latency_ms": 10, "latency_jitter_ms": 20},
+        "wave": {"seconds": 86_400, "step_ms": 250, "size": 15},
+        "strategies": [eager(shares=40)],
+        "recon": {"proof_gap": 5},
+        "daemon": {"heartbeat_interval": 5, "shutdown_grace_seconds": 1},
+        **changed,
+    }
+
+
 def gone_wrong() -> None:
     """Leave the test's process, since a stop hung."""
     os._exit(70)

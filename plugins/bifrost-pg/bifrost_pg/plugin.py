@@ -24,6 +24,7 @@ class PostgresSink:
 
     configured  whether a database is named at all; without one every hook raises
                 SinkUnavailable, and the host had better leave the sink out
+    in_state_dir  the database lies in the state directory, and is made by whoever asks for it
     backoff_s   first and longest ceiling of the wait between attempts to connect, seconds
     """
 
@@ -33,6 +34,7 @@ class PostgresSink:
 
     def __init__(self, config: Settings, context: PluginContext) -> None:
         self.configured = config.names_database()
+        self.in_state_dir = config.embedded
         self._config = config
         self._context = context
         self._session: Any = None
