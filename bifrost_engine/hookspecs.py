@@ -33,6 +33,7 @@ from bifrost_engine.domain import (
     BrokerState,
     BrokerStateRequest,
     CancelRequest,
+    CheckResult,
     Contract,
     ControlState,
     Decision,
@@ -45,7 +46,7 @@ from bifrost_engine.domain import (
 if TYPE_CHECKING:
     from bifrost_engine.domain.view import OrderUpdate, StrategyView
 
-HOOK_VERSION = "1.0"
+HOOK_VERSION = "1.1"
 """Version of this contract: a plugin must be built for the same major number."""
 
 PROJECT = "bifrost"
@@ -147,6 +148,17 @@ def disconnect() -> Awaitable[None]:
     """Leave, within 2 s; nothing may be sent afterwards. What it raises is logged."""
 
 
+@hookspec(firstresult=True)
+def self_check(contracts: Sequence[Contract]) -> Awaitable[Sequence[CheckResult]]:
+    """Try all that a run would need of the plugin's other side, and say what mends what failed.
+
+    For brokers and feeds, by ``bifrost check``, on a plugin made for that alone, in place of
+    ``connect``; a feed of the broker's name is checked by the broker. ``contracts`` are the
+    strategies' stocks. Awaited on an event loop, within 60 s; must leave nothing connected,
+    send no order and change nothing. What it raises is a finding.
+    """
+
+
 # --- feeds -------------------------------------------------------------------------------
 
 
@@ -209,6 +221,9 @@ def fetch_broker_state(req: BrokerStateRequest) -> Awaitable[BrokerState]:
     Awaited on the event loop at each connect, refresh and reconciliation. A part that
     couldn't be read in full is named in ``incomplete``, never returned as an empty list.
     If it raises, the pass is tried again.
+
+    A live feed may implement it for the account behind it, whichever that is: a rehearsal on
+    that feed is opened with its positions. If it raises then, opening is tried again.
     """
 
 

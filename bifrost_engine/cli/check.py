@@ -39,13 +39,14 @@ def command(
     """
     from bifrost_engine.cli.output import print_json, print_table
     from bifrost_engine.daemon.instance import Instance
-    from bifrost_engine.daemon.selfcheck import FAILED, Finding, selfcheck
+    from bifrost_engine.daemon.selfcheck import selfcheck
+    from bifrost_engine.domain import CheckResult, Verdict
     from bifrost_engine.errors import ConfigError, PluginError
 
     try:
         instance = Instance.find(config_path, os.environ)
     except (ConfigError, PluginError) as error:
-        findings = [Finding("configuration", FAILED, str(error), "see: bifrost config check")]
+        findings = [CheckResult("configuration", Verdict.FAILED, str(error), "see: bifrost config check")]
     else:
         findings = list(
             selfcheck(
@@ -63,4 +64,4 @@ def command(
     else:
         rows = [(finding.name, finding.result, finding.found, finding.mend) for finding in findings]
         print_table(("check", "result", "found", "what mends it"), rows)
-    ctx.exit(1 if any(finding.result == FAILED for finding in findings) else 0)
+    ctx.exit(1 if any(finding.result is Verdict.FAILED for finding in findings) else 0)

@@ -13,7 +13,7 @@ import attrs
 import click
 
 UNBROKEN = 10_000
-STYLES = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
+STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim", "warning": "yellow"}
 
 
 def show(renderable: Any) -> None:

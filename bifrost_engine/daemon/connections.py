@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bifrost_engine.daemon.assemble import Assembly, feed_name
+from bifrost_engine.daemon.copying import connect_to_copy, copying
 from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind
 from bifrost_engine.domain.events import Connecting
 from bifrost_engine.guard import Guard
@@ -39,12 +40,15 @@ class Port:
 
 
 def ports(parts: Assembly, is_live: bool) -> list[Port]:
-    """Return what is to be connected; a live feed of the broker's name comes with the broker."""
+    """Return what is to be connected; a live feed of the broker's name comes with the broker.
+
+    A broker whose account is to be a copy of the feed's comes after the feed.
+    """
     broker, feed = parts.config.broker, feed_name(parts.config)
     wanted = [("brokers", broker)]
     if feed != broker or not is_live:
         wanted.append(("feeds", feed))
-    return [
+    found = [
         Port(
             guard=parts.guard(f"{kind}:{name}"),
             is_broker=kind == "brokers",
@@ -52,6 +56,10 @@ def ports(parts: Assembly, is_live: bool) -> list[Port]:
         )
         for kind, name in wanted
     ]
+    copy = found[0].connect
+    if not is_live or copy is None or not copying(parts):
+        return found
+    return [*found[1:], evolve(found[0], connect=connect_to_copy(parts, copy))]
 
 
 class Connections:

@@ -12,47 +12,37 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import structlog
-from attrs import frozen
+from attrs import evolve
 
 from bifrost_engine.calendar import AroundTheClock
 from bifrost_engine.clock import EventClock
 from bifrost_engine.config.schema import Config
-from bifrost_engine.daemon.assemble import feed_name, make_slot, section_value
+from bifrost_engine.daemon.assemble import RunOptions, feed_name, load_config, make_slot, section_value
 from bifrost_engine.daemon.instance import Instance
+from bifrost_engine.daemon.wallclock import WallClock
 from bifrost_engine.domain.broker import BrokerEventKind
+from bifrost_engine.domain.check import CheckResult, Verdict
+from bifrost_engine.domain.contract import Contract
 from bifrost_engine.domain.record import Record
 from bifrost_engine.domain.rows import OPERATION_FIELDS, SNAPSHOT_FIELDS
 from bifrost_engine.engine import Engine
 from bifrost_engine.errors import BifrostError, SinkError
-from bifrost_engine.hookspecs import PluginContext
+from bifrost_engine.hookspecs import Clock, PluginContext
 from bifrost_engine.journal import JournalReader
 from bifrost_engine.journal.inspection import inspect as inspect_journal
 from bifrost_engine.plugins import PluginSet, find, inspect
 
-OK, FAILED, SKIPPED = "ok", "failed", "skipped"
+OK, FAILED, SKIPPED = Verdict.OK, Verdict.FAILED, Verdict.SKIPPED
 LINK_PATIENCE_S = 15.0
+CHECK_PATIENCE_S = 60.0
 START_PATIENCE_S, STOP_PATIENCE_S = 30.0, 10.0
-
-
-@frozen
-class Finding:
-    """One thing that was checked.
-
-    result  ok, failed or skipped
-    found   what was found, or why it was skipped
-    mend    what to do about a failure
-    """
-
-    name: str
-    result: str
-    found: str
-    mend: str = ""
 
 
 def selfcheck(
@@ -62,7 +52,7 @@ def selfcheck(
     skip_broker: bool = False,
     skip_database: bool = False,
     signal_test: bool = False,
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Yield each finding as it is made; never raises for what a set-up may have wrong."""
     config = instance.config
     yield configuration(config)
@@ -71,37 +61,37 @@ def selfcheck(
         "plugin interface", lambda: interface(config), "a defect of the strategy's plugin; report it"
     )
     if skip_database:
-        yield Finding("database", SKIPPED, "by --skip-db")
+        yield CheckResult("database", SKIPPED, "by --skip-db")
     else:
         yield from database(instance)
     if skip_broker:
-        yield Finding("broker", SKIPPED, "by --skip-ib")
+        yield CheckResult("broker", SKIPPED, "by --skip-ib")
     else:
-        yield broker(instance)
+        yield from links(instance if skip_database else _with_saved(instance, config_path))
     yield journal(instance)
     if signal_test:
         yield _guarded("signal test", lambda: signals(config_path), "report it with the daemon's output")
     else:
-        yield Finding("signal test", SKIPPED, "give --signal-test to start a rehearsal and stop it")
+        yield CheckResult("signal test", SKIPPED, "give --signal-test to start a rehearsal and stop it")
 
 
-def _guarded(name: str, check: Callable[[], str], mend: str) -> Finding:
+def _guarded(name: str, check: Callable[[], str], mend: str) -> CheckResult:
     try:
-        return Finding(name, OK, check())
+        return CheckResult(name, OK, check())
     except Exception as error:  # noqa: BLE001 - whatever is wrong is the finding
-        return Finding(name, FAILED, f"{type(error).__name__}: {error}", mend)
+        return CheckResult(name, FAILED, f"{type(error).__name__}: {error}", mend)
 
 
-def configuration(config: Config) -> Finding:
+def configuration(config: Config) -> CheckResult:
     """Say what would be run; that it loads was found out before."""
     names = ", ".join(f"{strategy.id} on {strategy.symbol}" for strategy in config.strategies)
     sinks = ", ".join(config.sinks) or "none"
-    return Finding(
+    return CheckResult(
         "configuration", OK, f"{names}; broker {config.broker}, feed {config.feed_name}, sinks {sinks}"
     )
 
 
-def plugins(config: Config) -> Iterator[Finding]:
+def plugins(config: Config) -> Iterator[CheckResult]:
     """Import each selected plugin and check it against the hooks."""
     wanted = {("brokers", config.broker), ("feeds", feed_name(config))}
     wanted |= {("sinks", sink) for sink in config.sinks} | {("strategies", s.use) for s in config.strategies}
@@ -110,11 +100,11 @@ def plugins(config: Config) -> Iterator[Finding]:
         try:
             report = inspect(find(kind, name))
         except BifrostError as error:
-            yield Finding(title, FAILED, str(error), "see: bifrost plugins")
+            yield CheckResult(title, FAILED, str(error), "see: bifrost plugins")
             continue
         hooks = ", ".join(report.hooks) or "no hooks of its own"
         found = f"{report.info.origin}: {report.error or hooks}"
-        yield Finding(
+        yield CheckResult(
             title, FAILED if report.error else OK, found, "see: bifrost plugins" if report.error else ""
         )
 
@@ -142,63 +132,82 @@ def _complete(what: str, row: Mapping[str, Any], names: tuple[str, ...]) -> None
         raise KeyError(f"{what} lacks {', '.join(missing)}")
 
 
-def _context(name: str, folder: Path, emit: Callable[[Any], None]) -> PluginContext:
+def _context(
+    name: str, folder: Path, emit: Callable[[Any], None], clock: Clock | None = None
+) -> PluginContext:
     log = structlog.get_logger()
-    return PluginContext(name=name, log=log, clock=EventClock(), state_dir=folder, emit=emit)
+    return PluginContext(name=name, log=log, clock=clock or EventClock(), state_dir=folder, emit=emit)
 
 
-def database(instance: Instance) -> Iterator[Finding]:
+def database(instance: Instance) -> Iterator[CheckResult]:
     """Reach the database and compare its tables, if a sink has one."""
     if not instance.config.sinks:
-        yield Finding("database", SKIPPED, "no sink is configured; status and ops read the journal")
+        yield CheckResult("database", SKIPPED, "no sink is configured; status and ops read the journal")
         return
     instance.folder.mkdir(parents=True, exist_ok=True)
     with instance.reader() as reader:
         if reader is None:
-            yield Finding("database", SKIPPED, "no sink that can be read is configured")
+            yield CheckResult("database", SKIPPED, "no sink that can be read is configured")
             return
         try:
-            yield Finding("database", OK, f"reachable: psql '{reader.address}'")
+            yield CheckResult("database", OK, f"reachable: psql '{reader.address}'")
             yield _tables(reader)
         except SinkError as error:
-            yield Finding(
+            yield CheckResult(
                 "database", FAILED, str(error), "mend the sink's section under status, or --skip-db"
             )
 
 
-def _tables(reader: Any) -> Finding:
+def _tables(reader: Any) -> CheckResult:
     if not hasattr(reader, "check"):
-        return Finding("tables", SKIPPED, "this sink doesn't check its tables")
+        return CheckResult("tables", SKIPPED, "this sink doesn't check its tables")
     problems = reader.check()
     if not problems:
-        return Finding("tables", OK, "tables, columns and types as expected")
+        return CheckResult("tables", OK, "tables, columns and types as expected")
     more = f"; {len(problems) - 1} more" if len(problems) > 1 else ""
-    return Finding("tables", FAILED, f"{problems[0]}{more}", "bifrost db refresh")
+    return CheckResult("tables", FAILED, f"{problems[0]}{more}", "bifrost db refresh")
 
 
-def broker(instance: Instance) -> Finding:
-    """Make the broker's plugin and connect, unless a daemon may be connected."""
+def _with_saved(instance: Instance, config_path: Path | None) -> Instance:
+    """Return the instance with the settings that an operator saved in a database, as a start has them."""
+    with suppress(BifrostError), instance.reader() as reader:
+        saved = reader.settings() if hasattr(reader, "settings") else None
+        if saved:
+            options = RunOptions(config_path=config_path)
+            return evolve(instance, config=load_config(options, os.environ, database=saved).config)
+    return instance
+
+
+def links(instance: Instance) -> Iterator[CheckResult]:
+    """Make broker and feed and try their links, unless a daemon may be connected."""
     config = instance.config
-    name = f"broker {config.broker}"
     if instance.daemon() is not None:
-        return Finding(name, SKIPPED, "a daemon runs and has the connection; see: bifrost status")
+        yield CheckResult(
+            f"broker {config.broker}", SKIPPED, "a daemon runs and has the connection; see: bifrost status"
+        )
+        return
+    yield from _link(config, "brokers", config.broker)
+    if feed_name(config) != config.broker:
+        yield from _link(config, "feeds", feed_name(config))
+
+
+def _link(config: Config, kind: str, name: str) -> Sequence[CheckResult]:
+    title = f"{kind.removesuffix('s')} {name}"
     with TemporaryDirectory(prefix="bifrost-check-") as folder:
         try:
-            return asyncio.run(_linked(config, name, Path(folder)))
+            return asyncio.run(_tried(config, kind, name, title, Path(folder)))
         except BifrostError as error:
-            return Finding(
-                name, FAILED, str(error), "mend the section or name another broker; --skip-ib goes on"
-            )
+            mend = "mend the section or name another one; --skip-ib goes on"
+            return [CheckResult(title, FAILED, str(error), mend)]
         except Exception as error:  # noqa: BLE001 - a plugin's failure is the finding
-            return Finding(
-                name, FAILED, f"{type(error).__name__}: {error}", "report it to the plugin's author"
-            )
+            mend = "report it to the plugin's author"
+            return [CheckResult(title, FAILED, f"{type(error).__name__}: {error}", mend)]
 
 
-async def _linked(config: Config, name: str, folder: Path) -> Finding:
+async def _tried(config: Config, kind: str, name: str, title: str, folder: Path) -> Sequence[CheckResult]:
     up = asyncio.Event()
     loop = asyncio.get_running_loop()
-    texts = []
+    texts: list[str] = []
 
     def emit(event: Any) -> None:
         texts.append(getattr(event, "text", ""))
@@ -206,41 +215,60 @@ async def _linked(config: Config, name: str, folder: Path) -> Finding:
             loop.call_soon_threadsafe(up.set)
 
     made = PluginSet()
-    section = section_value("brokers", config.broker, config.sections.get(config.broker))
-    made.start("brokers", config.broker, section, _context(config.broker, folder, emit))
-    connect = made.implementation("brokers", config.broker, "connect")
-    leave = made.implementation("brokers", config.broker, "disconnect")
+    section = section_value(kind, name, config.sections.get(name))
+    clock = WallClock(loop, structlog.get_logger())
+    made.start(kind, name, section, _context(name, folder, emit, clock))
+    check = made.implementation(kind, name, "self_check")
+    if check is not None:
+        async with asyncio.timeout(CHECK_PATIENCE_S):
+            found: Sequence[CheckResult] = await check(_stocks(config))
+            return found
+    if kind == "feeds":
+        return []
+    return [await _linked(made, name, title, up, texts)]
+
+
+def _stocks(config: Config) -> tuple[Contract, ...]:
+    symbols = dict.fromkeys(strategy.symbol for strategy in config.strategies)
+    return tuple(map(Contract.stock, symbols))
+
+
+async def _linked(
+    made: PluginSet, broker: str, title: str, up: asyncio.Event, texts: list[str]
+) -> CheckResult:
+    connect = made.implementation("brokers", broker, "connect")
+    leave = made.implementation("brokers", broker, "disconnect")
     if connect is None:
-        return Finding(name, OK, "made; it needs no connection")
+        return CheckResult(title, OK, "made; it needs no connection")
     try:
         async with asyncio.timeout(LINK_PATIENCE_S):
             await connect()
             await up.wait()
     except TimeoutError:
         last = f": {texts[-1]}" if texts else ""
-        return Finding(
-            name, FAILED, f"no link within {LINK_PATIENCE_S:g} s{last}", "is it running and reachable?"
+        return CheckResult(
+            title, FAILED, f"no link within {LINK_PATIENCE_S:g} s{last}", "is it running and reachable?"
         )
     finally:
         if leave is not None:
             await leave()
-    return Finding(name, OK, "linked, and left again")
+    return CheckResult(title, OK, "linked, and left again")
 
 
-def journal(instance: Instance) -> Finding:
+def journal(instance: Instance) -> CheckResult:
     """Read the journal through, with its chain of hashes."""
     try:
         paths = instance.journals()
     except BifrostError:
-        return Finding("journal", OK, f"none yet; a run will write it in {instance.folder}")
+        return CheckResult("journal", OK, f"none yet; a run will write it in {instance.folder}")
     try:
         found = inspect_journal(paths[0])
     except BifrostError as error:
-        return Finding("journal", FAILED, str(error), "restore a copy, or begin with --fresh")
+        return CheckResult("journal", FAILED, str(error), "restore a copy, or begin with --fresh")
     if not found.problem:
         count = found.last_good - found.first + 1 if found.first else 0
-        return Finding("journal", OK, f"{paths[0]}: {count:,} records, chain intact")
-    return Finding("journal", FAILED, found.problem, f"bifrost journal repair --to {found.repair_to}")
+        return CheckResult("journal", OK, f"{paths[0]}: {count:,} records, chain intact")
+    return CheckResult("journal", FAILED, found.problem, f"bifrost journal repair --to {found.repair_to}")
 
 
 def signals(config_path: Path | None) -> str:

@@ -20,6 +20,7 @@ from bifrost_engine.domain.broker import (
     PlaceAck,
     ReplaceRequest,
 )
+from bifrost_engine.domain.check import CheckResult, Verdict
 from bifrost_engine.domain.contract import Contract, Right, SecType, parse_contract_key
 from bifrost_engine.domain.control import Command, ControlState
 from bifrost_engine.domain.decision import Beat, Decision, Hold, Intent
@@ -51,6 +52,7 @@ __all__ = [
     "BrokerState",
     "BrokerStateRequest",
     "CancelRequest",
+    "CheckResult",
     "Command",
     "Contract",
     "ControlState",
@@ -73,6 +75,7 @@ __all__ = [
     "SecType",
     "Side",
     "TimeInForce",
+    "Verdict",
     "parse_contract_key",
     "quote_fault",
     "to_decimal",

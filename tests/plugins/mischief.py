@@ -31,9 +31,11 @@ from bifrost_engine.domain import (
     AuditBatch,
     BrokerCaps,
     BrokerEventKind,
+    BrokerPosition,
     BrokerState,
     BrokerStateRequest,
     CancelRequest,
+    CheckResult,
     Command,
     Contract,
     ControlState,
@@ -46,6 +48,8 @@ from bifrost_engine.domain import (
     Quote,
     SecType,
     Side,
+    Verdict,
+    parse_contract_key,
 )
 from bifrost_engine.domain.contract import stock_key
 from bifrost_engine.domain.view import StrategyView
@@ -58,6 +62,7 @@ mischief = mischief:MischiefBroker
 [bifrost.feeds]
 wave = mischief:WaveFeed
 pushed = mischief:PushedFeed
+venue = mischief:VenueFeed
 [bifrost.sinks]
 plain = mischief:PlainSink
 batched = mischief:BatchedSink
@@ -236,6 +241,7 @@ class WaveConfig:
     size: float = 5000.0
     nonsense_after: int | None = None
     nonsense: str = "text"
+    held: dict[str, int] = field(factory=dict, metadata={"help": "positions behind the feed, by key"})
     wrong: dict[str, str] = wrong_setting()
 
 
@@ -321,6 +327,30 @@ class PushedFeed:
                 self.context.emit(quote._replace(contract_key=key, ts_ns=now_ns))
                 self.emitted += 1
             await asyncio.sleep(self.config.step_ms / 1000)
+
+
+class VenueFeed(PushedFeed):
+    """A live market with an account behind it, which can be looked at and copied."""
+
+    @hookimpl
+    async def fetch_broker_state(self, req: BrokerStateRequest) -> BrokerState:
+        await self.wrong.soon("fetch_broker_state")
+        now_ns = self.context.clock.now_ns()
+        held = tuple(
+            BrokerPosition(
+                contract=parse_contract_key(key),
+                quantity=Decimal(quantity),
+                average_cost=Decimal("12.5") if number else None,
+            )
+            for number, (key, quantity) in enumerate(self.config.held.items())
+        )
+        return BrokerState(account="DU9", as_of_start_ns=now_ns, as_of_end_ns=now_ns, positions=held)
+
+    @hookimpl
+    async def self_check(self, contracts: Sequence[Contract]) -> Sequence[CheckResult]:
+        await self.wrong.soon("self_check")
+        keys = " ".join(contract.key for contract in contracts)
+        return [CheckResult("venue", Verdict.WARNING, f"asked about {keys}", "nothing to mend")]
 
 
 # --- strategy ----------------------------------------------------------------------------

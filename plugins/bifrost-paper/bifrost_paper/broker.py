@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -22,6 +22,7 @@ from bifrost_engine.domain import (
     BrokerCaps,
     BrokerEvent,
     BrokerEventKind,
+    BrokerPosition,
     BrokerState,
     BrokerStateRequest,
     CancelRequest,
@@ -34,7 +35,7 @@ from bifrost_engine.domain import (
 from bifrost_engine.errors import BrokerError, DuplicateRequest, GatewayLost, NotSent
 from bifrost_engine.hookspecs import HOOK_VERSION, PluginContext, hookimpl
 from bifrost_paper.accidents import ACCIDENTS
-from bifrost_paper.config import Fault, FaultKind, PaperConfig
+from bifrost_paper.config import Fault, FaultKind, Opening, PaperConfig
 from bifrost_paper.courier import Courier
 from bifrost_paper.faults import NS_PER_MS, Faults
 from bifrost_paper.ledger import Ledger
@@ -93,6 +94,16 @@ class PaperBroker:
         A host with a journal refuses to start when only one of the two is there.
         """
         return self.record_path.exists() if self.config.record == "durable" else None
+
+    def open_with(self, positions: Sequence[BrokerPosition]) -> None:
+        """Let an account that is opened anew hold these positions; a host calls it before ``connect``."""
+        openings = {
+            held.contract.key: Opening(
+                quantity=held.quantity, average_cost=held.average_cost, multiplier=held.contract.multiplier
+            )
+            for held in positions
+        }
+        self.config = evolve(self.config, positions=openings)
 
     @property
     def lost(self) -> int:

@@ -18,7 +18,7 @@ from bifrost_engine.audit import TABLES as AUDIT_TABLES
 from bifrost_engine.errors import SinkError
 from bifrost_pg import migrations
 from bifrost_pg.connection import Link, address
-from bifrost_pg.control import send_command
+from bifrost_pg.control import saved_settings, send_command
 from bifrost_pg.drain import cursor_of
 
 Record = dict[str, Any]
@@ -204,6 +204,10 @@ class Reader:
     ) -> list[Record]:
         """Return operations, newest first; see ``read_operations``."""
         return self._link.run(lambda conn: read_operations(conn, since, until, type, limit))
+
+    def settings(self) -> dict[str, dict[str, Any]] | None:
+        """Return what ``load_settings`` would; None if the operator saved nothing."""
+        return self._link.run(saved_settings)
 
     def journals(self) -> list[str]:
         """Return the ids of the journals in the database, the one that grew last first."""

@@ -182,7 +182,10 @@ def test_an_unknown_flag_is_refused(conn):
 def test_saved_settings_override_and_unsaved_ones_do_not(make_sink, conn, row, settings):
     if row:
         conn.execute(f"INSERT INTO settings {row}")
-    assert make_sink().load_settings() == settings
+    sink = make_sink()
+    assert sink.load_settings() == settings
+    with sink.reader() as reader:
+        assert reader.settings() == settings
 
 
 def test_a_kind_of_port_that_does_not_exist_is_named(make_sink, conn):
