@@ -124,6 +124,7 @@ def make_ib(library: Library, timezone: str | None = None) -> Any:
     ib = library.module.IB()
     ib.RaiseRequestErrors = True  # else a request that is refused counts as one with nothing to show
     ib.TimezoneTWS = timezone or ""
+    ib.errorEvent.disconnect(ib._onError)  # it asks for a second account summary by itself
     ib.client.MaxRequests = 0  # the session's own limit is stricter, and loses nothing in a queue
     return ib
 

@@ -273,6 +273,10 @@ class Link:
         """Give no number any more that isn't above ``above``."""
         self.ib.client.updateReqId(above + 1)
 
+    def skip_ids(self, count: int) -> None:
+        """Leave out as many numbers: the gateway knows some that we don't."""
+        self.raise_ids(self.next_id() + count)
+
     def next_id(self) -> int:
         """Return a new number, for an order or a request; above every one that the gateway has shown."""
         return int(self.ib.client.getReqId())

@@ -45,8 +45,15 @@ class HighestId:
     def _read(self) -> dict[str, int]:
         if self._highest is None:
             text = self._path.read_text() if self._path.exists() else "{}"
-            found = json.loads(text)
-            if not isinstance(found, dict) or not all(isinstance(n, int) for n in found.values()):
-                raise ValueError(f"{self._path}: expected order ids by client id, was {text[:80]!r}")
-            self._highest = found
+            self._highest = _parsed(text, self._path)
         return self._highest
+
+
+def _parsed(text: str, path: Path) -> dict[str, int]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(number, int) for number in found.values()):
+        raise ValueError(f"{path}: expected order ids by client id, was {text[:80]!r}")
+    return found

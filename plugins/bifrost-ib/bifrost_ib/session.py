@@ -11,7 +11,9 @@ import asyncio
 import random
 from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from attrs import frozen
 
@@ -22,6 +24,7 @@ from bifrost_ib import compat
 from bifrost_ib.config import IBConfig
 from bifrost_ib.link import Link, LinkDown, ListIncomplete
 from bifrost_ib.messages import GatewayError, Message
+from bifrost_ib.order_ids import HighestId
 
 SECOND_NS = 1_000_000_000
 LONGEST_PAUSE_S = 30.0
@@ -35,6 +38,22 @@ FIRST_TRY_S = 1.0
 LEAVE_S = 1.5
 _READ_ONLY = "ib.read_only is set"
 SYNCHRONISED = ("positions", "account_summary", "own_orders", "open_orders", "executions")
+
+
+_SHARED: WeakValueDictionary[tuple[str, int, int, Path], Session] = WeakValueDictionary()
+
+
+def shared_session(config: IBConfig, context: PluginContext, part: str) -> Session:
+    """Return the session of a gateway, client id and folder of state, for one ``part`` of the plugin.
+
+    Broker and feed of one run get the same; a second broker, as after a restart, gets a new one.
+    """
+    key = (config.host, config.port, config.client_id, context.state_dir)
+    session = _SHARED.get(key)
+    if session is None or part in session.parts:
+        session = _SHARED[key] = Session(config, context)
+    session.parts.add(part)
+    return session
 
 
 class State(StrEnum):
@@ -85,6 +104,8 @@ class Session:
     account    the one that is traded, empty until it is known
     read_only  why no order can be sent by this login, empty if they can
     failures   how often handling a message failed, by its name
+    order_ids  the highest that may have been used
+    parts      who shares it: ``broker``, ``feed``
     """
 
     def __init__(self, config: IBConfig, context: PluginContext) -> None:
@@ -94,7 +115,9 @@ class Session:
         self.account = ""
         self.read_only = _READ_ONLY if config.read_only else ""
         self.failures: dict[str, int] = {}
-        self.session_number = 0
+        self.order_ids = HighestId(context.state_dir / "ib-order-ids.json")
+        self.parts: set[str] = set()
+        self._number = 0
         self._context = context
         self._clock = context.clock
         self._log = context.log
@@ -125,6 +148,12 @@ class Session:
         if self._link is None or not self._is_announced or self._link.lost.done():
             raise GatewayLost(f"no connection to the gateway: {self.why_not}")
         return self._link
+
+    @property
+    def name(self) -> str:
+        """What tells this connection from others."""
+        config = self.config
+        return f"{config.host}:{config.port}/{config.client_id}#{self._number}"
 
     @property
     def is_announced(self) -> bool:
@@ -239,6 +268,10 @@ class Session:
         except TimeoutError:
             what = "the account wasn't read" if self.state is State.SYNCING else "no complete answer"
             raise LinkDown("connect_timeout", f"{what} within {limit_s:g} s") from None
+        try:
+            link.raise_ids(self.order_ids.of(self.config.client_id))
+        except (OSError, ValueError) as error:
+            raise LinkDown("order_ids", f"the highest order id can't be read: {error}") from error
 
     async def _synchronise(self, link: Link) -> None:
         """Read what the account holds; nothing counts until all is there. Raises LinkDown."""
@@ -286,7 +319,7 @@ class Session:
             self._since_ns = self._clock.now_ns()
 
     def _on_ready(self) -> None:
-        self.session_number += 1
+        self._number += 1
         self._is_announced = True
         self._ready_ns = self._clock.now_ns()
         self._tried.set()

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from bifrost_ib.broker import IBBroker
 from bifrost_ib.config import IBConfig
 from bifrost_ib.session import Session, State
 
@@ -70,7 +71,7 @@ class Gateway:
         self.connections += 1
         self.changed.set()
         try:
-            with suppress(OSError, asyncio.IncompleteReadError):
+            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await self.on_connect(reader, writer)
         finally:
             self._tasks.discard(task)
@@ -133,10 +134,15 @@ async def _frame(reader: asyncio.StreamReader) -> bytes:
 
 
 class Watched:
-    """A session with what it emitted."""
+    """A session, or a broker with its session, and what it emitted."""
 
-    def __init__(self, session: Session, context: Any) -> None:
-        self.session, self.context = session, context
+    def __init__(self, session: Session, context: Any, broker: Any = None) -> None:
+        self.session, self.context, self.broker = session, context, broker
+
+    def reports(self, client_order_id: str) -> list[tuple[str, str | None]]:
+        """Kind and code of what was told of an order."""
+        events = [e for e in self.context.broker_events if e.client_order_id == client_order_id]
+        return [(str(event.kind), event.code) for event in events]
 
     @property
     def told(self) -> list[tuple[str, str]]:
@@ -146,6 +152,12 @@ class Watched:
             for event in self.context.broker_events
             if event.kind in (BrokerEventKind.LINK_UP, BrokerEventKind.LINK_DOWN)
         ]
+
+    @property
+    def pauses(self) -> list[float]:
+        """Seconds to wait after each failed attempt so far."""
+        events = [event for event in self.context.broker_events if event.values.get("next_retry_ns")]
+        return [(event.values["next_retry_ns"] - event.ts_ns) / 1e9 for event in events]
 
     async def until(self, holds: Callable[[], Any], patience_s: float = PATIENCE_S) -> None:
         async with asyncio.timeout(patience_s):
@@ -173,6 +185,20 @@ async def watched(tmp_path, port: int, **section: Any) -> AsyncIterator[Watched]
 
 
 @asynccontextmanager
+async def trading(tmp_path, port: int, **section: Any) -> AsyncIterator[Watched]:
+    """Give a broker whose session is ready, and leave at the end."""
+    context = make_context(tmp_path, name="ib")
+    broker = IBBroker(make_config(IBConfig, port=port, **section), context)
+    made = Watched(broker.session, context, broker)
+    try:
+        await broker.connect()
+        await made.ready()
+        yield made
+    finally:
+        await broker.disconnect()
+
+
+@asynccontextmanager
 async def gateway(**how: Any) -> AsyncIterator[Gateway]:
     """Give a gateway that listens at a port of its own."""
     made = Gateway(**how)
@@ -189,6 +215,7 @@ class Kit:
     Gateway = Gateway
     gateway = staticmethod(gateway)
     watched = staticmethod(watched)
+    trading = staticmethod(trading)
 
 
 @pytest.fixture
