@@ -7,7 +7,6 @@ from typing import Any
 from attrs import asdict, evolve
 
 from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind
-from bifrost_engine.domain.effects import FetchBrokerState
 from bifrost_engine.domain.events import Placed, ReplaceFailed
 from bifrost_engine.domain.order import Order, OrderState, Purpose, Terms
 from bifrost_engine.engine.blotter import WORKING, Blotter
@@ -112,15 +111,12 @@ class Answers:
     def look_at_parked(self) -> None:
         """Take the parked events whose orders are known by now; for the others the broker is asked."""
         parked, self._parked = self._parked, []
-        unknown = False
         for event in parked:
             order = self._order_of(event)
             if order is None:
-                unknown = True
+                self._core.doubt(None if event.execution is None else event.execution.contract.key)
             else:
                 self._take(order, event)
-        if unknown and self._core.connected:
-            self._core.effects.append(FetchBrokerState("TARGETED"))
 
     def _take(self, order: Order, event: BrokerEvent) -> None:
         core = self._core

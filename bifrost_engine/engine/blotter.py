@@ -13,7 +13,6 @@ from typing import Any
 from attrs import evolve
 
 from bifrost_engine.domain.broker import Execution
-from bifrost_engine.domain.effects import FetchBrokerState
 from bifrost_engine.domain.fill import EXTERNAL, FillSource
 from bifrost_engine.domain.order import Order, OrderState, Purpose, Terms
 from bifrost_engine.domain.view import OrderUpdate
@@ -46,6 +45,8 @@ OPERATION_OF = {
     OrderState.DENIED: "reject",
 }
 _SOURCES = {EventSource.RECON: FillSource.RECON, EventSource.OPERATOR: FillSource.OPERATOR}
+DOUBTFUL = (IncidentKind.CONTRADICTION, IncidentKind.OVERFILL, IncidentKind.BAD_EVENT)
+"""Incidents after which only the broker can say what is going on."""
 WORKING = (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED)
 
 
@@ -131,9 +132,8 @@ class Blotter:
         )
         if incident.kind is IncidentKind.OVERFILL:
             core.hold(order.strategy_id, OVERFILL, incident.text)
-        if incident.kind is IncidentKind.BAD_EVENT and core.connected:
-            # Something was executed, and only the broker can say what.
-            core.effects.append(FetchBrokerState("TARGETED"))
+        if incident.kind in DOUBTFUL:
+            core.doubt(order.contract_key)
 
     def record_event(
         self,
@@ -225,8 +225,7 @@ class Blotter:
             return
         count = self._asked.get(order.client_order_id, 0)
         self._asked[order.client_order_id] = count + 1
-        if self._core.connected:
-            self._core.effects.append(FetchBrokerState("TARGETED"))
+        self._core.doubt(order.contract_key)
         wait = (
             RETRY_AFTER_S[count + 1] - RETRY_AFTER_S[count]
             if count + 1 < len(RETRY_AFTER_S)

@@ -10,7 +10,7 @@ from typing import Any
 from bifrost_engine.calendar import Sessions
 from bifrost_engine.config.schema import AccountLimits, Config
 from bifrost_engine.domain.broker import BrokerCaps, BrokerEvent
-from bifrost_engine.domain.effects import Effect, Notice
+from bifrost_engine.domain.effects import Effect, FetchBrokerState, Notice
 from bifrost_engine.domain.greeks import BrokerGreeks
 from bifrost_engine.domain.record import Payload, Record
 from bifrost_engine.engine.slot import Slot
@@ -68,6 +68,7 @@ class Core:
         self.notices: dict[tuple[str, str], str] = {}
         self.connected = False
         self.reconciled = False
+        self._doubted: dict[str, int] = {}
         self.stopping = False
         self.resumes: Counter[str] = Counter()
         self.journal_problem: str | None = None
@@ -156,6 +157,24 @@ class Core:
     def notice(self, level: str, event: str, **facts: Any) -> None:
         """Add a line for the log to the effects."""
         self.effects.append(Notice(level, event, facts))
+
+    # --- what is doubted ---------------------------------------------------------------------
+
+    def doubt(self, contract_key: str | None = None) -> None:
+        """Ask the broker what is going on; until that is compared no new order leaves in the contract."""
+        if contract_key is not None:
+            self._doubted[contract_key] = self.now_ns
+        asked = FetchBrokerState("TARGETED")
+        if self.connected and asked not in self.effects:
+            self.effects.append(asked)
+
+    def end_doubts(self, before_ns: int) -> None:
+        """Take up what was doubted until then: a snapshot that was begun later has been compared."""
+        self._doubted = {key: at_ns for key, at_ns in self._doubted.items() if at_ns > before_ns}
+
+    def is_compared(self, contract_key: str) -> bool:
+        """Return whether the broker's state was compared since the last connect and the last doubt."""
+        return self.reconciled and contract_key not in self._doubted
 
     # --- what holds and halts ------------------------------------------------------------------
 

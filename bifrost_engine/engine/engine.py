@@ -221,12 +221,12 @@ class Engine:
         for client_order_id, kind in self.timers.due():
             if kind == "parked":
                 self.answers.look_at_parked()
-            elif kind == "fetch":
-                self.core.effects.append(FetchBrokerState("TARGETED"))
-            else:
-                order = self.core.state.orders.get(client_order_id)
-                if order is not None and order.is_open:
-                    self.desk.on_deadline(order, kind)
+                continue
+            order = self.core.state.orders.get(client_order_id)
+            if order is not None and kind == "fetch":
+                self.core.doubt(order.contract_key)
+            elif order is not None and order.is_open:
+                self.desk.on_deadline(order, kind)
 
     def _on_quote(self, quote: Quote) -> None:
         core = self.core

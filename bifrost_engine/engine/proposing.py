@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from bifrost_engine.domain.decision import Decision, Intent
-from bifrost_engine.domain.order import Order, Origin, Side
+from bifrost_engine.domain.order import Order, Origin, Purpose, Side
 from bifrost_engine.engine.core import SECOND_NS, Core
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.exposures import Exposures, may_fill
@@ -80,7 +80,7 @@ class Proposing:
             account_pnl=self._losses.account_pnl(slot),
             loss_latched=ACCOUNT_LOSS in state.strategy(EVERYBODY).halts,
             own_orders_last_minute=sum(order.strategy_id == slot.id for order in last_minute),
-            reconciled=core.reconciled,
+            reconciled=core.reconciled if intent.purpose is Purpose.FLATTEN else core.is_compared(key),
             paper_account=core.is_paper,
             connected=core.connected,
             stopping=core.stopping,

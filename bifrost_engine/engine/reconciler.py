@@ -144,6 +144,8 @@ class Reconciler:
         result = self._result(taken, incomplete or not core.connected)
         told = [f"{finding.rule}: {finding.action}" for finding in taken]
         self._end(recon_id, trigger, result, told, earlier)
+        if result != "INCOMPLETE":
+            core.end_doubts(state.as_of_start_ns)
         if look.look_again and self._retry[0] == FAR and core.connected:
             self._again(core.config.recon.proof_gap, "TARGETED")
 

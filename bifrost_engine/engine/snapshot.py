@@ -68,7 +68,7 @@ def standing_reasons(core: Core, slot: Slot) -> list[str]:
     facts = (
         ("kill_switch", slot.view.killed),
         ("suspended", slot.view.suspended),
-        ("not_reconciled", core.connected and not core.reconciled),
+        ("not_reconciled", core.connected and not core.is_compared(slot.stock_key)),
         ("stopping", core.stopping),
     )
     order = next(iter(core.state.open_orders(slot.id)), None)

@@ -18,6 +18,7 @@ from bifrost_engine.domain import (
     BrokerCaps,
     BrokerEvent,
     BrokerEventKind,
+    BrokerOrder,
     BrokerPosition,
     BrokerState,
     Command,
@@ -241,9 +242,9 @@ class EngineUnderTest:
         """Hand in the broker's snapshot of now."""
         state = BrokerState(
             account=self.account,
-            as_of_start_ns=self.now_ns,
             as_of_end_ns=self.now_ns,
             **{
+                "as_of_start_ns": self.now_ns,
                 "positions": tuple(
                     BrokerPosition(contract=contract, quantity=Decimal(quantity))
                     for contract, quantity in self.positions.items()
@@ -356,6 +357,22 @@ class EngineUnderTest:
             execution=execution,
             source_event_id=f"fill:{execution.base_id}",
         )
+
+    def at_broker(self, order: Order | None = None, **changes: Any) -> BrokerOrder:
+        """Return ``order``, or the last one, as a broker shows it: at work, nothing filled, by our terms."""
+        order = order or self.order
+        facts: dict[str, Any] = {
+            "client_order_id": order.client_order_id,
+            "broker_order_id": order.broker_order_id or "1",
+            "perm_id": order.perm_id or "p1",
+            "contract": STOCK,
+            "side": order.side,
+            "quantity": order.quantity,
+            "filled": Decimal(0),
+            "status": "OPEN",
+            "limit_price": order.limit_price,
+        }
+        return BrokerOrder(**{**facts, **changes})
 
     # --- what came out -----------------------------------------------------------------------
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
-from bifrost_engine.domain import BrokerEventKind, BrokerOrder, Purpose
-from bifrost_engine.testing.engine import STOCK, EngineUnderTest
+from bifrost_engine.domain import BrokerEventKind, Purpose
+from bifrost_engine.testing.engine import EngineUnderTest
 
 K = BrokerEventKind
 FAST = {"gates.intent.hedge.cooldown_seconds": 0.0, "gates.intent.hedge.min_price_move_pct": 0.0}
@@ -18,18 +16,7 @@ def restarted_while_flattening() -> EngineUnderTest:
     assert run.last_order.purpose is Purpose.FLATTEN
     again = run.advance(1).restart(connect=False)
     again.broker(K.LINK_UP)
-    order = again.order
-    there = BrokerOrder(
-        client_order_id=order.client_order_id,
-        broker_order_id="2",
-        perm_id=None,
-        contract=STOCK,
-        side=order.side,
-        quantity=order.quantity,
-        filled=Decimal(0),
-        status="OPEN",
-    )
-    again.reconcile(open_orders=(there,))
+    again.reconcile(open_orders=(again.at_broker(),))
     return again
 
 

@@ -69,6 +69,13 @@ def wants(run: EngineUnderTest, name: str, quantity: int, limit: int | None = No
     return slot.last_veto
 
 
+def answer_questions(run: EngineUnderTest) -> None:
+    """Let the first questions about an order in doubt be asked, and answered once; the next comes in 10 s."""
+    run.advance(2.1).beat()
+    run.advance(3.1).beat()
+    run.reconcile()
+
+
 def test_limits_are_judged_as_if_all_orders_of_all_strategies_filled_one_of_unknown_state_whole() -> None:
     run = two(max_gross_notional=Decimal(25_001), max_net_notional=Decimal(10**6))
     assert wants(run, "one", 100) == ""
@@ -76,11 +83,13 @@ def test_limits_are_judged_as_if_all_orders_of_all_strategies_filled_one_of_unkn
     run.fill(40, price="100")
     run.handle(Placed(ts_ns=run.now_ns, client_order_id=run.last_order.client_order_id, error="no answer"))
     run.answer(K.ORDER_DOUBT)
+    answer_questions(run)
     assert run.order.state == "UNKNOWN"
     # 40 bought and 60 that may be: 10,000 of the 25,001.
     assert wants(run, "two", 151) == "max_gross_notional"
     again = run.restart(strategies=[trader("one"), trader("two")])
     again.mid(100)
+    answer_questions(again)
     assert wants(again, "two", 151) == "max_gross_notional"
     assert wants(again, "two", 150) == ""
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from attrs import evolve
 
-from bifrost_engine.domain import BrokerEventKind, BrokerOrder, OrderState
+from bifrost_engine.domain import BrokerEventKind, OrderState
 from bifrost_engine.domain.record import Record
 from bifrost_engine.testing.engine import STOCK, EngineUnderTest
 
@@ -17,22 +16,6 @@ S = OrderState
 FAST = {"gates.intent.hedge.cooldown_seconds": 0.0, "gates.intent.hedge.min_price_move_pct": 0.0}
 LIMIT = {**FAST, "order.order_type": "limit"}
 OLD, NEW, THIRD = Decimal("103.0"), Decimal("103.1"), Decimal("102.5")
-
-
-def shown(run: EngineUnderTest, status: str = "OPEN", **more: Any) -> BrokerOrder:
-    order = run.order
-    facts = {
-        "client_order_id": order.client_order_id,
-        "broker_order_id": "1",
-        "perm_id": "p1",
-        "contract": STOCK,
-        "side": order.side,
-        "quantity": order.quantity,
-        "filled": Decimal(0),
-        "status": status,
-        "limit_price": order.limit_price,
-    }
-    return BrokerOrder(**{**facts, **more})
 
 
 def changes(run: EngineUnderTest) -> list[Record]:
@@ -61,7 +44,7 @@ def test_a_replace_without_an_answer_is_settled_by_the_terms_that_the_broker_sho
         run = run.restart(connect=False)
         run.broker(K.LINK_UP)
     assert run.order.state is S.UNKNOWN
-    run.reconcile(open_orders=(shown(run, limit_price=there),))
+    run.reconcile(open_orders=(run.at_broker(limit_price=there),))
     assert (run.order.state, run.slot.hedge_state) == (S.ACCEPTED, "WORKING")
     assert run.order.limit_price == there
     assert run.order.pending_replace is None
@@ -72,9 +55,9 @@ def test_a_replace_without_an_answer_is_settled_by_the_terms_that_the_broker_sho
 
 def test_a_replace_on_its_way_isnt_refused_because_the_broker_shows_the_old_terms() -> None:
     run = with_a_replace_out()
-    run.advance(0.1).reconcile(open_orders=(shown(run, limit_price=OLD),))
+    run.advance(0.1).reconcile(open_orders=(run.at_broker(limit_price=OLD),))
     assert run.order.state is S.REPLACE_REQUESTED
-    run.advance(0.1).reconcile(open_orders=(shown(run, limit_price=NEW),))
+    run.advance(0.1).reconcile(open_orders=(run.at_broker(limit_price=NEW),))
     assert (run.order.state, run.order.limit_price) == (S.ACCEPTED, NEW)
 
 
@@ -83,7 +66,7 @@ def test_an_order_that_is_shown_open_is_taken_up_though_completed_ones_cant_be_r
     run.mid(103)
     run.wait(11)
     some = frozenset({"completed_orders"})
-    run.reconcile(open_orders=(shown(run),), incomplete=some)
+    run.reconcile(open_orders=(run.at_broker(),), incomplete=some)
     assert (run.order.state, run.slot.hedge_state) == (S.ACCEPTED, "WORKING")
 
 
@@ -106,12 +89,12 @@ def test_an_order_that_works_after_its_end_is_taken_back_and_cancelled(end: K) -
         run.wait(5)  # cancelled by its working time-out
     run.answer(end)
     run.wait(12)
-    first = shown(run)
+    first = run.at_broker()
     run.mid(103)
     assert len(run.placed) == 2  # its successor
     run.ack()
     before = len(run.cancels)
-    run.reconcile(open_orders=(first, shown(run)))
+    run.reconcile(open_orders=(first, run.at_broker()))
     assert [effect.request.client_order_id for effect in run.cancels[before:]] == [first.client_order_id]
     orders = run.engine.core.state.orders
     assert orders[first.client_order_id].state is S.UNKNOWN
@@ -125,13 +108,13 @@ def test_an_order_that_is_still_shown_a_moment_after_its_end_is_left_alone() -> 
     run = EngineUnderTest().hedge(103)
     run.wait(5)
     run.answer(K.ORDER_CANCELED)
-    run.advance(1).reconcile(open_orders=(shown(run),))
+    run.advance(1).reconcile(open_orders=(run.at_broker(),))
     assert run.order.state is S.CANCELED
 
 
 def test_a_filled_order_that_is_still_shown_open_is_left_alone() -> None:
     run = EngineUnderTest().hedge(103, filled=True)
-    run.advance(60).reconcile(open_orders=(shown(run),))
+    run.advance(60).reconcile(open_orders=(run.at_broker(),))
     assert run.order.state is S.FILLED
 
 

@@ -5,21 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 from bifrost_engine.domain import BrokerOrder, OrderState
-from bifrost_engine.testing.engine import STOCK, EngineUnderTest
+from bifrost_engine.testing.engine import EngineUnderTest
 
 
 def as_enlarged(run: EngineUnderTest, by: int) -> BrokerOrder:
     order = run.order
-    return BrokerOrder(
-        client_order_id=order.client_order_id,
-        broker_order_id="1",
-        perm_id=None,
-        contract=STOCK,
-        side=order.side,
-        quantity=order.quantity + by,
-        filled=order.cum_quantity,
-        status="OPEN",
-    )
+    return run.at_broker(quantity=order.quantity + by, filled=order.cum_quantity)
 
 
 def test_a_filled_order_that_works_on_at_the_broker_is_taken_up_with_its_terms() -> None:

@@ -125,11 +125,15 @@ def test_a_strategy_that_raised_orders_nothing_until_it_is_resumed() -> None:
     run.fill(price="103")
     run.slot.plugin.answer = Decision(intent=BUY)
     for _ in range(5):
-        run.advance(70).mid(99.2)
+        run.advance(70).beat()
+        run.reconcile()
+        run.mid(99.2)
     assert {effect.request.client_order_id[:10] for effect in run.placed} == {"BF-test-ga"}
     assert run.slot.last_veto == "HOLD"
     run.command("manual_resume", strategy_id="puppet")
-    run.advance(70).mid(99.2)
+    run.advance(70).beat()
+    run.reconcile()
+    run.mid(99.2)
     assert run.last_order.client_order_id == "BF-test-puppet-1"
 
 

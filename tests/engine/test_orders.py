@@ -11,7 +11,6 @@ from attrs import evolve
 from bifrost_engine.domain import (
     BrokerCaps,
     BrokerEventKind,
-    BrokerOrder,
     OrderState,
     OrderType,
     Purpose,
@@ -36,20 +35,6 @@ def effects_of(run: EngineUnderTest, kind: type) -> list[Any]:
 
 def own_stock(run: EngineUnderTest) -> Decimal:
     return run.engine.core.state.portfolio.quantities("gamma").get(STOCK.key, Decimal(0))
-
-
-def as_the_broker_sees(run: EngineUnderTest, status: str, filled: int = 0) -> BrokerOrder:
-    order = run.order
-    return BrokerOrder(
-        client_order_id=order.client_order_id,
-        broker_order_id="1",
-        perm_id="p1",
-        contract=STOCK,
-        side=order.side,
-        quantity=order.quantity,
-        filled=Decimal(filled),
-        status=status,
-    )
 
 
 # --- the plain way -------------------------------------------------------------------------
@@ -232,7 +217,7 @@ def test_an_unknown_order_that_the_broker_holds_goes_on_working() -> None:
     run = EngineUnderTest()
     run.mid(103)
     run.wait(11)
-    run.reconcile(open_orders=(as_the_broker_sees(run, "OPEN"),))
+    run.reconcile(open_orders=(run.at_broker(status="OPEN"),))
     assert states(run) == (S.ACCEPTED, "WORKING", "HEDGING")
     run.fill()
     assert states(run) == (S.FILLED, "FILLED", "MONITOR")
@@ -243,7 +228,7 @@ def test_an_unknown_order_that_was_filled_is_booked_from_its_executions() -> Non
     run.mid(103)
     run.wait(11)
     run.fill(heard=False)
-    run.reconcile(completed_orders=(as_the_broker_sees(run, "FILLED", int(run.last_order.quantity)),))
+    run.reconcile(completed_orders=(run.at_broker(status="FILLED", filled=run.order.quantity),))
     assert states(run) == (S.FILLED, "EXEC_IDLE", "MONITOR")
     assert own_stock(run) == -run.last_order.quantity
 
@@ -491,7 +476,7 @@ def test_a_working_order_outlives_a_lost_link() -> None:
     assert states(run)[:2] == (S.ACCEPTED, "RECOVER")
     run.advance(1)
     run.broker(K.LINK_UP)
-    run.reconcile(open_orders=(as_the_broker_sees(run, "OPEN"),))
+    run.reconcile(open_orders=(run.at_broker(status="OPEN"),))
     assert states(run)[:2] == (S.ACCEPTED, "WORKING")
     run.wait(5)
     assert len(run.cancels) == 1  # and is waited for as before
@@ -503,7 +488,7 @@ def test_what_was_filled_while_the_link_was_down_is_booked_once() -> None:
     run.broker(K.LINK_DOWN)
     run.fill(heard=False)
     run.broker(K.LINK_UP)
-    done = as_the_broker_sees(run, "FILLED", int(run.last_order.quantity))
+    done = run.at_broker(status="FILLED", filled=run.order.quantity)
     run.reconcile(completed_orders=(done,))
     assert states(run)[:2] == (S.FILLED, "EXEC_IDLE")
     assert own_stock(run) == -run.last_order.quantity
@@ -519,7 +504,7 @@ def test_a_cancel_wanted_without_a_link_is_sent_after_the_reconnect() -> None:
     assert run.order.pending_cancel
     assert not run.cancels
     run.broker(K.LINK_UP)
-    run.reconcile(open_orders=(as_the_broker_sees(run, "OPEN"),))
+    run.reconcile(open_orders=(run.at_broker(status="OPEN"),))
     assert len(run.cancels) == 1
 
 

@@ -10,7 +10,6 @@ from attrs import evolve
 
 from bifrost_engine.domain import (
     BrokerEventKind,
-    BrokerOrder,
     BrokerPosition,
     BrokerState,
     Contract,
@@ -28,20 +27,6 @@ PATIENT = {"order.working_timeout_seconds": 600.0}
 
 def outside_stock(run: EngineUnderTest) -> Decimal:
     return run.engine.core.state.portfolio.position(EXTERNAL, STOCK.key).quantity
-
-
-def working(run: EngineUnderTest) -> BrokerOrder:
-    order = run.order
-    return BrokerOrder(
-        client_order_id=order.client_order_id,
-        broker_order_id="1",
-        perm_id=None,
-        contract=STOCK,
-        side=order.side,
-        quantity=order.quantity,
-        filled=Decimal(0),
-        status="OPEN",
-    )
 
 
 def look_of(run: EngineUnderTest, at_ns: int, positions: Mapping[Contract, int]) -> None:
@@ -67,7 +52,7 @@ def test_a_fill_that_is_heard_while_a_snapshot_is_read_isnt_taken_back() -> None
 def test_a_position_that_is_ahead_of_its_fill_is_not_booked_outside() -> None:
     run = EngineUnderTest(settings=PATIENT).hedge(103)
     run.advance(0.5).fill(price="103", heard=False)
-    run.reconcile(executions=(), open_orders=(working(run),))
+    run.reconcile(executions=(), open_orders=(run.at_broker(),))
     assert outside_stock(run) == 0
     (execution,) = run.executions
     run.advance(1).answer(K.ORDER_FILL, execution=execution)
@@ -81,7 +66,7 @@ def test_a_position_that_stays_ahead_of_all_fills_is_a_difference_after_all() ->
     run.fill(price="103", heard=False)
     for _ in range(2):
         assert run.slot.view.halts == ()
-        run.advance(5).reconcile(executions=(), open_orders=(working(run),))
+        run.advance(5).reconcile(executions=(), open_orders=(run.at_broker(),))
     assert run.slot.view.halts == ("position_difference",)
     assert outside_stock(run) == run.positions[STOCK]
 
@@ -91,7 +76,7 @@ def test_a_difference_that_no_order_explains_is_booked_at_once() -> None:
     for wrong_side in (1, -1000):  # a sell works; it wants less than 1000
         before = outside_stock(run)
         run.positions[STOCK] = run.positions.get(STOCK, 0) + wrong_side
-        run.advance(5).reconcile(open_orders=(working(run),))
+        run.advance(5).reconcile(open_orders=(run.at_broker(),))
         assert outside_stock(run) == before + wrong_side
 
 
@@ -162,7 +147,7 @@ def test_an_order_whose_executions_are_told_no_more_is_filled_at_the_brokers_ave
     run.fill(int(filled) - 100, price="102.4", heard=False)
     run.executions.clear()
     average = (100 * Decimal(103) + (filled - 100) * Decimal("102.4")) / filled
-    done = evolve(working(run), status="FILLED", filled=filled, average_price=average)
+    done = evolve(run.at_broker(), status="FILLED", filled=filled, average_price=average)
     run.wait(6)
     run.reconcile(completed_orders=(done,))
     assert run.order.state is S.FILLED

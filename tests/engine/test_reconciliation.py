@@ -28,22 +28,6 @@ S = OrderState
 PATIENT = {"order.working_timeout_seconds": 600.0}
 
 
-def working(run: EngineUnderTest, **changes: Any) -> BrokerOrder:
-    order = run.order
-    facts: dict[str, Any] = {
-        "client_order_id": order.client_order_id,
-        "broker_order_id": "1",
-        "perm_id": "p1",
-        "contract": STOCK,
-        "side": order.side,
-        "quantity": order.quantity,
-        "filled": Decimal(0),
-        "status": "OPEN",
-        "limit_price": order.limit_price,
-    }
-    return BrokerOrder(**{**facts, **changes})
-
-
 def of_kind(run: EngineUnderTest, *kinds: str) -> list[Record]:
     return [record for record in run.records if record.kind in kinds]
 
@@ -91,11 +75,11 @@ def test_each_comparison_is_on_record_with_its_snapshot_also_a_clean_one() -> No
 def test_a_second_comparison_of_the_same_snapshot_finds_nothing_new(how: str) -> None:
     run = EngineUnderTest(settings=PATIENT).hedge(103)
     run.advance(11)
-    orders = [working(run)]
+    orders = [run.at_broker()]
     if how == "difference":
         run.positions[CALL] = 11
     elif how == "stranger":
-        orders.append(working(run, client_order_id=None, broker_order_id="9", perm_id="p9"))
+        orders.append(run.at_broker(client_order_id=None, broker_order_id="9", perm_id="p9"))
     else:
         run.broker(K.LINK_DOWN)
         run.broker(K.LINK_UP)
@@ -153,7 +137,7 @@ def test_open_orders_that_changed_while_they_were_read_make_another_snapshot() -
 @pytest.mark.parametrize(("in_flight", "after_s"), [(True, 60), (False, 300)])
 def test_a_comparison_is_made_more_often_while_an_order_is_in_flight(in_flight: bool, after_s: int) -> None:
     run = EngineUnderTest(settings=PATIENT).hedge(103)
-    run.reconcile(open_orders=(working(run),))
+    run.reconcile(open_orders=(run.at_broker(),))
     count = len(run.fetches)
     if in_flight:
         run.answer(K.ORDER_CANCEL_PENDING)
@@ -184,7 +168,7 @@ def test_a_later_word_outranks_a_snapshot() -> None:
         as_of_start_ns=begun_ns,
         as_of_end_ns=begun_ns,
         positions=holdings(run),
-        completed_orders=(working(run, status="REJECTED"),),
+        completed_orders=(run.at_broker(status="REJECTED"),),
     )
     for _ in range(4):
         run.handle(BrokerStateReceived(ts_ns=run.now_ns, trigger="PERIODIC", state=state))
@@ -204,7 +188,7 @@ def test_a_fill_of_yesterday_is_inferred_and_gives_way_to_the_real_one() -> None
     again = run.advance(86_400).restart(connect=False)
     again.executions = []
     average = (100 * Decimal(103) + (total - 100) * Decimal("102.5")) / total
-    completed = working(again, status="FILLED", filled=Decimal(total), average_price=average)
+    completed = again.at_broker(status="FILLED", filled=Decimal(total), average_price=average)
     again.broker(K.LINK_UP)
     again.reconcile(completed_orders=(completed,))
     assert again.order.state is S.FILLED
@@ -226,7 +210,7 @@ def test_a_later_execution_takes_no_inferred_ones_place() -> None:
     total = run.order.quantity
     half = Decimal(int(total) // 2)
     run.positions[STOCK] = -int(half)
-    run.advance(10).reconcile(open_orders=(working(run, filled=half, average_price=Decimal(103)),))
+    run.advance(10).reconcile(open_orders=(run.at_broker(filled=half, average_price=Decimal(103)),))
     assert run.order.cum_quantity == half
     run.advance(10).fill(int(total - half), price="103")
     assert (run.order.state, run.order.cum_quantity) == (S.FILLED, total)
@@ -382,7 +366,7 @@ def test_an_order_in_doubt_is_resolved_unless_the_broker_shows_it() -> None:
         as_of_start_ns=seen_ns,
         as_of_end_ns=seen_ns,
         positions=holdings(run),
-        open_orders=(working(run),),
+        open_orders=(run.at_broker(),),
     )
     for _ in range(3):
         run.handle(BrokerStateReceived(ts_ns=run.now_ns, trigger="TARGETED", state=state))

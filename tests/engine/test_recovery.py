@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from bifrost_engine.domain import BrokerEventKind, BrokerOrder, OrderState
+from bifrost_engine.domain import BrokerEventKind, OrderState
 from bifrost_engine.engine.state import State
-from bifrost_engine.testing.engine import CALL, STOCK, EngineUnderTest, lasting
+from bifrost_engine.testing.engine import CALL, EngineUnderTest, lasting
 
 K = BrokerEventKind
 S = OrderState
@@ -144,20 +144,6 @@ def test_no_second_order_leaves_while_the_first_is_open(
     assert again.order.is_open
 
 
-def as_the_broker_sees(run: EngineUnderTest, status: str, filled: int = 0) -> BrokerOrder:
-    order = run.order
-    return BrokerOrder(
-        client_order_id=order.client_order_id,
-        broker_order_id="1",
-        perm_id="p1",
-        contract=STOCK,
-        side=order.side,
-        quantity=order.quantity,
-        filled=Decimal(filled),
-        status=status,
-    )
-
-
 @pytest.mark.parametrize("point", [sent, handed_over, unknown])
 def test_an_order_that_the_broker_never_got_is_closed_after_the_proof(
     point: Callable[[EngineUnderTest], None],
@@ -186,7 +172,7 @@ def test_an_order_that_works_at_the_broker_is_taken_up(
     point(run)
     again = run.advance(15).restart(connect=False)
     again.broker(K.LINK_UP)
-    again.reconcile(open_orders=(as_the_broker_sees(again, "OPEN"),))
+    again.reconcile(open_orders=(again.at_broker(status="OPEN"),))
     assert again.order.state is S.ACCEPTED
     assert again.slot.hedge_state == "WORKING"
     again.wait(5)
@@ -206,7 +192,7 @@ def test_what_was_filled_while_we_were_down_is_booked_once(
     run.fill(left, heard=False)
     again = run.advance(15).restart(connect=False)
     again.broker(K.LINK_UP)
-    done = as_the_broker_sees(again, "FILLED", int(again.order.quantity))
+    done = again.at_broker(status="FILLED", filled=Decimal(int(again.order.quantity)))
     for _ in range(2):
         again.reconcile(completed_orders=(done,))
     assert again.order.state is S.FILLED
@@ -221,7 +207,7 @@ def test_a_cancel_that_was_wanted_before_the_crash_is_sent_again() -> None:
     cancel_wanted(run)
     again = run.restart(connect=False)
     again.broker(K.LINK_UP)
-    again.reconcile(open_orders=(as_the_broker_sees(again, "OPEN"),))
+    again.reconcile(open_orders=(again.at_broker(status="OPEN"),))
     assert again.order.state is S.CANCEL_REQUESTED
     assert len(again.cancels) == 1
 

@@ -110,6 +110,8 @@ def test_a_flatten_and_a_cancel_pass_every_hold_and_halt(what: str) -> None:
 def test_a_working_order_of_the_same_side_counts_as_filled_for_what_reduces() -> None:
     run = long_100()
     assert wants(run, Side.SELL, 60) == ""
+    run.hand_over()
+    run.ack()
     restrain(run, "hold")
     assert "HOLD" in wants(run, Side.SELL, 41)
     assert wants(run, Side.SELL, 40) == "one_in_flight"

@@ -63,8 +63,13 @@ def driven(plans: dict[str, list[int]], answers: dict[str, list[str]], mids: lis
         },
         sessions=SESSIONS,
     )
+    seen = len(run.fetches)
     for i, mid in enumerate(mids, start=1):
         before = len(run.placed)
+        run.wait(9)
+        if run.fetches[seen:]:  # what timed out is compared before the next quote: a doubt is everybody's
+            run.reconcile(open_orders=tuple(map(run.at_broker, run.engine.core.state.all_open_orders())))
+        seen = len(run.fetches)
         run.now_ns = (1_741_012_200 + 10 * i) * 10**9 - 1_000_000 + 1
         run.mid(mid)
         for effect in run.placed[before:]:
