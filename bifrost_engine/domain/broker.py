@@ -149,7 +149,8 @@ class BrokerEvent:
     """A report of a broker, emitted through the plugin's context.
 
     source_event_id  the broker's own key of the event, if it has one: repeats are ignored
-    execution        for ORDER_FILL and COMMISSION
+    execution        for ORDER_FILL and COMMISSION; ORDER_FILL without one: something was executed that can't
+                     be read, and the broker is asked what
     quantity         total quantity for ORDER_REPLACED and ORDER_STATUS (filled so far)
     limit_price      new limit for ORDER_REPLACED
     values           for ACCOUNT: the summary, for INFO and LINK_*: details
@@ -211,6 +212,7 @@ class BrokerOrder:
     status          OPEN, FILLED, CANCELED, REJECTED, EXPIRED, or INACTIVE: refused or held, it may revive
     client_id       the connection that owns it; None where the broker has no such thing
     cancel_pending  the broker is about to cancel it already
+    is_counted      quantity and filled can be relied on; else only the status can
     """
 
     client_order_id: str | None
@@ -226,6 +228,7 @@ class BrokerOrder:
     text: str = ""
     client_id: int | None = None
     cancel_pending: bool = False
+    is_counted: bool = True
 
 
 @frozen(kw_only=True)

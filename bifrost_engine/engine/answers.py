@@ -120,7 +120,7 @@ class Answers:
 
     def _take(self, order: Order, event: BrokerEvent) -> None:
         core = self._core
-        if event.kind is BrokerEventKind.ORDER_FILL and event.execution is not None:
+        if event.kind is BrokerEventKind.ORDER_FILL:
             filled = fill_event(event.execution, core.now_ns, source_event_id=event.source_event_id)
             self._blotter.apply(order, filled, execution=event.execution, raw=raw(event))
         elif event.kind is BrokerEventKind.ORDER_STATUS:

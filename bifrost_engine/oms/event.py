@@ -83,19 +83,22 @@ class OrderEvent:
 
 
 def fill_event(
-    execution: Execution,
+    execution: Execution | None,
     ts_ns: int,
     source: EventSource = EventSource.BROKER,
     *,
     source_event_id: str | None = None,
 ) -> OrderEvent:
-    """Return the event of an execution or its correction; ``apply`` finds out what it is."""
+    """Return the event of an execution or its correction; ``apply`` finds out what it is.
+
+    execution  None: something was executed, and nobody could read what
+    """
     return OrderEvent(
         kind=OrderEventKind.FILL_PART,
         ts_ns=ts_ns,
         source=source,
         execution=execution,
-        perm_id=execution.perm_id,
+        perm_id=None if execution is None else execution.perm_id,
         source_event_id=source_event_id,
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import cached_property
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bifrost_engine.domain.broker import BrokerOrder, BrokerPosition, BrokerState, Execution
 from bifrost_engine.domain.contract import Contract
@@ -227,7 +227,7 @@ class Look:
             for order in self.ours.open_orders()
             if order.client_order_id not in self.open_there and not self.is_outdated(order)
         )
-        return [(order, theirs) for order, theirs in shown if theirs is not None]
+        return [(order, _with_our_count(order, theirs)) for order, theirs in shown if theirs is not None]
 
     def missing(self) -> list[Order]:
         """Return our open orders that the broker shows nowhere; no proof by itself."""
@@ -327,6 +327,18 @@ def external_id(perm_id: str) -> str:
 def is_external(order: Order) -> bool:
     """Return whether an order is somebody else's."""
     return order.strategy_id == EXTERNAL
+
+
+def _with_our_count(order: Order, theirs: BrokerOrder) -> BrokerOrder:
+    """Return an order that is over with quantities by our executions, where the broker's say nothing."""
+    if theirs.is_counted:
+        return theirs
+    filled, wanted = counted(order), order.pending_replace
+    replaced = wanted is not None and filled >= wanted.quantity
+    quantity = wanted.quantity if wanted is not None and replaced else order.quantity
+    if theirs.status == "FILLED":
+        filled = max(filled, quantity)
+    return evolve(theirs, quantity=quantity, filled=filled)
 
 
 def counted(order: Order) -> Decimal:

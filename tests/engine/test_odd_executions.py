@@ -7,6 +7,7 @@ from decimal import Decimal
 from attrs import evolve
 
 from bifrost_engine.domain import BrokerEventKind, Contract, Execution, Side
+from bifrost_engine.domain.effects import FetchBrokerState
 from bifrost_engine.domain.fill import EXTERNAL
 from bifrost_engine.testing.engine import CALL, PUT, STOCK, EngineUnderTest
 
@@ -109,3 +110,12 @@ def test_a_fill_that_the_books_cannot_take_halts_the_strategy() -> None:
     assert run.slot.view.halts == ("fill_not_booked",)
     assert run.operations("incident")
     assert run.restart().slot.view.halts == ("fill_not_booked",)
+
+
+def test_an_execution_that_could_not_be_read_makes_the_broker_be_asked() -> None:
+    run = EngineUnderTest().hedge(103)
+    effects = run.broker(K.ORDER_FILL, client_order_id=run.last_order.client_order_id, text="shares nan")
+    assert any(isinstance(effect, FetchBrokerState) for effect in effects)
+    incidents = [r.payload["incident"] for r in run.records if r.kind == "order_event"]
+    assert "BAD_EVENT" in incidents[-1]
+    assert run.snapshot["stock_position"] == 0

@@ -495,6 +495,36 @@ def test_untold_fills_make_up_the_brokers_average() -> None:
     assert (inferred.event.execution.quantity, inferred.event.execution.price) == (60, Decimal("50.5"))
 
 
+UNCOUNTED = {"quantity": Decimal(0), "is_counted": False}
+
+
+@pytest.mark.parametrize("rule", ["R15", "R16", "R23"])
+def test_quantities_that_say_nothing_contradict_nothing(rule: str) -> None:
+    for case in (
+        Case(filled(40), **done("CANCELED", **UNCOUNTED)),
+        Case(filled(), **done("FILLED", **UNCOUNTED)),
+    ):
+        assert case.look(rule) == case.look(rule) == []
+
+
+def test_an_order_that_is_over_is_so_by_its_status_whatever_its_quantities() -> None:
+    (finding,) = Case(filled(40), **done("CANCELED", **UNCOUNTED)).look("R09")
+    assert told(finding) == [K.CANCEL_OK]
+
+
+def test_an_order_said_to_be_filled_has_filled_what_we_wanted() -> None:
+    (finding,) = Case(filled(40), **done("FILLED", **UNCOUNTED)).look("R15")
+    assert isinstance(finding.steps[0], Tell)
+    assert finding.steps[0].event.execution is not None
+    assert finding.steps[0].event.execution.quantity == 60
+
+
+def test_a_change_that_filled_was_made() -> None:
+    order = filled(120, pending_replace=Terms(quantity=Decimal(120), limit_price=Decimal(50)))
+    (finding,) = Case(order, **done("FILLED", **UNCOUNTED)).look("R23")
+    assert told(finding) == [K.REPLACE_OK]
+
+
 def test_a_vanished_execution_that_the_position_has_waits_for_a_person() -> None:
     (finding,) = Case(filled(), fills=(OWN_FILL,), positions=(holding(STOCK, 100),)).twice("R18")
     assert (finding.status, finding.steps) == (Status.OPEN, ())

@@ -149,6 +149,59 @@ class AccountValue:
     currency: str
 
 
+@frozen(kw_only=True)
+class PriceTick:
+    """A price of an instrument's line, and the size that came with it."""
+
+    request_id: int
+    kind: int
+    price: float
+    size: float
+
+
+@frozen(kw_only=True)
+class SizeTick:
+    """A size of an instrument's line."""
+
+    request_id: int
+    kind: int
+    size: float
+
+
+@frozen(kw_only=True)
+class GenericTick:
+    """Any other value of an instrument's line, such as whether it is halted."""
+
+    request_id: int
+    kind: int
+    value: float
+
+
+@frozen(kw_only=True)
+class OptionTick:
+    """What the gateway computes for an option; -1, -2 and the largest double mean "none"."""
+
+    request_id: int
+    kind: int
+    implied_volatility: float
+    delta: float
+    option_price: float
+    pv_dividend: float
+    gamma: float
+    vega: float
+    theta: float
+    underlying_price: float
+
+
+@frozen(kw_only=True)
+class MarketDataType:
+    """What an instrument's line brings from now on: 1 live, 2 frozen, 3 delayed, 4 delayed and frozen."""
+
+    request_id: int
+    kind: int
+
+
+Tick = PriceTick | SizeTick | GenericTick | OptionTick | MarketDataType
 Message = (
     OpenOrder
     | CompletedOrder
@@ -158,5 +211,6 @@ Message = (
     | GatewayError
     | PositionReport
     | AccountValue
+    | Tick
 )
 Sink = Callable[[Message], None]
