@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from attrs import Attribute, evolve, field, frozen
@@ -149,11 +150,12 @@ class Fill:
         Raises KeyError or ValueError when a field is missing or isn't of its form.
         """
         commission = payload["commission"]
-        contract = evolve(
-            parse_contract_key(payload["contract_key"], Decimal(payload["multiplier"])),
-            currency=payload["currency"],
-            exchange=payload["exchange"],
-            tick_size=Decimal(payload["tick_size"]),
+        contract = _contract(
+            payload["contract_key"],
+            payload["multiplier"],
+            payload["currency"],
+            payload["exchange"],
+            payload["tick_size"],
         )
         return cls(
             base_id=payload["base_id"],
@@ -176,3 +178,10 @@ class Fill:
             prior_day=payload["prior_day"],
             superseded_by=payload.get("superseded_by"),
         )
+
+
+@lru_cache(maxsize=1024)
+def _contract(key: str, multiplier: str, currency: str, exchange: str, tick_size: str) -> Contract:
+    """Return the contract that a fill names; one trades many times."""
+    contract = parse_contract_key(key, Decimal(multiplier))
+    return evolve(contract, currency=currency, exchange=exchange, tick_size=Decimal(tick_size))

@@ -18,6 +18,7 @@ from bifrost_engine.domain.order import OrderType, Purpose, Side
 from bifrost_engine.engine.slot import Slot
 
 _NUMBER = (int, float)
+_SEVERAL = (list, tuple, set, frozenset)
 _AS_IT_IS = (str, int, float, Decimal, Enum, date, type(None))
 
 
@@ -82,8 +83,8 @@ def told(explain: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, _AS_IT_IS):
         return value
+    if isinstance(value, _SEVERAL):
+        return [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
     return str(value)

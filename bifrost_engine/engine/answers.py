@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import asdict, evolve
+from attrs import evolve, fields
 
 from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind
 from bifrost_engine.domain.events import Placed, ReplaceFailed
@@ -27,16 +27,14 @@ EVENT_OF = {
     BrokerEventKind.ORDER_DOUBT: OrderEventKind.DOUBT,
     BrokerEventKind.ORDER_CANCEL_PENDING: OrderEventKind.CANCEL_REQ,
 }
+_FIELDS = tuple(field.name for field in fields(BrokerEvent))
 _DOUBTED_ON_LOSS = (OrderState.SUBMITTED, OrderState.CANCEL_REQUESTED, OrderState.REPLACE_REQUESTED)
 
 
 def raw(event: BrokerEvent) -> dict[str, Any]:
     """Return what a broker said, as far as it said anything, for the record."""
-    return {
-        name: value
-        for name, value in asdict(event, recurse=False).items()
-        if value is not None and value != "" and value != {}
-    }
+    told = ((name, getattr(event, name)) for name in _FIELDS)
+    return {name: value for name, value in told if value is not None and value != "" and value != {}}
 
 
 class Answers:

@@ -208,7 +208,8 @@ class Blotter:
         kind = kind_of(booking)
         for base_id, left in booking.superseded.items():
             self._books.revise(base_id, left, by=booking.base_id)
-        execution = evolve(execution, base_id=booking.base_id)
+        if execution.base_id != booking.base_id:
+            execution = evolve(execution, base_id=booking.base_id)
         self._books.book_execution(execution, owner, order.client_order_id, kind, source, late)
         slot = self._core.slots.get(order.strategy_id)
         if slot is None or booking.old is not None or booking.external:

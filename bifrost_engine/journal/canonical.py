@@ -46,12 +46,14 @@ def storable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
+@lru_cache(maxsize=64)
 def rfc3339(ts_ns: int) -> str:
     """Return nanoseconds since the epoch as ``2026-11-20T14:30:00.000000001Z``."""
     second, nanos = divmod(ts_ns, _SECOND)
     return f"{_date_and_time(second)}.{nanos:09d}Z"
 
 
+@lru_cache(maxsize=64)  # the records of one event follow each other
 def parse_rfc3339(text: str) -> int:
     """Return the nanoseconds since the epoch that ``rfc3339`` wrote.
 
