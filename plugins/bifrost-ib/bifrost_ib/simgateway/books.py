@@ -13,6 +13,7 @@ from attrs import evolve
 from bifrost_paper.account import order_commission
 from bifrost_paper.config import PaperConfig
 
+from bifrost_engine.domain import parse_contract_key
 from bifrost_engine.domain.money import round_amount
 from bifrost_ib.simgateway.account import Account, Mark, Opening, Trade, opened
 from bifrost_ib.simgateway.orders import Execution, Order, Status
@@ -105,7 +106,7 @@ class Books:
             cumulative=order.filled,
             average=order.average_price,
             order_ref=order.order_ref,
-            multiplier=_contract(order.key).multiplier,
+            multiplier=parse_contract_key(order.key).multiplier,
             commission=self._commission(order),
         )
         execution.realized = self.accounts[order.account].book(execution.trade)
@@ -115,7 +116,7 @@ class Books:
         return execution
 
     def _commission(self, order: Order) -> Decimal:
-        contract = _contract(order.key)
+        contract = parse_contract_key(order.key)
         total = order_commission(COSTS, contract, order.filled, order.value * contract.multiplier)
         commission, order.commission = total - order.commission, total
         return commission
@@ -139,6 +140,29 @@ class Books:
         if self._record is not None:
             self._record.keep_fill(order, corrected)
         return corrected
+
+    def by_hand(self, key: str, quantity: Decimal) -> Order:
+        """Take an order that no client placed: a negative id, client 0, the first account."""
+        return self.open(
+            order_id=-len(self.orders) - 1,
+            client_id=0,
+            account=next(iter(self.accounts)),
+            key=key,
+            action="BUY" if quantity > 0 else "SELL",
+            quantity=abs(quantity),
+            order_type="MKT",
+            limit=None,
+            tif="DAY",
+            order_ref="",
+            status=Status.SUBMITTED,
+        )
+
+    def end_day(self) -> None:
+        """Let the executions so far be an earlier day's, which are not listed any more."""
+        for execution in self.executions:
+            execution.is_past = True
+            if self._record is not None:
+                self._record.keep_fill(self.by_perm_id[execution.perm_id], execution)
 
     # --- what an order would do --------------------------------------------------------
 
@@ -171,9 +195,3 @@ class Books:
                 f"{name}After": then[tag],
             }
         return values
-
-
-def _contract(key: str) -> Any:
-    from bifrost_engine.domain import parse_contract_key
-
-    return parse_contract_key(key)

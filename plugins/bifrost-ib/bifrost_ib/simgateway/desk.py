@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from bifrost_paper.matching import Happening, MatchingBook, MatchOrder, Result
@@ -43,7 +44,7 @@ class Desk:
         changed: Callable[[], None],
     ) -> None:
         self._hub = hub
-        self._universe = universe
+        self.universe = universe
         self._market = market
         self._books = books
         self._read_only = read_only
@@ -68,7 +69,7 @@ class Desk:
 
     def listing(self, order: Order | Execution) -> Listing:
         """Return the contract of an order."""
-        return self._universe.by_key[order.key]
+        return self.universe.by_key[order.key]
 
     def working(self) -> Iterable[Order]:
         """Return the orders that aren't done."""
@@ -83,7 +84,7 @@ class Desk:
         try:
             listing, account = check_order(
                 asked,
-                listing=self._universe.one(asked),
+                listing=self.universe.one(asked),
                 accounts=list(self._books.accounts),
                 known=known,
                 least_id=self._books.next_id(session.client_id),
@@ -145,7 +146,7 @@ class Desk:
             return
         for order in self.working():
             order.is_cancelling = True
-            self._hub.once_linked(lambda order=order: self._cancel(order))  # type: ignore[misc]
+            self._hub.once_linked(partial(self._cancel, order))
 
     def _cancel(self, order: Order) -> None:
         if not self.cancel_plan(order):
@@ -174,7 +175,7 @@ class Desk:
     def tell_executions(self, session: Session, asked: Values) -> None:
         """List the day's executions that fit, with their commissions."""
         for execution in self._books.executions:
-            if self._fits(execution, asked):
+            if not execution.is_past and self._fits(execution, asked):
                 values = execution.values(self.listing(execution), asked["reqId"])
                 session.send("execDetails", **values)
                 if execution.is_commission_told:
@@ -256,9 +257,10 @@ class Desk:
             elif result.happening is Happening.CANCELED:
                 self.end(order, Status.CANCELLED)
 
-    def unmatch(self, order: Order) -> None:
-        """Take the order out of the market, without a word."""
-        self._book.cancel(str(order.perm_id))
+    def unmatch(self, order: Order) -> bool:
+        """Take the order out of the market, without a word; return whether it was there."""
+        (result,) = self._book.cancel(str(order.perm_id))
+        return result.happening is Happening.CANCELED
 
     def fill(self, order: Order, quantity: Decimal, price: Decimal, commission: str = "usual") -> None:
         """Execute a part of an order and say so; ``commission`` may be ``never``."""
@@ -270,7 +272,7 @@ class Desk:
             "open": lambda: self._say_filled(order),
             "status": lambda: self.say_status(order),
             "commission": lambda: self.say_commission(execution),
-            "position": lambda: self._moved(order.account, order.key),
+            "position": lambda: self.moved(order),
         }
         messages, self.fill_messages = self.fill_messages, FILL_MESSAGES
         for name in messages:
@@ -279,6 +281,10 @@ class Desk:
     def _say_filled(self, order: Order) -> None:
         if order.status is Status.FILLED:
             self._hub.report(order.client_id, "openOrder", **order.open_values(self.listing(order)))
+
+    def moved(self, order: Order) -> None:
+        """Tell what an execution of the order did to its account."""
+        self._moved(order.account, order.key)
 
     def say_commission(self, execution: Execution) -> None:
         """Say the commissionReport, unless it is one that never comes."""

@@ -6,8 +6,12 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+import structlog
+
 from bifrost_ib.simgateway.clock import GatewayClock
 from bifrost_ib.simgateway.sessions import Session
+
+LOG = structlog.get_logger().bind(plugin="ib-simgateway")
 
 
 class Hub:
@@ -65,7 +69,12 @@ class Hub:
         """Run something beside everything else, until the gateway is closed."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            LOG.error("something of the simulation failed", exc_info=task.exception())
 
     def after(self, seconds: float, act: Callable[[], None]) -> None:
         """Do something later, by the gateway's clock."""

@@ -155,7 +155,11 @@ def echo_of(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 @define(eq=False)
 class Execution:
-    """One fill; ``exec_id`` ends in its revision. Commission and result in quote currency."""
+    """One fill; ``exec_id`` ends in its revision. Commission and result in quote currency.
+
+    is_commission_told  its commissionReport is said when it is listed
+    is_past             of an earlier day: it isn't listed any more
+    """
 
     exec_id: str
     order_id: int
@@ -174,6 +178,7 @@ class Execution:
     commission: Decimal = ZERO
     realized: Decimal | None = None
     is_commission_told: bool = True
+    is_past: bool = False
 
     @property
     def base_id(self) -> str:

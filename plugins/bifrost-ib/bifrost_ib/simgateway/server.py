@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
@@ -15,13 +15,17 @@ from bifrost_ib.simgateway.account import Opening
 from bifrost_ib.simgateway.books import Books
 from bifrost_ib.simgateway.catalogue import Catalogue
 from bifrost_ib.simgateway.clock import NS, GatewayClock, PacedClock
+from bifrost_ib.simgateway.control import Control
 from bifrost_ib.simgateway.desk import Desk
 from bifrost_ib.simgateway.door import Door
 from bifrost_ib.simgateway.hub import Hub
 from bifrost_ib.simgateway.layout import Values
 from bifrost_ib.simgateway.market import SPOTS, Market
+from bifrost_ib.simgateway.mischief import Mischief
 from bifrost_ib.simgateway.orders import Execution, Order, gateway_time
 from bifrost_ib.simgateway.reports import Reports
+from bifrost_ib.simgateway.requests import BY_NAME
+from bifrost_ib.simgateway.script import Script, load_script
 from bifrost_ib.simgateway.sessions import HIGHEST, LOWEST, Received, Session
 from bifrost_ib.simgateway.state import Record
 from bifrost_ib.simgateway.ticks import MarketData
@@ -48,6 +52,11 @@ def check_accounts(accounts: Sequence[str]) -> tuple[str, ...]:
     return tuple(accounts)
 
 
+def _openings(accounts: Sequence[str], first: Opening) -> dict[str, Opening]:
+    """Return what the accounts begin with: the first as it is said, the others with cash."""
+    return {code: Opening(cash=first.cash) for code in accounts} | {accounts[0]: first}
+
+
 class SimGateway:
     """A simulated gateway; ``async with`` opens and closes it.
 
@@ -55,6 +64,7 @@ class SimGateway:
     orders      in order of arrival
     executions  as last corrected, in order of time
     port        where it listens
+    clock       whose time it has; a ``ManualClock`` makes two runs of the same steps the same
     """
 
     def __init__(
@@ -73,18 +83,21 @@ class SimGateway:
         start_ns: int | None = None,
         clock: GatewayClock | None = None,
         spots: Mapping[str, float] | None = None,
-        opening: Opening | None = None,
+        script: Script | Mapping[str, Any] | str | Path | None = None,
+        control_port: int | None = None,
         on_send: Callable[[Session, list[str]], None] | None = None,
     ) -> None:
         if server_version < LOWEST:
             raise ValueError(f"server version {server_version}: expected {LOWEST} or later")
+        plan = load_script(script)
+        self.host = host
         self.clock = clock or PacedClock(start_ns, speed)
         self.received: list[Received] = []
         self._log = structlog.get_logger().bind(plugin="ib-simgateway")
         self._record = Record(Path(state)) if state else None
         self._hub = Hub(self.clock)
-        self._books = Books(dict.fromkeys(check_accounts(accounts), opening or Opening()), self._record)
-        self.market = Market(feed, spots or SPOTS, self.clock, seed)
+        self._books = Books(_openings(check_accounts(accounts), plan.opening), self._record)
+        self.market = Market(feed, spots or plan.spots or SPOTS, self.clock, seed)
         self.universe = self._universe()
         self._reports = Reports(self._hub, self.universe, self.market, self._books)
         self._desk = Desk(
@@ -96,7 +109,7 @@ class SimGateway:
             moved=self._reports.moved,
             changed=self._changed,
         )
-        self._data = MarketData(self.universe, self.market, self.clock, frozenset(), self._want)
+        self._data = MarketData(self.universe, self.market, self.clock, plan.not_subscribed, self._want)
         self._door = Door(
             self._hub,
             self,
@@ -108,6 +121,10 @@ class SimGateway:
             on_gone=self._gone,
         )
         self._handlers = self._all_handlers(Catalogue(self.universe, self.market, self.clock, seed))
+        self._mischief = Mischief(
+            plan, self._hub, self._desk, self._door, self._data, self.market, self._books
+        )
+        self._control = None if control_port is None else Control(self, host, control_port)
         self._happened = asyncio.Event()
 
     def _universe(self) -> Universe:
@@ -147,10 +164,15 @@ class SimGateway:
         self._want()
         self._desk.restore()
         await self._door.open()
+        if self._control is not None:
+            await self._control.open()
         self._hub.spawn(self.market.run())
+        self._mischief.start()
 
     async def close(self) -> None:
         """Hang up on everybody and put the record away."""
+        if self._control is not None:
+            await self._control.close()
         await self._door.close()
         await self._hub.stop()
         if self._record is not None:
@@ -160,6 +182,11 @@ class SimGateway:
     def port(self) -> int:
         """Return where it listens."""
         return self._door.port
+
+    @property
+    def control_port(self) -> int | None:
+        """Return where the control port is, if there is one."""
+        return None if self._control is None else self._control.port
 
     @property
     def orders(self) -> list[Order]:
@@ -200,6 +227,15 @@ class SimGateway:
     def request(self, session: Session, name: str, values: Values) -> None:
         """Do what a client asks; a fault of the gateway's own is told to the client and logged."""
         self._hear(session, name, values)
+        delay_s = self._mischief.slow.get(BY_NAME[name].number, 0.0)
+        if delay_s:
+            self._hub.after(delay_s, lambda: self._answer(session, name, values))
+        elif delay_s is not None:
+            self._answer(session, name, values)
+
+    def _answer(self, session: Session, name: str, values: Values) -> None:
+        if session.is_closed:
+            return
         try:
             self._handlers[name](session, values)
         except Exception as error:  # noqa: BLE001 - one client's request must not end the others' gateway
@@ -229,6 +265,21 @@ class SimGateway:
         self.market.want([listing.contract for listing in listings if listing.is_option])
 
     # --- for tests and scripts ---------------------------------------------------------
+
+    async def do(self, action: str, **values: Any) -> None:
+        """Let something happen to the gateway now: an action of a script. Raises ScriptError."""
+        await self._mischief.do(action, **values)
+
+    def positions(self) -> dict[str, dict[str, str]]:
+        """Return quantities by account and contract key, flat ones left out."""
+        return {
+            code: {key: str(held.quantity) for key, held in account.positions.items() if held.quantity}
+            for code, account in self._books.accounts.items()
+        }
+
+    def clients(self) -> list[int]:
+        """Return the ids of the clients that are connected."""
+        return sorted(session.client_id for session in self._hub.started())
 
     async def wait_for_order(self, number: int, timeout: float = 5.0) -> Order:
         """Return the n-th order, from 1, once it is there. Raises TimeoutError."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -71,7 +71,6 @@ class Session:
     client_id     -1 until it has said startApi
     version       the server version that was agreed on
     is_silent     nothing is read or said; what is to be said waits
-    is_cut_off    as for messages of orders and quotes, which ``said_later`` keeps
     """
 
     reader: StreamReader
@@ -195,6 +194,3 @@ class Session:
             self.unheard.set()
             with suppress(OSError, RuntimeError):
                 self.writer.close()
-
-
-Handler = Callable[[Session, Values], Awaitable[None] | None]

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from decimal import Decimal
 from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
 from bifrost_ib.simgateway import SimGateway
-from bifrost_ib.simgateway.account import Opening
 
 VERSIONS = {
     "ib_insync": (157, 163, 164, 166, 169, 170, 176),
     "ib_async": (157, 163, 164, 166, 169, 170, 176, 177, 178),
 }
 CASES = [(library, version) for library, versions in VERSIONS.items() for version in versions]
-HELD = Opening(positions={"NVDA|STK|||": (Decimal(100), Decimal(120))})
+HELD = {"account": {"positions": {"NVDA": {"quantity": 100, "average_cost": 120}}}}
 
 
 async def until(holds, timeout: float = 8.0) -> None:
@@ -41,7 +39,7 @@ def test_client_trades_at_each_version_without_a_decoding_error(library, version
     caplog.set_level(logging.ERROR)
 
     async def trade() -> None:
-        async with SimGateway(server_version=version, opening=HELD) as gateway:
+        async with SimGateway(server_version=version, script=HELD) as gateway:
             module, ib = await connected(library, gateway)
             assert ib.client.serverVersion() == version
             assert [position.position for position in ib.positions()] == [100]
