@@ -1,27 +1,289 @@
-"""Orders through Interactive Brokers: named in the entry point, refused when a run selects it."""
+"""Orders through Interactive Brokers: the hooks of the broker ``ib``.
+
+An order leaves once, while the session is READY, under a number that was never used
+before; what becomes of it is told by what the gateway itself says. Nothing here decides
+what an order that is missing means.
+"""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections import deque
+from collections.abc import Iterator
 
-from bifrost_engine.errors import PluginError
-from bifrost_engine.hookspecs import PluginContext
+from attrs import evolve
+
+from bifrost_engine.domain import (
+    BrokerCaps,
+    BrokerEvent,
+    BrokerEventKind,
+    BrokerState,
+    BrokerStateRequest,
+    CancelRequest,
+    OrderRequest,
+    PlaceAck,
+    ReplaceRequest,
+)
+from bifrost_engine.domain.order import Terms
+from bifrost_engine.errors import DuplicateRequest, GatewayLost, NotSent
+from bifrost_engine.hookspecs import HOOK_VERSION, PluginContext, hookimpl
+from bifrost_ib import compat
 from bifrost_ib.config import IBConfig
+from bifrost_ib.link import Link
+from bifrost_ib.messages import (
+    AccountValue,
+    Commission,
+    ExecutionDetails,
+    GatewayError,
+    Message,
+    OpenOrder,
+    OrderStatus,
+)
+from bifrost_ib.outgoing import Sheet, check_terms, library_contract, library_order, sheet_of, sheet_shown
+from bifrost_ib.pacing import Urgency
+from bifrost_ib.session import Listener, Session, shared_session
+from bifrost_ib.snapshot import read_parts
+from bifrost_ib.translate.contracts import contract_of, wire_contract
+from bifrost_ib.translate.orders import Known
+from bifrost_ib.translate.register import Register
+from bifrost_ib.translate.snapshot import state_of
+
+SECOND_NS = 1_000_000_000
+SAME_CANCEL_NS = 5 * SECOND_NS
+DUPLICATE_ID, TOO_FAST = 103, 100
+IDS_SKIPPED = 1000
+Kind = BrokerEventKind
 
 
-def refuse(what: str) -> NoReturn:
-    """Raise the PluginError that says what can be done instead."""
-    raise PluginError(
-        f"ib: {what} through Interactive Brokers comes with the next release of bifrost-ib;"
-        " nothing was connected. Rehearse meanwhile: bifrost run --broker paper"
-    )
+class IBBroker(Listener):
+    """The broker plugin ``ib``.
 
+    patience_s  a request that hasn't had its turn by then is taken back; the hook's deadline is a second later
+    """
 
-class IBBroker:
-    """The broker plugin ``ib``. Raises PluginError when it is made."""
-
-    hook_version = "1.0"
+    hook_version = HOOK_VERSION
     Config = IBConfig
 
     def __init__(self, config: IBConfig, context: PluginContext) -> None:
-        refuse("live trading")
+        self.config = config
+        self.patience_s = 4.0
+        self.session: Session = shared_session(config, context, "broker")
+        self.session.add(self)
+        self._context = context
+        self._clock = context.clock
+        self._register = Register(config.account, config.client_id, config.gateway_timezone)
+        self._account = config.account
+        self._sent: set[str] = set()
+        self._sheets: dict[int, Sheet] = {}
+        self._cancelled_ns: dict[str, int] = {}
+        self._recent: deque[tuple[int, int]] = deque(maxlen=100)
+        self._summary: dict[tuple[str, str, str], AccountValue] = {}
+
+    # --- the link ----------------------------------------------------------------------
+
+    @hookimpl
+    async def connect(self) -> None:
+        """Keep a connection to the gateway from now on; called again, try at once."""
+        await self.session.connect()
+
+    @hookimpl
+    async def disconnect(self) -> None:
+        """Leave; orders that work go on working."""
+        await self.session.disconnect()
+
+    @hookimpl
+    def broker_caps(self, account: str) -> BrokerCaps:
+        """Return what the gateway can do."""
+        return BrokerCaps(
+            executions_window="since_midnight",
+            client_ref_max_len=40,
+            exec_revisions=True,
+            paper=not self.config.live,
+        )
+
+    # --- orders ------------------------------------------------------------------------
+
+    @hookimpl
+    async def place_order(self, req: OrderRequest) -> PlaceAck:
+        """Write an order, once. Raises NotSent, DuplicateRequest."""
+        if req.client_order_id in self._sent or self._register.find(req.client_order_id) is not None:
+            raise DuplicateRequest(f"order {req.client_order_id} was sent before; nothing was sent")
+        link = self._ready()
+        sheet = sheet_of(req, wire_contract(req.contract), self.session.account)
+        await self._turn(link, Urgency.ORDER)
+        order_id = self._new_order_id(link)
+        self._sent.add(req.client_order_id)
+        self._register.sent(evolve(req, account=sheet.account), order_id)
+        self._write(link, order_id, sheet)
+        self._recent.append((self._clock.now_ns(), order_id))
+        return PlaceAck(broker_order_id=str(order_id), client_id=self.config.client_id)
+
+    @hookimpl
+    async def cancel_order(self, req: CancelRequest) -> None:
+        """Write a cancel, unless one has just been written. Raises NotSent, GatewayLost."""
+        link = self._linked()
+        known = self._register.find(req.client_order_id, req.perm_id)
+        if known is None or known.order_id <= 0:
+            self._say(req, Kind.ORDER_DOUBT, "NOT_FOUND", "the gateway has shown no such order")
+            return
+        if known.client_id != self.config.client_id:
+            text = f"it belongs to client id {known.client_id}, only that can cancel it"
+            self._say(req, Kind.CANCEL_REJECTED, "FOREIGN_CLIENT", text)
+            return
+        now_ns = self._clock.now_ns()
+        if now_ns - self._cancelled_ns.get(req.client_order_id, -SAME_CANCEL_NS) < SAME_CANCEL_NS:
+            return
+        self._cancelled_ns[req.client_order_id] = now_ns
+        try:
+            await self._turn(link, Urgency.CANCEL)
+            self._register.cancel_sent(known.order_id)
+            compat.cancel(link.ib, known.order_id)
+        except (NotSent, ConnectionError) as error:
+            del self._cancelled_ns[req.client_order_id]
+            raise NotSent(f"cancel of {req.client_order_id}: {error}") from error
+
+    @hookimpl
+    async def replace_order(self, req: ReplaceRequest) -> None:
+        """Write a change of quantity or limit price. Raises NotSent."""
+        link = self._ready()
+        known = self._register.find(req.client_order_id, req.perm_id)
+        sheet = self._sheet(known)
+        if known is None or sheet is None:
+            raise NotSent(f"order {req.client_order_id}: the gateway has shown no such order of ours")
+        terms = Terms(quantity=req.quantity, limit_price=req.limit_price)
+        contract = contract_of(sheet.contract)
+        if contract is not None:
+            check_terms(terms, sheet.order_type, contract.tick_size)
+        await self._turn(link, Urgency.ORDER)
+        self._register.replace_sent(known.order_id, terms)
+        self._write(link, known.order_id, sheet.changed(terms))
+
+    def _sheet(self, known: Known | None) -> Sheet | None:
+        if known is None or known.client_id != self.config.client_id:
+            return None
+        return self._sheets.get(known.order_id)
+
+    def _write(self, link: Link, order_id: int, sheet: Sheet) -> None:
+        order = library_order(link.library, sheet, order_id, self.config.client_id)
+        contract = library_contract(link.library, sheet.contract)
+        try:
+            compat.place(link.ib, order_id, contract, order)
+        except ConnectionError as error:
+            self._register.withdrawn(order_id)
+            raise NotSent(f"order {sheet.order_ref}: {error}") from error
+        self._sheets[order_id] = sheet
+
+    def _linked(self) -> Link:
+        if self.config.read_only:
+            raise NotSent("ib.read_only is set: neither orders nor cancels are sent")
+        return self.session.link
+
+    def _ready(self) -> Link:
+        """Return the connection for an order. Raises NotSent while none may leave."""
+        why_not = self.session.why_not
+        if why_not:
+            raise NotSent(why_not)
+        return self.session.link
+
+    async def _turn(self, link: Link, urgency: Urgency) -> None:
+        """Wait until a message may be sent. Raises NotSent if that takes too long, or can't be any more."""
+        try:
+            await link.within(link.pacer.turn(urgency), self.patience_s)
+        except TimeoutError:
+            raise NotSent(f"no turn within {self.patience_s:g} s: too many messages wait") from None
+        except (GatewayLost, ConnectionError) as error:
+            raise NotSent(str(error)) from error
+        if urgency is Urgency.ORDER:
+            self._same(link)
+
+    def _same(self, link: Link) -> None:
+        if self._ready() is not link:
+            raise NotSent("the connection was made anew meanwhile")
+
+    def _new_order_id(self, link: Link) -> int:
+        order_id = link.next_id()
+        try:
+            self.session.order_ids.reserve(self.config.client_id, order_id)
+        except (OSError, ValueError) as error:
+            raise NotSent(f"the order's number can't be put on disk: {error}") from error
+        return order_id
+
+    # --- state -------------------------------------------------------------------------
+
+    @hookimpl
+    async def fetch_broker_state(self, req: BrokerStateRequest) -> BrokerState:
+        """Return the account as the gateway shows it now. Raises GatewayLost."""
+        begun_ns = self._clock.now_ns()
+        session, timeout_s = self.session, self.config.sync_timeout
+        parts = await read_parts(session.link, timeout_s, req.deadline_s, self._summary.values())
+        state = state_of(
+            parts,
+            self._register,
+            session.account,
+            self.broker_caps(req.account),
+            begun_ns,
+            self._clock.now_ns(),
+            session.name,
+        )
+        return evolve(state, account=req.account)
+
+    # --- what comes in -----------------------------------------------------------------
+
+    def on_link(self, link: Link) -> None:
+        """Forget the numbers of the connection before."""
+        self._register.new_session()
+        self._sheets.clear()
+
+    def on_message(self, message: Message) -> None:
+        """Take what is said of orders and the account, and tell what is news."""
+        self._know_account()
+        if isinstance(message, AccountValue):
+            self._summary[message.account, message.tag, message.currency] = message
+        elif isinstance(message, OpenOrder | OrderStatus | ExecutionDetails | Commission | GatewayError):
+            for event in self._news(message):
+                if self.session.is_announced:
+                    self._context.emit(event if self.config.account else evolve(event, account=""))
+
+    def _know_account(self) -> None:
+        """Begin anew with a login that turned out to be of another account."""
+        account = self.session.account
+        if account and account != self._account:
+            self._account = account
+            self._register = Register(account, self.config.client_id, self.config.gateway_timezone)
+
+    def _news(
+        self, message: OpenOrder | OrderStatus | ExecutionDetails | Commission | GatewayError
+    ) -> Iterator[BrokerEvent]:
+        yield from self._register.take(message, self._clock.now_ns())
+        if isinstance(message, OpenOrder):
+            self._keep_sheet(message)
+        elif isinstance(message, GatewayError):
+            yield from self._on_error(message)
+
+    def _keep_sheet(self, shown: OpenOrder) -> None:
+        known = self._register.find(shown.order_ref, str(shown.perm_id))
+        if shown.client_id == self.config.client_id and shown.order_id > 0 and known and known.terms:
+            self._sheets[shown.order_id] = sheet_shown(shown, known.terms)
+
+    def _on_error(self, error: GatewayError) -> Iterator[BrokerEvent]:
+        if error.code == DUPLICATE_ID and self._register.by_number(error.request_id) is not None:
+            self.session.link.skip_ids(IDS_SKIPPED)
+        elif error.code == TOO_FAST:
+            since_ns = self._clock.now_ns() - SECOND_NS
+            for sent_ns, order_id in self._recent:
+                known = self._register.by_number(order_id)
+                if sent_ns >= since_ns and known is not None and not known.acked:
+                    yield self._event(known.order_ref, Kind.ORDER_DOUBT, str(TOO_FAST), error.text)
+
+    def _say(self, req: CancelRequest, kind: BrokerEventKind, code: str, text: str) -> None:
+        event = self._event(req.client_order_id, kind, code, text)
+        self._context.emit(evolve(event, perm_id=req.perm_id, broker_order_id=req.broker_order_id))
+
+    def _event(self, client_order_id: str, kind: BrokerEventKind, code: str, text: str) -> BrokerEvent:
+        return BrokerEvent(
+            kind=kind,
+            ts_ns=self._clock.now_ns(),
+            account=self.config.account,
+            client_order_id=client_order_id,
+            code=code,
+            text=text,
+        )

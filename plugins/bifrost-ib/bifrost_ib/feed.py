@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
+from bifrost_engine.errors import PluginError
 from bifrost_engine.hookspecs import PluginContext
-from bifrost_ib.broker import refuse
 from bifrost_ib.config import IBConfig
+
+
+def refuse(what: str) -> NoReturn:
+    """Raise the PluginError that says what can be done instead."""
+    raise PluginError(
+        f"ib: {what} through Interactive Brokers comes with the next release of bifrost-ib;"
+        " nothing was connected. Rehearse meanwhile: bifrost run --broker paper"
+    )
 
 
 class IBFeed:
