@@ -57,7 +57,7 @@ Kind = BrokerEventKind
 class IBBroker(Listener):
     """The broker plugin ``ib``.
 
-    patience_s  a request that hasn't had its turn by then is taken back; the hook's deadline is a second later
+    patience_s  seconds after which a request without a turn is taken back; the hook's deadline is later
     """
 
     hook_version = HOOK_VERSION

@@ -30,9 +30,10 @@ def contract_of(wire: WireContract) -> Contract | None:
     multiplier = _multiplier(wire, kind)
     if kind is None or multiplier is None or not symbol or "|" in symbol:
         return None
-    currency, exchange = words(wire.currency) or "USD", words(wire.exchange) or "SMART"
+    # Not the exchange of the message: an execution names where it happened, not where orders go.
+    currency = words(wire.currency) or "USD"
     if kind is SecType.STOCK:
-        return Contract(symbol=symbol, multiplier=multiplier, currency=currency, exchange=exchange)
+        return Contract(symbol=symbol, multiplier=multiplier, currency=currency)
     expiry, strike, right = expiry_of(wire.expiry), above_zero(wire.strike), RIGHTS.get(wire.right)
     own_class = words(wire.trading_class).strip()
     if expiry is None or strike is None or right is None or "|" in own_class:
@@ -46,7 +47,6 @@ def contract_of(wire: WireContract) -> Contract | None:
         multiplier=multiplier,
         trading_class=own_class,
         currency=currency,
-        exchange=exchange,
     )
 
 

@@ -104,3 +104,8 @@ def test_a_contract_is_asked_for_by_what_it_is(wire):
 def test_an_option_without_a_class_of_its_own_is_asked_for_in_any():
     asked = wire_contract(contract_of(OPTION), con_id=7)
     assert (asked.trading_class, asked.multiplier, asked.con_id) == ("", "100", 7)
+
+
+def test_where_an_execution_happened_is_not_where_orders_go():
+    assert contract_of(evolve(STOCK, exchange="ISLAND")) == contract_of(STOCK)
+    assert contract_of(evolve(STOCK, exchange="")).exchange == "SMART"
