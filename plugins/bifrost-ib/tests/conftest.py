@@ -12,6 +12,7 @@ import pytest
 from bifrost_ib.broker import IBBroker
 from bifrost_ib.config import IBConfig
 from bifrost_ib.session import Session, State
+from bifrost_ib.simgateway import SimGateway
 
 from bifrost_engine.domain import BrokerEventKind
 from bifrost_engine.testing import make_config, make_context
@@ -216,6 +217,17 @@ class Kit:
     gateway = staticmethod(gateway)
     watched = staticmethod(watched)
     trading = staticmethod(trading)
+
+
+@pytest.fixture(scope="session")
+def market_is_known() -> None:
+    """Have the calendar and the market imported, which takes seconds, before a test counts its time."""
+
+    async def once() -> None:
+        async with SimGateway():
+            pass
+
+    asyncio.run(once())
 
 
 @pytest.fixture

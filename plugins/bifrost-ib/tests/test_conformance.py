@@ -22,7 +22,7 @@ class OverAGateway(BrokerConformance):
     port = 1
 
     @pytest.fixture(autouse=True)
-    def _installed(self):
+    def _installed(self, market_is_known):
         if find_spec(self.library) is None:
             pytest.skip(f"{self.library} is not installed")
 
