@@ -6,13 +6,14 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import uvicorn
 from attrs import define, field
 from bifrost_monitor.app import Monitor, application
+from bifrost_monitor.server import Server
 
 PATIENCE_S = 15.0
 
@@ -68,6 +69,28 @@ class Client:
     def get(self, path: str, **headers: str) -> Reply:
         return self.ask("GET", path, **headers)
 
+    @contextmanager
+    def stream(self, path: str, **headers: str) -> Iterator[Callable[[], tuple[str, Any, str]]]:
+        """Yield what waits for the next event and returns its name, its data and its number."""
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        with closing(line):
+            line.request("GET", path, headers={name.replace("_", "-"): to for name, to in headers.items()})
+            got = line.getresponse()
+            assert got.status == 200, got.read()
+
+            def following() -> tuple[str, Any, str]:
+                fields: dict[str, str] = {}
+                while True:
+                    line_of_it = got.readline().decode()
+                    assert line_of_it, "the stream ended"
+                    name, _, value = line_of_it.rstrip("\n").partition(": ")
+                    if name:
+                        fields[name] = value
+                    elif "event" in fields:
+                        return fields["event"], json.loads(fields["data"]), fields.get("id", "")
+
+            yield following
+
     def command(self, word: str, body: Any = None, **headers: str) -> Reply:
         """Give a command with the token."""
         return self.ask("POST", f"/control/{word}", body, Authorization=f"Bearer {self.token}", **headers)
@@ -77,15 +100,17 @@ class Client:
 class Served:
     """A monitor that is served from a thread."""
 
-    monitor: Monitor
-    server: uvicorn.Server = field(init=False)
+    make: Callable[[], Monitor]
+    monitor: Monitor = field(init=False)
+    server: Server = field(init=False)
     thread: threading.Thread = field(init=False)
 
     def start(self, port: int = 0) -> int:
+        self.monitor = self.make()
         config = uvicorn.Config(
             application(self.monitor), port=port, log_level="error", timeout_graceful_shutdown=1
         )
-        self.server = uvicorn.Server(config)
+        self.server = Server(config, self.monitor.watch.end)
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
         wait_for(lambda: self.server.started, "for the monitor")

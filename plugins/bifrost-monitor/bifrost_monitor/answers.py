@@ -231,6 +231,160 @@ class OperationsQuery(Question):
     before_id: RowId | None = None
 
 
+class Point(Answer):
+    """What was known of a strategy at one time; null where it wasn't told then."""
+
+    ts: float
+    spot: float | None
+    net_delta: float | None
+    daily_pnl: float | None
+
+
+class History(Answer):
+    """Curves of a strategy, oldest first, with the fills of the same time."""
+
+    strategy_id: str | None
+    points: list[Point]
+    fills: list[Operation]
+
+
+class HistoryQuery(Question):
+    """Which part of the history; without a strategy it is that of the first."""
+
+    strategy_id: Name | None = None
+    since_ts: Seconds | None = None
+    until_ts: Seconds | None = None
+    limit: Limit = 1000
+
+
+class Order(Answer):
+    """An order as it is now."""
+
+    journal_id: str
+    client_order_id: str
+    strategy_id: str
+    account: str
+    origin: str
+    purpose: str
+    inst_id: str
+    side: str
+    qty: float
+    order_type: str
+    price: float | None
+    status: str
+    acked: bool
+    pending_cancel: bool
+    cum_qty: float
+    avg_px: float | None
+    reason_code: str | None
+    reason_text: str | None
+    created_at: float | None
+    submitted_at: float | None
+    acked_at: float | None
+    closed_at: float | None
+    updated_at: float | None
+
+
+class Orders(Answer):
+    """Orders, newest first; ``next_before_ts`` asks for older ones, null if there are none."""
+
+    orders: list[Order]
+    next_before_ts: float | None
+
+
+class OrdersQuery(Question):
+    """Which orders; ``open`` for those that aren't done alone."""
+
+    strategy_id: Name | None = None
+    open: bool = False
+    before_ts: Seconds | None = None
+    limit: Limit = 100
+
+
+class Gate(Answer):
+    """What a gate said: passed, shrunk or vetoed; the value that it saw, and its limit."""
+
+    gate: str
+    verdict: str
+    value: Any
+    limit: Any
+
+
+class Decision(Answer):
+    """A decision: what was seen, what was wanted or why nothing was, what the gates said, what followed."""
+
+    ts: float
+    strategy_id: str
+    side: str | None
+    quantity: float | None
+    force: bool
+    reasons: list[str]
+    facts: dict[str, Any]
+    verdict: str | None
+    reason: str | None
+    gates: list[Gate]
+
+
+class Decisions(Answer):
+    """Decisions, newest first."""
+
+    decisions: list[Decision]
+
+
+class DecisionsQuery(Question):
+    """Which decisions; ``wanted`` for those alone in which something was wanted."""
+
+    strategy_id: Name | None = None
+    wanted: bool = False
+    limit: Annotated[int, Meta(ge=1, le=100)] = 10
+
+
+class OrderEvent(Answer):
+    """Something that happened to an order; ``to_state`` null: its state stayed."""
+
+    ts: float | None
+    event: str
+    source: str
+    outcome: str
+    from_state: str | None
+    to_state: str | None
+    reason: str | None
+    incident: str | None
+
+
+class Fill(Answer):
+    """An execution as it was booked."""
+
+    exec_ts: float | None
+    booked_at: float | None
+    side: str
+    qty: float
+    price: float
+    commission: float | None
+    kind: str
+    late_fill: bool
+
+
+class Finding(Answer):
+    """What a comparison with the broker found about an order."""
+
+    ts: float | None
+    rule: str | None
+    action: str | None
+    status: str | None
+
+
+class Story(Answer):
+    """An order with all that led to it and came of it, each oldest first."""
+
+    order: Order
+    decision: Decision | None
+    events: list[OrderEvent]
+    fills: list[Fill]
+    findings: list[Finding]
+    commands: list[Operation]
+
+
 # --- control -------------------------------------------------------------------------------
 
 

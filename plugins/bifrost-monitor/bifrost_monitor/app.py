@@ -57,6 +57,7 @@ def application(monitor: Monitor) -> App:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await monitor.watch.fresh()
         task = asyncio.create_task(monitor.watch.run())
         try:
             yield

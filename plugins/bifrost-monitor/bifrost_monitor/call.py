@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -16,6 +17,8 @@ from bifrost_monitor.visitors import Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from bifrost_pg.reader import AuditTrail
 
     from bifrost_monitor.app import Monitor
     from bifrost_monitor.database import Work
@@ -45,6 +48,10 @@ class Call:
             raise Refusal(503, trouble)
         return await _in_thread(self.monitor.database.read, work, "")
 
+    async def trail(self, journal_id: str, use: Callable[[AuditTrail], T]) -> T:
+        """Return what ``use`` makes of a journal's audit trail. Raises Refusal."""
+        return await _in_thread(partial(self.monitor.database.trail, journal_id), use, "")
+
     async def write(self, work: Work[T]) -> T:
         """Return what ``work`` writes. Raises Refusal if it can't be written, or nobody knows."""
         return await _in_thread(self.monitor.database.write, work, UNSURE)
@@ -53,7 +60,7 @@ class Call:
 UNSURE = "; it isn't known whether it was written, look before you ask again"
 
 
-async def _in_thread(run: Callable[[Work[T]], T], work: Work[T], more: str) -> T:
+async def _in_thread(run: Callable[[Any], T], work: Any, more: str) -> T:
     try:
         return await to_thread.run_sync(run, work)
     except SinkError as error:

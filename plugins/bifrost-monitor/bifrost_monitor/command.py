@@ -130,7 +130,7 @@ def _serve(made: Monitor, host: str, port: int, certfile: Path | None, keyfile: 
         ssl_certfile=certfile,
         ssl_keyfile=keyfile,
     )
-    server = Server(config)
+    server = Server(config, made.watch.end)
     server.run()
     sys.exit(0 if server.started else 1)
 

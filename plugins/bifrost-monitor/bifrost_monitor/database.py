@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from bifrost_pg.config import Config
 from bifrost_pg.connection import Backoff, Link
+from bifrost_pg.reader import AuditTrail
 from bifrost_pg.session import Door
 from psycopg import Connection
 
@@ -47,6 +48,10 @@ class Database:
     def read(self, work: Work[T]) -> T:
         """Return what ``work`` reads."""
         return _lent(self._read, lambda link: _twice(link, work))
+
+    def trail(self, journal_id: str, use: Callable[[AuditTrail], T]) -> T:
+        """Return what ``use`` makes of a journal's audit trail."""
+        return _lent(self._read, lambda link: use(AuditTrail(link, journal_id)))
 
     def write(self, work: Work[T]) -> T:
         """Return what ``work`` writes; it is done once, or it isn't known whether it was."""

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bifrost_monitor.answers import Problem
+from bifrost_monitor.refusal import Refusal
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -21,6 +22,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MOST_BYTES = 64 * 1024
+TOO_LARGE = f"expected a body of at most {MOST_BYTES} bytes"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 LOOPBACK_NAMES = ("localhost",)
 POLICY = (
@@ -35,10 +37,6 @@ HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-
-
-class TooLarge(Exception):
-    """A body is larger than any that is read here."""
 
 
 class Hosts:
@@ -84,23 +82,16 @@ class Gatekeeper:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         refused = self._refused(scope, headers)
-        started = False
 
         async def send_safely(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 message["headers"] = [*message.get("headers", ()), *HEADERS]
             await send(message)
 
         if refused is not None:
             await _answer(send_safely, *refused)
             return
-        try:
-            await self._app(scope, _counted(receive), send_safely)
-        except TooLarge:
-            if not started:
-                await _answer(send_safely, 413, f"expected a body of at most {MOST_BYTES} bytes")
+        await self._app(scope, _counted(receive), send_safely)
 
     def _refused(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         hosts = [value for name, value in scope["headers"] if name == b"host"]
@@ -112,7 +103,7 @@ class Gatekeeper:
             )
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MOST_BYTES:
-            return 413, f"expected a body of at most {MOST_BYTES} bytes"
+            return 413, TOO_LARGE
         if scope["method"] not in SAFE_METHODS and not same_site(scope["scheme"], host, headers):
             return 403, "the request comes from another site's page"
         return None
@@ -139,7 +130,7 @@ def _counted(receive: Receive) -> Receive:
         message = await receive()
         total += len(message.get("body", b""))
         if total > MOST_BYTES:
-            raise TooLarge
+            raise Refusal(413, TOO_LARGE)
         return message
 
     return count

@@ -6,18 +6,27 @@ from typing import Any, get_args
 
 from bifrost_pg.control import PORTS, send_command
 from psycopg import Connection
+from starlette.responses import Response
 
-from bifrost_monitor import queries
+from bifrost_engine.audit.story import order_story
+from bifrost_monitor import queries, trail
 from bifrost_monitor.answers import (
     Accepted,
     CommandAnswer,
     ControlBody,
+    Decisions,
+    DecisionsQuery,
     Health,
+    History,
+    HistoryQuery,
     IbAnswer,
     IbBody,
     OperationsPage,
     OperationsQuery,
+    Orders,
+    OrdersQuery,
     Status,
+    Story,
     Word,
 )
 from bifrost_monitor.call import Call
@@ -41,6 +50,47 @@ async def operations(call: Call) -> OperationsPage:
     found = await call.read(lambda conn: queries.operations(conn, query))
     page = [operation_answer(row) for row in found[: query.limit]]
     return OperationsPage(operations=page, next_before_id=page[-1].id if len(found) > query.limit else None)
+
+
+async def history(call: Call) -> History:
+    """Answer with the curves of a strategy."""
+    query: HistoryQuery = call.query
+    known = [state.strategy_id for state in (await call.monitor.watch.fresh()).strategies]
+    strategy_id = query.strategy_id or next(iter(known), None)
+    if strategy_id is None:
+        return History(strategy_id=None, points=[], fills=[])
+    points, fills = await call.read(
+        lambda conn: queries.history(conn, strategy_id, query.since_ts, query.until_ts, query.limit)
+    )
+    return trail.history_answer(strategy_id, points, fills)
+
+
+async def orders(call: Call) -> Orders:
+    """Answer with orders, newest first."""
+    query: OrdersQuery = call.query
+    found = await call.read(lambda conn: queries.orders(conn, query))
+    page = [trail.order_answer(row) for row in found[: query.limit]]
+    return Orders(orders=page, next_before_ts=page[-1].created_at if len(found) > query.limit else None)
+
+
+async def explain(call: Call) -> Story:
+    """Answer with an order's chain: what was seen, what the gates said, what came of it."""
+    name = call.request.path_params["id"]
+    found = None if "\0" in name else await call.read(lambda conn: queries.order(conn, name))
+    if found is None:
+        raise Refusal(404, f"no order {name!r}")
+    return trail.story_answer(
+        await call.trail(found["journal_id"], lambda source: order_story(source, found))
+    )
+
+
+async def decisions(call: Call) -> Decisions:
+    """Answer with the last decisions."""
+    query: DecisionsQuery = call.query
+    found = await call.read(
+        lambda conn: queries.decisions(conn, query.strategy_id, query.wanted, query.limit)
+    )
+    return Decisions(decisions=[trail.decision_answer(row) for row in found])
 
 
 # --- control -------------------------------------------------------------------------------
@@ -120,6 +170,14 @@ def save_ib(conn: Connection[Any], body: IbBody, asked_by: str) -> queries.Row:
 async def healthz(call: Call) -> Health:
     """Answer that the monitor lives."""
     return Health(ok=True, reason=None)
+
+
+async def metrics(call: Call) -> Response:
+    """Answer with the metrics."""
+    from bifrost_monitor.metrics import MEDIA, exposition
+
+    await call.monitor.watch.fresh()
+    return Response(exposition(call.monitor), headers={"Content-Type": MEDIA, "Cache-Control": "no-store"})
 
 
 async def readyz(call: Call) -> Health:

@@ -71,3 +71,79 @@ def operations_after(conn: Conn, last_id: int, most: int) -> list[Row]:
 def command(conn: Conn, command_id: int) -> Row | None:
     """Return a command's row, None if there is none of that id."""
     return _first(rows(conn, "SELECT * FROM daemon_control WHERE id = %s", (command_id,)))
+
+
+# --- the trail -----------------------------------------------------------------------------
+
+_OF_RUN = (
+    " FROM signal_snapshot_log s JOIN strategy_run r ON r.run_id = s.run_id AND r.journal_id = s.journal_id"
+    f" WHERE s.journal_id = {_JOURNAL} AND NOT s.signal_json ? 'of_jseq' AND s.kind <> 'repeated'"
+)
+_SEEN = (
+    "SELECT extract(epoch FROM s.ts)::float8 AS ts, s.signal_json #>> '{facts,spot}' AS spot,"
+    " s.signal_json #>> '{facts,net_delta}' AS net_delta, NULL::text AS daily_pnl"
+    f"{_OF_RUN} AND r.strategy_id = %(strategy)s"
+    " AND s.ts >= to_timestamp(%(since)s) AND s.ts <= to_timestamp(%(until)s)"
+    " ORDER BY s.ts DESC LIMIT %(limit)s"
+)
+_KEPT = (
+    "SELECT ts, spot::text, net_delta::text, daily_pnl::text FROM status_history"
+    " WHERE strategy_id = %(strategy)s AND ts >= %(since)s AND ts <= %(until)s"
+    " ORDER BY ts DESC LIMIT %(limit)s"
+)
+_FILLS = (
+    "SELECT * FROM operations WHERE type = 'fill' AND strategy_id = %(strategy)s"
+    " AND ts >= %(since)s AND ts <= %(until)s ORDER BY id DESC LIMIT %(limit)s"
+)
+END_OF_TIME_S = 32_503_680_000.0
+
+
+def history(
+    conn: Conn, strategy_id: str, since: float | None, until: float | None, limit: int
+) -> tuple[list[Row], list[Row]]:
+    """Return what was known at the newest ``limit`` times, and the fills among them, oldest first.
+
+    It was told at each hedge operation, and seen at each decision that differed from the one before.
+    """
+    bounds = {
+        "strategy": strategy_id,
+        "since": 0.0 if since is None else since,
+        "until": END_OF_TIME_S if until is None else until,
+        "limit": limit,
+    }
+    points = rows(conn, f"({_SEEN}) UNION ALL ({_KEPT}) ORDER BY ts DESC LIMIT %(limit)s", bounds)
+    return points[::-1], rows(conn, _FILLS, bounds)[::-1]
+
+
+def orders(conn: Conn, query: Any) -> list[Row]:
+    """Return orders of the newest journal, newest first; one more than the limit."""
+    bounds = {
+        "strategy_id = %s": query.strategy_id,
+        "created_at < to_timestamp(%s)": query.before_ts,
+        "closed_at IS NULL AND %s": query.open or None,
+    }
+    given = {clause: value for clause, value in bounds.items() if value is not None}
+    where = " AND ".join((f"journal_id = {_JOURNAL}", *given))
+    text = f"SELECT * FROM orders WHERE {where} ORDER BY created_at DESC, client_order_id DESC LIMIT %s"
+    return rows(conn, text, (*given.values(), query.limit + 1))
+
+
+def order(conn: Conn, client_order_id: str) -> Row | None:
+    """Return an order by its id, of the newest journal that has it; None if none has."""
+    text = "SELECT * FROM orders WHERE client_order_id = %s ORDER BY created_at DESC LIMIT 1"
+    return _first(rows(conn, text, (client_order_id,)))
+
+
+def decisions(conn: Conn, strategy_id: str | None, wanted: bool, limit: int) -> list[Row]:
+    """Return decisions of the newest journal, newest first, each with what the gates said."""
+    text = (
+        "SELECT s.*, r.strategy_id, k.decision AS verdict, k.reason, k.risk_json"
+        + _OF_RUN.replace(
+            " WHERE",
+            " LEFT JOIN risk_decision_log k ON k.journal_id = s.journal_id AND k.signal_jseq = s.jseq WHERE",
+        )
+        + " AND (%(strategy)s::text IS NULL OR r.strategy_id = %(strategy)s)"
+        + (" AND NOT s.filtered" if wanted else "")
+        + " ORDER BY s.jseq DESC LIMIT %(limit)s"
+    )
+    return rows(conn, text, {"strategy": strategy_id, "limit": limit})

@@ -12,17 +12,24 @@ import msgspec
 from attrs import Factory, field, frozen
 from starlette.responses import Response
 
-from bifrost_monitor import handlers
+from bifrost_monitor import handlers, streams
 from bifrost_monitor.answers import (
     Accepted,
     CommandAnswer,
     ControlBody,
+    Decisions,
+    DecisionsQuery,
     Health,
+    History,
+    HistoryQuery,
     IbAnswer,
     IbBody,
     OperationsPage,
     OperationsQuery,
+    Orders,
+    OrdersQuery,
     Status,
+    Story,
     Word,
 )
 from bifrost_monitor.call import Call
@@ -98,6 +105,50 @@ ROUTES = (
         also=(503,),
     ),
     Route(
+        method="GET",
+        path="/history",
+        handler=handlers.history,
+        summary="Curves of spot, net delta and the day's result, with the fills",
+        query=HistoryQuery,
+        answer=History,
+        also=(503,),
+    ),
+    Route(
+        method="GET",
+        path="/orders",
+        handler=handlers.orders,
+        summary="Orders with their state, newest first",
+        query=OrdersQuery,
+        answer=Orders,
+        also=(503,),
+    ),
+    Route(
+        method="GET",
+        path="/orders/{id}/explain",
+        handler=handlers.explain,
+        summary="Why an order exists: what was seen, each gate, what came of it",
+        answer=Story,
+        also=(404, 503),
+        parameters={"id": {"type": "string"}},
+    ),
+    Route(
+        method="GET",
+        path="/decisions",
+        handler=handlers.decisions,
+        summary="The last decisions, with every reason",
+        query=DecisionsQuery,
+        answer=Decisions,
+        also=(503,),
+    ),
+    Route(
+        method="GET",
+        path="/events",
+        handler=streams.events,
+        summary="Server-sent events: status at each change, operation as each comes",
+        media="text/event-stream",
+        also=(503,),
+    ),
+    Route(
         method="POST",
         path="/control/{command}",
         handler=handlers.control,
@@ -144,5 +195,12 @@ ROUTES = (
         needs="nothing",
         answer=Health,
         also=(503,),
+    ),
+    Route(
+        method="GET",
+        path="/metrics",
+        handler=handlers.metrics,
+        summary="Metrics in Prometheus' text format",
+        media="text/plain",
     ),
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
@@ -13,7 +14,14 @@ import uvicorn
 
 
 class Server(uvicorn.Server):
-    """Tells its address on standard error, the real one where any port was asked for."""
+    """Tells its address on standard error, the real one where any port was asked for.
+
+    on_stop  called before it waits for what is still being answered
+    """
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.on_stop = on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -24,9 +32,16 @@ class Server(uvicorn.Server):
                 scheme = "https" if self.config.is_ssl else "http"
                 click.echo(f"bifrost monitor on {scheme}://{shown}:{port}", err=True)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.on_stop()
+        await super().shutdown(sockets)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         # Not uvicorn's: that raises the signal again at the end, and a stop would look like a failure.
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.handle_exit, number, None)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 from anyio import to_thread
 from attrs import define
 
@@ -50,11 +51,13 @@ class Watch:
         self.newest: Status = unreadable("nothing was read yet", time.time())
         self.last_good: Status | None = None
         self.changes = 0
+        self.ended = False
         self.read_s = 0.0
         self._database = database
         self._zone = zone
         self._read_at = float("-inf")
         self._key: Any = None
+        self._encoded: bytes | None = None
         self._last_operation = -1
         self._listeners: set[Listener] = set()
         self._lock = asyncio.Lock()
@@ -81,6 +84,18 @@ class Watch:
                     await self._looked.wait()
             except TimeoutError:
                 pass
+
+    def end(self) -> None:
+        """Let all listeners go."""
+        self.ended = True
+        for listener in self._listeners:
+            listener.changed.set()
+
+    def encoded(self) -> bytes:
+        """Return the newest state as JSON, made once for all who are told of it."""
+        if self._encoded is None:
+            self._encoded = msgspec.json.encode(self.newest)
+        return self._encoded
 
     def hasten(self) -> None:
         """Look at once instead of at the next turn."""
@@ -116,6 +131,7 @@ class Watch:
         else:
             self.newest = self.last_good = standing(found, self._zone)
             key = (_lasting(found), [cause.code for cause in self.newest.causes])
+        self._encoded = None
         self._read_at = time.monotonic()
         self.read_s = self._read_at - started
         self._tell(key != self._key, operations)

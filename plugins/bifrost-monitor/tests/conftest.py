@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -42,53 +41,90 @@ def server_uri():
         with psycopg.connect(uri, autocommit=True) as conn:
             conn.execute("ALTER SYSTEM SET fsync = off")
             conn.execute("SELECT pg_reload_conf()")
-            conn.execute("CREATE DATABASE made")
-        with closing(open_connection(uri.replace("/postgres?", "/made?"))) as conn:
-            migrations.refresh(conn)
         yield uri
         server.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def database_uri(server_uri: str):
-    """A database with all tables, the test's own."""
-    name = f"test_{uuid4().hex[:12]}"
+    """A database with all tables; those that are written in are empty at the start of each test."""
     with psycopg.connect(server_uri, autocommit=True) as conn:
-        conn.execute(f"CREATE DATABASE {name} TEMPLATE made")
-    return server_uri.replace("/postgres?", f"/{name}?")
+        conn.execute("CREATE DATABASE desk")
+    uri = server_uri.replace("/postgres?", "/desk?")
+    with closing(open_connection(uri)) as conn:
+        migrations.refresh(conn)
+    return uri
+
+
+WRITTEN = (
+    *("status_current", "status_history", "operations", "daemon_control", "daemon_run_status", "settings"),
+    *("daemon_heartbeat", "accounts", "account_positions", "instrument_prices", "drain_checkpoint"),
+    *("risk_decision_log", "signal_snapshot_log", "strategy_run"),
+)
 
 
 @pytest.fixture
 def conn(database_uri: str):
+    """A connection to the database, which is empty."""
     with closing(open_connection(database_uri)) as opened:
+        opened.execute("; ".join(f"DELETE FROM {table}" for table in WRITTEN))
         yield opened
 
 
+@pytest.fixture(scope="session")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
+    return Tokens(tmp_path_factory.mktemp("tokens") / "tokens")
+
+
+@pytest.fixture(scope="session")
+def token(tokens: Tokens) -> str:
+    """Ann's token."""
+    return tokens.make("ann")
+
+
 @pytest.fixture
-def serve(database_uri: str, tmp_path: Path) -> Iterator[Callable[..., Client]]:
-    """Serves monitors of the test's database, on loopback unless said otherwise."""
+def serve(
+    database_uri: str, tokens: Tokens, token: str, conn: object, tmp_path: Path
+) -> Iterator[Callable[..., Client]]:
+    """Serves monitors of the test's database, on loopback unless said otherwise; ``served`` are those."""
     started: list[Served] = []
 
     def make(dsn: str = database_uri, loopback: bool = True, names: tuple[str, ...] = ()) -> Client:
-        tokens = Tokens(tmp_path / "tokens")
-        token = tokens.make("ann")
-        monitor = Monitor(
-            database=Database(Config(dsn=dsn), tmp_path),
-            tokens=tokens,
-            hosts=Hosts(names, loopback),
-            open_to_read=loopback,
-        )
+        def monitor() -> Monitor:
+            return Monitor(
+                database=Database(Config(dsn=dsn), tmp_path),
+                tokens=tokens,
+                hosts=Hosts(names, loopback),
+                open_to_read=loopback,
+            )
+
         started.append(Served(monitor))
         return Client(started[-1].start(), token)
 
+    make.served = started  # type: ignore[attr-defined]
     yield make
     for each in started:
         each.stop()
 
 
+@pytest.fixture(scope="session")
+def shared(database_uri: str, tokens: Tokens, token: str) -> Iterator[Client]:
+    """A monitor for all tests that leave it as it was."""
+    served = Served(
+        lambda: Monitor(
+            database=Database(Config(dsn=database_uri), Path("monitor")),
+            tokens=tokens,
+            hosts=Hosts((), loopback=True),
+            open_to_read=True,
+        )
+    )
+    yield Client(served.start(), token)
+    served.stop()
+
+
 @pytest.fixture
-def client(serve) -> Client:
-    return serve()
+def client(shared: Client, conn: object) -> Client:
+    return shared
 
 
 @pytest.fixture

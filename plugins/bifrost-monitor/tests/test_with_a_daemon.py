@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from monitor_client import Client, wait_for
 
@@ -39,9 +40,16 @@ def start(*words: str, folder: Path, **environ: str) -> subprocess.Popen[str]:
 
 
 @pytest.fixture
-def running(database_uri: str, tmp_path: Path) -> Iterator[Client]:
+def own_database(server_uri: str) -> str:
+    with psycopg.connect(server_uri, autocommit=True) as conn:
+        conn.execute("CREATE DATABASE hedged")
+    return server_uri.replace("/postgres?", "/hedged?")
+
+
+@pytest.fixture
+def running(own_database: str, tmp_path: Path) -> Iterator[Client]:
     file = tmp_path / "bifrost.yaml"
-    file.write_text(SETTINGS.format(folder=tmp_path, dsn=database_uri))
+    file.write_text(SETTINGS.format(folder=tmp_path, dsn=own_database))
     made = subprocess.run(
         [sys.executable, "-m", "bifrost_engine.cli", "monitor", "token", "--name", "ann"],
         env={**os.environ, "BIFROST_MONITOR_TOKENS": str(tmp_path / "tokens")},
@@ -66,12 +74,32 @@ def lamp(client: Client) -> dict[str, Any]:
     return found
 
 
+def _the_trail_of_the_first_order_is_told(running: Client) -> None:
+    order = running.get("/orders").json["orders"][-1]
+    assert (order["strategy_id"], order["origin"]) == ("gamma", "STRATEGY")
+    story = running.get(f"/orders/{order['client_order_id']}/explain").json
+    assert story["order"]["client_order_id"] == order["client_order_id"]
+    assert {gate["gate"] for gate in story["decision"]["gates"]} >= {"kill_switch", "cooldown"}
+    assert [event["to_state"] for event in story["events"]][-1] == "FILLED"
+    assert sum(fill["qty"] for fill in story["fills"]) == order["qty"]
+    wanted = running.get("/decisions?wanted=true").json["decisions"]
+    assert wanted[-1]["verdict"] == "ALLOW"
+    curves = running.get("/history").json
+    assert curves["fills"]
+    assert any(point["daily_pnl"] is not None for point in curves["points"])
+    times = [point["ts"] for point in curves["points"]]
+    assert times == sorted(times)
+
+
 def test_the_lamp_follows_a_daemon_and_a_suspend_given_here_is_obeyed(running: Client):
     state = wait_for(lambda: (found := lamp(running))["status_lamp"] == "green" and found, "for green")
     assert state["status"]["symbol"] == "NVDA"
     assert state["status"]["band"] == {"epsilon": 10.0, "threshold": 25.0, "force": 500.0}
     assert state["daemon_heartbeat"]["alive"]
     wait_for(lambda: lamp(running)["accounts"], "for the account")
+
+    wait_for(lambda: running.get("/operations?type=fill").json["operations"], "for a fill")
+    _the_trail_of_the_first_order_is_told(running)
 
     given = running.command("suspend")
     assert given.status == 202
