@@ -28,6 +28,7 @@ from bifrost_engine.errors import DuplicateRequest, GatewayLost, NotSent
 from bifrost_engine.hookspecs import HOOK_VERSION, PluginContext, hookimpl
 from bifrost_ib import compat
 from bifrost_ib.config import IBConfig
+from bifrost_ib.holdings import Holdings
 from bifrost_ib.link import Link
 from bifrost_ib.messages import (
     AccountValue,
@@ -37,12 +38,13 @@ from bifrost_ib.messages import (
     Message,
     OpenOrder,
     OrderStatus,
+    PositionReport,
 )
 from bifrost_ib.outgoing import Sheet, check_terms, library_contract, library_order, sheet_of, sheet_shown
 from bifrost_ib.pacing import Urgency
 from bifrost_ib.session import Listener, Session, shared_session
 from bifrost_ib.snapshot import read_parts
-from bifrost_ib.translate.contracts import contract_of, wire_contract
+from bifrost_ib.translate.contracts import contract_of, is_served, wire_contract
 from bifrost_ib.translate.orders import Known
 from bifrost_ib.translate.register import Register
 from bifrost_ib.translate.snapshot import state_of
@@ -76,6 +78,7 @@ class IBBroker(Listener):
         self._sheets: dict[int, Sheet] = {}
         self._cancelled_ns: dict[str, int] = {}
         self._recent: deque[tuple[int, int]] = deque(maxlen=100)
+        self._holdings = Holdings()
         self._summary: dict[tuple[str, str, str], AccountValue] = {}
 
     # --- the link ----------------------------------------------------------------------
@@ -231,6 +234,7 @@ class IBBroker(Listener):
     def on_link(self, link: Link) -> None:
         """Forget the numbers of the connection before."""
         self._register.new_session()
+        self._holdings.clear()
         self._sheets.clear()
 
     def on_message(self, message: Message) -> None:
@@ -238,6 +242,8 @@ class IBBroker(Listener):
         self._know_account()
         if isinstance(message, AccountValue):
             self._summary[message.account, message.tag, message.currency] = message
+        elif isinstance(message, PositionReport):
+            self._on_position(message)
         elif isinstance(message, OpenOrder | OrderStatus | ExecutionDetails | Commission | GatewayError):
             for event in self._news(message):
                 if self.session.is_announced:
@@ -256,8 +262,23 @@ class IBBroker(Listener):
         yield from self._register.take(message, self._clock.now_ns())
         if isinstance(message, OpenOrder):
             self._keep_sheet(message)
+        elif isinstance(message, ExecutionDetails) and message.account == self.session.account:
+            self._holdings.executed(message)
         elif isinstance(message, GatewayError):
             yield from self._on_error(message)
+
+    def _on_position(self, report: PositionReport) -> None:
+        """Have the broker asked about a holding that changed, unless an execution explains it soon."""
+        if report.account != self.session.account:
+            return
+        con_id = self._holdings.reported(report, is_news=self.session.is_announced)
+        if con_id is not None and is_served(report.contract):
+            self._clock.call_at(self._clock.now_ns() + SECOND_NS, lambda: self._look_at(con_id))
+
+    def _look_at(self, con_id: int) -> None:
+        if self.session.is_announced and not self._holdings.is_explained(con_id):
+            self._holdings.accept(con_id)
+            self._context.emit(self._event(None, Kind.POSITION, "UNEXPLAINED", "a holding changed"))
 
     def _keep_sheet(self, shown: OpenOrder) -> None:
         known = self._register.find(shown.order_ref, str(shown.perm_id))
@@ -278,7 +299,7 @@ class IBBroker(Listener):
         event = self._event(req.client_order_id, kind, code, text)
         self._context.emit(evolve(event, perm_id=req.perm_id, broker_order_id=req.broker_order_id))
 
-    def _event(self, client_order_id: str, kind: BrokerEventKind, code: str, text: str) -> BrokerEvent:
+    def _event(self, client_order_id: str | None, kind: BrokerEventKind, code: str, text: str) -> BrokerEvent:
         return BrokerEvent(
             kind=kind,
             ts_ns=self._clock.now_ns(),

@@ -1,0 +1,295 @@
+"""A real daemon that trades through the simulated gateway: what it records of what happens there."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import mischief
+import pytest
+from bifrost_ib.session import State
+from bifrost_ib.simgateway import SimGateway
+from daemon_under_test import Home, eager, until
+
+KEY = "NVDA|STK|||"
+BUY_TEN = {"target": 10}
+QUICK_PROOF = {"proof_gap": 0.5, "min_age": 0.5}
+
+
+class Floor:
+    """A daemon and its gateway."""
+
+    def __init__(self, daemon, home, gw):
+        self.daemon, self.home, self.gw = daemon, home, gw
+
+    @property
+    def session(self):
+        return self.daemon.parts.plugins.plugin("brokers", "ib").session
+
+    @property
+    def engine(self):
+        return self.daemon.engine.core
+
+    @property
+    def orders(self):
+        """Our orders as the engine knows them, in order."""
+        return list(self.engine.state.orders.values())
+
+    @property
+    def sent(self):
+        """The orders that reached the gateway, by client order id."""
+        return [asked.values["orderRef"] for asked in self.gw.received if asked.name == "placeOrder"]
+
+    @property
+    def held(self):
+        return self.engine.state.portfolio.account_quantities().get(KEY, Decimal(0))
+
+    async def until(self, holds):
+        await until(holds, 20.0)
+
+    async def order_is(self, state, number=1):
+        await self.until(lambda: len(self.orders) >= number and self.orders[number - 1].state == state)
+        return self.orders[number - 1]
+
+    async def reconnected(self):
+        """Wait until the link that is there next is ready and the books were compared."""
+        await self.until(lambda: self.session.state is State.READY and self.engine.reconciled)
+
+    def events(self, number=1):
+        """Kinds of what the journal has of an order, in order."""
+        coid = self.orders[number - 1].client_order_id
+        return [r.payload["event"] for r in self.home.records("order_event") if r.client_order_id == coid]
+
+
+@pytest.fixture
+def floor(tmp_path, monkeypatch, library, market_is_known):
+    """Return what gives a floor; ``script`` is the gateway's, the rest are settings of the daemon."""
+    monkeypatch.syspath_prepend(str(mischief.install(tmp_path)))
+
+    @asynccontextmanager
+    async def open_floor(script=None, gateway=None, **changed):
+        async with SimGateway(accounts=("DU1",), script=script or {}, **(gateway or {})) as gw:
+            gw.market.pin(KEY, 99.99, 100.01)
+            home = home_of(gw, **changed)
+            async with home.running() as daemon:
+                yield Floor(daemon, home, gw)
+
+    def home_of(gw, strategy=BUY_TEN, order=None, ib=None, **changed):
+        given = {
+            "broker": "ib",
+            "feed": "pushed",
+            "pushed": {"step_ms": 50, "swing": 0.0},
+            "strategies": [eager(**strategy, **({"order": order} if order else {}))],
+            "recon": QUICK_PROOF,
+            "ib": {
+                "port": gw.port,
+                "account": "DU1",
+                "library": library,
+                "retry_ib": {"first": 0.1, "max": 0.2},
+                **(ib or {}),
+            },
+        }
+        return Home(tmp_path, **{**given, **changed})
+
+    open_floor.home_of = home_of
+    return open_floor
+
+
+def run(work):
+    asyncio.run(asyncio.wait_for(work(), 40.0))
+
+
+def test_a_hedge_is_sent_acknowledged_and_filled_in_that_order(floor):
+    async def work():
+        async with floor() as f:
+            await f.order_is("FILLED")
+            await f.until(lambda: f.held == 10)
+            (order,) = f.orders
+            assert f.sent == [order.client_order_id]
+            events = f.events()
+            assert events == ["SUBMIT", "PLACED", "ACK", "FILL_FULL"]
+            (fill,) = [r.payload for r in f.home.records("fill") if r.payload["kind"] == "TRADE"]
+            assert (fill["quantity"], fill["price"]) == ("10", "100.01")
+            (execution,) = f.gw.executions
+            assert execution.order_ref == order.client_order_id
+
+    run(work)
+
+
+def test_a_rejection_is_told_once_with_its_reason(floor):
+    script = {
+        "orders": [{"n": 1, "steps": [{"reject": {"code": 201, "text": "margin"}}]}, {"steps": ["hold"]}]
+    }
+
+    async def work():
+        async with floor(script) as f:
+            order = await f.order_is("REJECTED")
+            assert (order.reason_code, order.reason_text) == ("201", "margin")
+            assert f.events().count("REJECT") == 1
+            assert f.held == 0
+
+    run(work)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [{"error": {"code": 10349, "text": "Order TIF was set to DAY"}}, "ack", {"fill": "rest"}],
+        [{"error": {"code": 399, "text": "Warning: held until the open"}}, "ack", {"fill": "rest"}],
+        ["ack", {"error": {"code": 2109, "text": "outside rth is ignored"}}, {"fill": "rest"}],
+        ["ack", {"fill": "rest"}, "dup_exec", "dup_status", "dup_exec"],
+        ["ack", {"reorder": ["commission", "exec", "status", "open", "position"]}, {"fill": "rest"}],
+        ["ack", {"reorder": ["status", "position", "exec"]}, {"fill": "rest"}],
+        [{"fill": "rest"}],
+        ["ack", {"fill": {"qty": "rest", "commission": "never"}}],
+    ],
+)
+def test_whatever_is_said_around_it_a_fill_is_booked_once_and_ends_the_order(floor, steps):
+    async def work():
+        async with floor({"orders": [{"n": 1, "steps": steps}]}) as f:
+            await f.order_is("FILLED")
+            await f.until(lambda: f.held == 10)
+            assert not {"CANCEL_OK", "REJECT", "EXPIRE"} & set(f.events())
+            await f.session.link.read("positions", 5.0)  # after all that was said
+            fills = [r.payload for r in f.home.records("fill") if r.payload["kind"] == "TRADE"]
+            assert len(fills) == 1
+            assert len(f.sent) == 1
+
+    run(work)
+
+
+def test_a_correction_replaces_the_execution_it_corrects(floor):
+    steps = ["ack", {"fill": "rest"}, {"wait": 0.2}, {"correct": {"price": "100.05"}}]
+
+    async def work():
+        async with floor({"orders": [{"n": 1, "steps": steps}]}) as f:
+            order = await f.order_is("FILLED")
+            await f.until(lambda: f.orders[0].average_price == Decimal("100.05"))
+            assert f.held == 10
+            assert len(f.orders[0].executions) == 1
+            assert order.cum_quantity == 10
+
+    run(work)
+
+
+LIMIT = {"target": 10, "limit": True}
+SHORT_WORK = {"working_timeout_seconds": 1}
+
+
+def test_a_partial_fill_and_a_cancel_leave_what_was_filled(floor):
+    async def work():
+        script = {"orders": [{"n": 1, "steps": ["ack", {"fill": 4}]}, {"steps": ["hold"]}]}
+        async with floor(script, strategy=LIMIT, order=SHORT_WORK) as f:
+            order = await f.order_is("CANCELED")
+            assert (order.cum_quantity, f.held) == (4, 4)
+            assert [asked.name for asked in f.gw.received].count("cancelOrder") == 1
+
+    run(work)
+
+
+def test_a_fill_that_overtakes_the_cancel_ends_the_order_filled(floor):
+    done = {"code": 10148, "text": "OrderId 1 that needs to be cancelled cannot be cancelled, state: Filled."}
+
+    async def work():
+        script = {
+            "orders": [{"n": 1, "steps": ["ack"]}],
+            "cancels": [{"steps": [{"fill": "rest"}, {"error": done}]}],
+        }
+        async with floor(script, strategy=LIMIT, order=SHORT_WORK) as f:
+            order = await f.order_is("FILLED")
+            await f.reconnected()
+            assert (order.cum_quantity, f.held) == (10, 10)
+            assert "CANCEL_OK" not in f.events()
+
+    run(work)
+
+
+# --- when the link breaks ------------------------------------------------------------------
+
+
+def test_an_order_that_works_while_the_link_is_away_is_found_again(floor):
+    async def work():
+        async with floor({"orders": [{"steps": ["ack"]}]}, strategy=LIMIT) as f:
+            before = await f.order_is("ACCEPTED")
+            await f.gw.do("disconnect")
+            await f.until(lambda: not f.engine.connected)
+            assert f.engine.lifecycle == "WAITING_IB"
+            await f.reconnected()
+            await f.until(lambda: not f.orders[0].stale)
+            (after,) = f.orders
+            assert (after.state, after.perm_id) == ("ACCEPTED", before.perm_id)
+            assert len(f.sent) == 1
+
+    run(work)
+
+
+def test_a_fill_while_the_link_is_away_is_booked_once(floor):
+    async def work():
+        async with floor({"orders": [{"steps": ["ack"]}]}, strategy=LIMIT) as f:
+            await f.order_is("ACCEPTED")
+            await f.gw.do("disconnect", refuse=0.3)
+            await f.gw.do("steps", order=1, steps=[{"fill": "rest"}])
+            await f.order_is("FILLED")
+            await f.reconnected()
+            assert f.held == 10
+            fills = [r.payload for r in f.home.records("fill") if r.payload["kind"] == "TRADE"]
+            assert len(fills) == 1
+            assert len(f.sent) == 1
+
+    run(work)
+
+
+def test_an_order_whose_acknowledgement_was_lost_is_adopted(floor):
+    async def work():
+        async with floor({"orders": [{"n": 1, "steps": [{"drop": 0.2}, "ack"]}]}, strategy=LIMIT) as f:
+            order = await f.order_is("ACCEPTED")
+            await f.reconnected()
+            assert order.perm_id == str(f.gw.orders[0].perm_id)
+            assert len(f.sent) == 1
+
+    run(work)
+
+
+def test_ids_stay_above_all_earlier_ones_over_a_restart_of_the_gateway(floor):
+    async def work():
+        async with floor(strategy={}) as f:
+            await f.order_is("FILLED")
+            await f.gw.do("restart", down=0.3, silent=0.1)
+            await f.until(lambda: not f.engine.connected)
+            before = len(f.sent)
+            await f.reconnected()
+            await f.until(lambda: len(f.sent) > before + 1)
+            numbers = [asked.values["orderId"] for asked in f.gw.received if asked.name == "placeOrder"]
+            assert numbers == sorted(set(numbers))
+
+    run(work)
+
+
+def test_while_the_gateway_has_no_servers_no_order_leaves(floor):
+    async def work():
+        async with floor(strategy={}) as f:
+            await f.order_is("FILLED")
+            await f.gw.do("lost")
+            await f.until(lambda: not f.engine.connected)
+            before = len(f.sent)
+            ticks = f.daemon.quotes_read
+            await f.until(lambda: f.daemon.quotes_read > ticks + 5)
+            assert len(f.sent) == before
+            await f.gw.do("restored")
+            await f.until(lambda: len(f.sent) > before)
+            assert f.session.state is State.READY
+
+    run(work)
+
+
+def test_somebody_elses_trade_counts_in_the_account_and_not_in_the_strategy(floor):
+    async def work():
+        async with floor() as f:
+            await f.order_is("FILLED")
+            await f.gw.do("trade", contract="NVDA", quantity=5)
+            await f.until(lambda: f.held == 15)
+            await f.reconnected()
+            assert len(f.sent) == 1
+
+    run(work)
