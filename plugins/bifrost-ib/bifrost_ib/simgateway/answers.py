@@ -63,7 +63,7 @@ OPEN_ORDER = parts(
 EXEC_DETAILS = parts(
     "reqId:i=-1 orderId:i",
     SHORT,
-    "execId time account exchange side shares:n price:n permId:i clientId:i liquidation=0 cumQty:n",
+    "execId time account venue side shares:n price:n permId:i clientId:i liquidation=0 cumQty:n",
     "avgPrice:n orderRef evRule evMultiplier modelCode lastLiquidity=2 pendingPriceRevision=0@178",
 )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from bifrost_ib.simgateway.hub import Hub
 from bifrost_ib.simgateway.limiter import SlidingWindow
-from bifrost_ib.simgateway.sessions import Owner, Session
+from bifrost_ib.simgateway.sessions import Owner, Session, Tap
 
 IN_USE = "Unable to connect as the client id is already in use. Retry with a unique client id."
 GOODBYE_S = 0.05
@@ -31,7 +31,7 @@ class Door:
         port: int,
         own_version: int,
         linger_s: float,
-        on_send: Callable[[Session, list[str]], None],
+        tap: Tap,
         on_gone: Callable[[Session], None],
     ) -> None:
         self._hub = hub
@@ -40,7 +40,7 @@ class Door:
         self.port = port
         self._own_version = own_version
         self._linger_s = linger_s
-        self._on_send = on_send
+        self._tap = tap
         self._on_gone = on_gone
         self._server: asyncio.Server | None = None
         self._lingering: dict[int, int] = {}
@@ -84,7 +84,7 @@ class Door:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         limiter = SlidingWindow(asyncio.get_running_loop().time)
-        session = Session(reader, writer, self._owner, self._own_version, limiter, self._on_send)
+        session = Session(reader, writer, self._owner, self._own_version, limiter, self._tap)
         session.is_silent = self.is_silent
         self._hub.sessions.append(session)
         try:

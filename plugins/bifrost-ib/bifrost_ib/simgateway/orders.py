@@ -206,7 +206,7 @@ class Execution:
             "execId": self.exec_id,
             "time": gateway_time(self.at_ns),
             "account": self.account,
-            "exchange": "ISLAND" if not listing.is_option else "CBOE",
+            "venue": "CBOE" if listing.is_option else "ISLAND",
             "side": self.side,
             "shares": self.shares,
             "price": self.price,

@@ -21,23 +21,20 @@ from bifrost_ib.simgateway.door import Door
 from bifrost_ib.simgateway.hub import Hub
 from bifrost_ib.simgateway.layout import Values
 from bifrost_ib.simgateway.market import SPOTS, Market
-from bifrost_ib.simgateway.mischief import Mischief
+from bifrost_ib.simgateway.mischief import CODES, Mischief
 from bifrost_ib.simgateway.orders import Execution, Order, gateway_time
 from bifrost_ib.simgateway.reports import Reports
 from bifrost_ib.simgateway.requests import BY_NAME
 from bifrost_ib.simgateway.script import Script, load_script
-from bifrost_ib.simgateway.sessions import HIGHEST, LOWEST, Received, Session
+from bifrost_ib.simgateway.sessions import HIGHEST, LOWEST, Received, Session, Tap
 from bifrost_ib.simgateway.state import Record
 from bifrost_ib.simgateway.ticks import MarketData
 from bifrost_ib.simgateway.universe import Universe
 
 ACCOUNT = "DU1234567"
 PAPER = "D"
-FARMS = (
-    (2104, "Market data farm connection is OK:usfarm"),
-    (2106, "HMDS data farm connection is OK:ushmds"),
-    (2158, "Sec-def data farm connection is OK:secdefnj"),
-)
+FARMS = (2104, 2106, 2158)
+"""Notices that each new client gets."""
 LOG_LENGTH = 100_000
 """Requests that are remembered."""
 
@@ -85,7 +82,7 @@ class SimGateway:
         spots: Mapping[str, float] | None = None,
         script: Script | Mapping[str, Any] | str | Path | None = None,
         control_port: int | None = None,
-        on_send: Callable[[Session, list[str]], None] | None = None,
+        tap: Tap | None = None,
     ) -> None:
         if server_version < LOWEST:
             raise ValueError(f"server version {server_version}: expected {LOWEST} or later")
@@ -117,7 +114,7 @@ class SimGateway:
             port=port,
             own_version=server_version,
             linger_s=linger,
-            on_send=on_send or (lambda session, fields: None),
+            tap=tap or (lambda way, session, fields: None),
             on_gone=self._gone,
         )
         self._handlers = self._all_handlers(Catalogue(self.universe, self.market, self.clock, seed))
@@ -215,8 +212,8 @@ class SimGateway:
             return
         self._say_accounts(session)
         self._say_next_id(session)
-        for code, text in FARMS:
-            session.error(code, text)
+        for code in (1100,) if self._hub.is_lost else FARMS:
+            session.error(code, CODES[code])
 
     def _say_accounts(self, session: Session) -> None:
         session.send("managedAccounts", accounts=",".join(self._books.accounts))

@@ -53,6 +53,10 @@ class Owner(Protocol):
         """Log what is odd."""
 
 
+Tap = Callable[[str, "Session", list[str]], None]
+"""Sees each message: ``>`` from the client or ``<`` to it, whose, its fields."""
+
+
 def choose_version(hello: bytes, own: int) -> int | None:
     """Return the version to speak with a client that says ``v157..176``, or None to hang up."""
     found = RANGE.fullmatch(hello)
@@ -78,7 +82,7 @@ class Session:
     owner: Owner
     own_version: int
     limiter: SlidingWindow
-    on_send: Callable[[Session, list[str]], None]
+    tap: Tap
     client_id: int = -1
     version: int = 0
     is_started: bool = False
@@ -127,6 +131,7 @@ class Session:
         fields = split(body)
         if self.is_closed:
             return
+        self.tap(">", self, fields)
         if not self.limiter.allows():
             self._too_fast()
             return
@@ -168,7 +173,7 @@ class Session:
     def _write(self, fields: list[str]) -> None:
         if self.is_closed:
             return
-        self.on_send(self, fields)
+        self.tap("<", self, fields)
         data = frame(fields)
         if self.is_silent:
             self.unsaid.append(data)

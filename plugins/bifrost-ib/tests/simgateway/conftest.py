@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from bifrost_ib.simgateway import SimGateway, answers, requests
+from bifrost_ib.simgateway import ManualClock, SimGateway, answers, requests
 from bifrost_ib.simgateway.framing import PREFIX, frame, split
 from bifrost_ib.simgateway.layout import decode, encode
+from bifrost_ib.simgateway.market import path_start_ns
 
 PATIENCE_S = 8.0
+START_NS = 1_740_150_000 * 1_000_000_000
+"""2025-02-21 10:00 in New York."""
 STOCK = {"symbol": "NVDA", "secType": "STK", "exchange": "SMART", "currency": "USD"}
 FIELDS_OF_ORDER = {
     **STOCK,
@@ -81,6 +85,10 @@ class Client:
     def place(self, order_id: int, **values: Any) -> None:
         self.ask("placeOrder", **{**FIELDS_OF_ORDER, "orderId": order_id, **values})
 
+    def order_fields(self, order_id: int) -> list[str]:
+        """Return the fields of an order as they would be sent."""
+        return encode(requests.BY_NAME["placeOrder"], {**FIELDS_OF_ORDER, "orderId": order_id}, self.version)
+
     async def ended(self) -> bool:
         """Return whether the gateway hangs up, reading what comes before."""
         try:
@@ -145,3 +153,16 @@ def play():
 def dial():
     """Return a way to connect without starting a session."""
     return Client.dial
+
+
+@pytest.fixture(scope="session", autouse=True)
+def calendars():
+    """Build the exchange's calendar before anything has a time-out: on a busy machine it takes a while."""
+    for now_ns in (START_NS, time.time_ns()):
+        path_start_ns(now_ns)
+
+
+@pytest.fixture
+def manual_clock():
+    """Return a clock that stands in a session until it is advanced."""
+    return ManualClock(START_NS)
