@@ -12,7 +12,7 @@ LEG = "conId:i ratio:i action exchange"
 
 
 def _bag(*items: str | Item) -> When:
-    return When("secType", "BAG".__eq__, parts(*items))
+    return When("secType", lambda kind: kind == "BAG", parts(*items))
 
 
 BAG = _bag(Many("legs", parts(LEG)))
