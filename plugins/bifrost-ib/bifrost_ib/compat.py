@@ -17,18 +17,23 @@ from typing import Any
 
 from attrs import frozen
 
-from bifrost_engine.errors import PluginError
+from bifrost_engine.errors import NotSent, PluginError
 from bifrost_ib.messages import (
     AccountValue,
     Commission,
     CompletedOrder,
     ExecutionDetails,
     GatewayError,
+    GenericTick,
+    MarketDataType,
     Message,
     OpenOrder,
+    OptionTick,
     OrderStatus,
     PositionReport,
+    PriceTick,
     Sink,
+    SizeTick,
     WireContract,
 )
 
@@ -317,6 +322,49 @@ def _account_value(_request_id: int, account: str, tag: str, value: str, currenc
     return AccountValue(account=account, tag=tag, value=value, currency=currency)
 
 
+def _price_tick(request_id: int, kind: int, price: float, size: float) -> PriceTick:
+    return PriceTick(request_id=request_id, kind=kind, price=price, size=size)
+
+
+def _size_tick(request_id: int, kind: int, size: float) -> SizeTick:
+    return SizeTick(request_id=request_id, kind=kind, size=size)
+
+
+def _generic_tick(request_id: int, kind: int, value: float) -> GenericTick:
+    return GenericTick(request_id=request_id, kind=kind, value=value)
+
+
+def _option_tick(
+    request_id: int,
+    kind: int,
+    _attribute: int,
+    implied_volatility: float,
+    delta: float,
+    option_price: float,
+    pv_dividend: float,
+    gamma: float,
+    vega: float,
+    theta: float,
+    underlying_price: float,
+) -> OptionTick:
+    return OptionTick(
+        request_id=request_id,
+        kind=kind,
+        implied_volatility=implied_volatility,
+        delta=delta,
+        option_price=option_price,
+        pv_dividend=pv_dividend,
+        gamma=gamma,
+        vega=vega,
+        theta=theta,
+        underlying_price=underlying_price,
+    )
+
+
+def _market_data_type(request_id: int, kind: int) -> MarketDataType:
+    return MarketDataType(request_id=request_id, kind=kind)
+
+
 _READERS: dict[str, Callable[..., Message | None]] = {
     "completedOrder": _completed_order,
     "orderStatus": _order_status,
@@ -325,7 +373,32 @@ _READERS: dict[str, Callable[..., Message | None]] = {
     "error": _error,
     "position": _position,
     "accountSummary": _account_value,
+    "priceSizeTick": _price_tick,
+    "tickSize": _size_tick,
+    "tickGeneric": _generic_tick,
+    "tickOptionComputation": _option_tick,
+    "marketDataType": _market_data_type,
 }
+
+
+TRADING = {3: "placeOrder", 4: "cancelOrder", 21: "exerciseOptions", 58: "reqGlobalCancel"}
+"""Numbers of the messages that trade, or touch what trades, and what they are called."""
+
+
+def forbid_orders(ib: Any) -> None:
+    """Leave a connection no way to trade: whatever calls it, such a message raises and isn't written."""
+    client = ib.client
+    send = client.send
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise NotSent("this connection is opened without orders")
+
+    def send_others(*fields: Any, **options: Any) -> Any:
+        return refuse() if fields and fields[0] in TRADING else send(*fields, **options)
+
+    client.send = send_others
+    for name in TRADING.values():
+        setattr(client, name, refuse)
 
 
 # --- what is said to it ------------------------------------------------------------------

@@ -156,6 +156,11 @@ class Session:
         return f"{config.host}:{config.port}/{config.client_id}#{self._number}"
 
     @property
+    def is_watching(self) -> bool:
+        """Whether nobody here trades: there is only a feed."""
+        return self.parts == {"feed"}
+
+    @property
     def is_announced(self) -> bool:
         """Whether what the gateway says of orders is news: READY was told for this connection."""
         return self._is_announced
@@ -304,7 +309,7 @@ class Session:
             raise LinkDown("account_mismatch", f"the login has {', '.join(found)}; name one as ib.account")
         account = wanted or found[0]
         is_paper = account.startswith("D")
-        if is_paper == self.config.live:
+        if is_paper == self.config.live and not self.is_watching:
             what = (
                 "a paper account, and ib.live is true" if is_paper else "a live account, and ib.live is false"
             )
