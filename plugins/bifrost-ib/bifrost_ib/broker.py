@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from decimal import Decimal
 
 from attrs import evolve
 
@@ -27,6 +28,7 @@ from bifrost_engine.domain.order import Terms
 from bifrost_engine.errors import DuplicateRequest, GatewayLost, NotSent
 from bifrost_engine.hookspecs import HOOK_VERSION, PluginContext, hookimpl
 from bifrost_ib import compat
+from bifrost_ib.account import statements
 from bifrost_ib.config import IBConfig
 from bifrost_ib.holdings import Holdings
 from bifrost_ib.link import Link
@@ -111,7 +113,7 @@ class IBBroker(Listener):
         if req.client_order_id in self._sent or self._register.find(req.client_order_id) is not None:
             raise DuplicateRequest(f"order {req.client_order_id} was sent before; nothing was sent")
         link = self._ready()
-        sheet = sheet_of(req, wire_contract(req.contract), self.session.account)
+        sheet = sheet_of(self._with_step(req), wire_contract(req.contract), self.session.account)
         await self._turn(link, Urgency.ORDER)
         order_id = self._new_order_id(link)
         self._sent.add(req.client_order_id)
@@ -155,10 +157,17 @@ class IBBroker(Listener):
         terms = Terms(quantity=req.quantity, limit_price=req.limit_price)
         contract = contract_of(sheet.contract)
         if contract is not None:
-            check_terms(terms, sheet.order_type, contract.tick_size)
+            step = self.session.contracts.step_at(contract.key, req.limit_price or Decimal(0))
+            check_terms(terms, sheet.order_type, step or contract.tick_size)
         await self._turn(link, Urgency.ORDER)
         self._register.replace_sent(known.order_id, terms)
         self._write(link, known.order_id, sheet.changed(terms))
+
+    def _with_step(self, req: OrderRequest) -> OrderRequest:
+        """Return the order with the price step that holds at its limit, where the gateway told it."""
+        price = req.limit_price
+        step = None if price is None else self.session.contracts.step_at(req.contract.key, price)
+        return req if step is None else evolve(req, contract=evolve(req.contract, tick_size=step))
 
     def _sheet(self, known: Known | None) -> Sheet | None:
         if known is None or known.client_id != self.config.client_id:
@@ -227,7 +236,8 @@ class IBBroker(Listener):
             self._clock.now_ns(),
             session.name,
         )
-        return evolve(state, account=req.account)
+        shown = statements(session.accounts, parts.positions, parts.summary)
+        return evolve(state, account=req.account, accounts=shown)
 
     # --- what comes in -----------------------------------------------------------------
 

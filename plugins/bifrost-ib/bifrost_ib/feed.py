@@ -26,7 +26,6 @@ from bifrost_engine.errors import GatewayLost
 from bifrost_engine.hookspecs import HOOK_VERSION, PluginContext, hookimpl
 from bifrost_ib import compat
 from bifrost_ib.config import IBConfig
-from bifrost_ib.contracts import Contracts
 from bifrost_ib.lines import Lines
 from bifrost_ib.link import Link, ListIncomplete
 from bifrost_ib.messages import Message, PositionReport
@@ -55,8 +54,7 @@ class IBFeed(Listener):
         self._context = context
         self.session = shared_session(config, reporting_to(context, self._report), "feed")
         self.session.add(self)
-        self.contracts = Contracts(context.state_dir, context.clock.now_ns, context.log)
-        self.lines = Lines(config, context, self.contracts)
+        self.lines = Lines(config, context, self.session.contracts)
         self._clock = context.clock
         self._ready = asyncio.Event()
 

@@ -22,6 +22,7 @@ from bifrost_engine.errors import GatewayLost
 from bifrost_engine.hookspecs import PluginContext
 from bifrost_ib import compat
 from bifrost_ib.config import IBConfig
+from bifrost_ib.contracts import Contracts
 from bifrost_ib.link import Link, LinkDown, ListIncomplete
 from bifrost_ib.messages import GatewayError, Message
 from bifrost_ib.order_ids import HighestId
@@ -104,6 +105,7 @@ class Session:
     account    the one that is traded, empty until it is known
     read_only  why no order can be sent by this login, empty if they can
     failures   how often handling a message failed, by its name
+    contracts  finds the gateway's contracts
     order_ids  the highest that may have been used
     parts      who shares it: ``broker``, ``feed``
     """
@@ -115,6 +117,7 @@ class Session:
         self.account = ""
         self.read_only = _READ_ONLY if config.read_only else ""
         self.failures: dict[str, int] = {}
+        self.contracts = Contracts(context.state_dir, context.clock.now_ns, context.log)
         self.order_ids = HighestId(context.state_dir / "ib-order-ids.json")
         self.parts: set[str] = set()
         self._number = 0
@@ -354,7 +357,10 @@ class Session:
     def _emit(self, kind: BrokerEventKind, text: str, facts: dict[str, Any]) -> None:
         values = {"state": str(self.state), "since_ns": self._since_ns, **facts}
         now_ns = self._clock.now_ns()
-        self._context.emit(BrokerEvent(kind=kind, ts_ns=now_ns, text=text, values=values))
+        client_id = self.config.client_id if kind is BrokerEventKind.LINK_UP else None
+        self._context.emit(
+            BrokerEvent(kind=kind, ts_ns=now_ns, text=text, values=values, client_id=client_id)
+        )
 
     # --- what comes in -----------------------------------------------------------------------
 

@@ -15,7 +15,6 @@ from bifrost_ib.compat import TRADING
 from bifrost_ib.config import IBConfig
 from bifrost_ib.feed import IBFeed
 from bifrost_ib.simgateway import SimGateway
-from bifrost_ib.simgateway.account import Opening
 
 from bifrost_engine.clock import EventClock
 from bifrost_engine.domain import (
@@ -33,7 +32,14 @@ from bifrost_engine.testing.build import START_NS
 PATIENCE_S = 8.0
 NVDA, SPY = Contract.stock("NVDA"), Contract.stock("SPY")
 CALL = Contract.option("NVDA", date(2013, 10, 11), Decimal(130), Right.CALL)
-HELD = Opening(positions={NVDA.key: (Decimal(100), Decimal(120)), CALL.key: (Decimal(-2), Decimal(250))})
+HELD = {
+    "account": {
+        "positions": {
+            NVDA.key: {"quantity": 100, "average_cost": 120},
+            CALL.key: {"quantity": -2, "average_cost": 250},
+        }
+    }
+}
 
 
 class Fed:
@@ -114,7 +120,7 @@ class Fed:
 async def fed(
     tmp_path: Any, library: str, *contracts: Contract, at_ns: int = START_NS, **section: Any
 ) -> AsyncIterator[Fed]:
-    async with SimGateway(start_ns=at_ns, opening=HELD) as gw:
+    async with SimGateway(start_ns=at_ns, script=HELD) as gw:
         context = make_context(tmp_path, EventClock(at_ns), name="ib")
         feed = IBFeed(make_config(IBConfig, port=gw.port, library=library, **section), context)
         made = Fed(gw, feed, context)

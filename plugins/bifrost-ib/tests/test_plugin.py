@@ -9,14 +9,6 @@ from bifrost_ib.config import IBConfig
 from bifrost_ib.feed import IBFeed
 
 from bifrost_engine import plugins
-from bifrost_engine.errors import PluginError
-from bifrost_engine.testing import make_context
-
-
-@pytest.mark.parametrize("factory", [IBFeed])
-def test_it_refuses_to_start_and_says_what_to_do_now(factory, tmp_path):
-    with pytest.raises(PluginError, match=r"next release .* bifrost run --broker paper$"):
-        factory(factory.Config(), make_context(tmp_path))
 
 
 @pytest.mark.parametrize(("kind", "factory"), [("brokers", IBBroker), ("feeds", IBFeed)])
