@@ -18,6 +18,7 @@ from bifrost_engine.domain.order import OrderType, Purpose, Side
 from bifrost_engine.engine.slot import Slot
 
 _NUMBER = (int, float)
+_SIMPLE = frozenset((str, int, float, bool, type(None)))
 _SEVERAL = (list, tuple, set, frozenset)
 _AS_IT_IS = (str, int, float, Decimal, Enum, date, type(None))
 
@@ -81,7 +82,7 @@ def told(explain: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, _AS_IT_IS):
+    if value.__class__ in _SIMPLE or isinstance(value, _AS_IT_IS):
         return value
     if isinstance(value, _SEVERAL):
         return [_plain(item) for item in value]

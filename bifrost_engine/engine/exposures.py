@@ -61,8 +61,18 @@ class Exposures:
             return self._summed(owner, but, elsewhere)
         kept = self._others.get((owner, but))
         if kept is None:
-            kept = self._others[owner, but] = self._summed(owner, but, ())
+            kept = self._others[owner, but] = self._held_in_sum(owner, but)
         return kept
+
+    def _held_in_sum(self, owner: str | None, but: str) -> Sums:
+        """Return the sums where no order works, which is nearly always."""
+        gross = net = 0.0
+        for key, quantity in self._held(owner).items():
+            if key != but:
+                worth = quantity * self._value(key)
+                gross += abs(worth)
+                net += worth
+        return Sums(gross, net, net)
 
     def _summed(self, owner: str | None, but: str, orders: Sequence[Order]) -> Sums:
         keys = dict.fromkeys((*self._held(owner), *(order.contract_key for order in orders)))

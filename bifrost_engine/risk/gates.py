@@ -48,6 +48,8 @@ def outside_rth(p: Proposal) -> Answer:
 
 def earnings_blackout(p: Proposal) -> Answer:
     earnings = p.config.gates.strategy.earnings
+    if not earnings.dates:
+        return p.quantity, p.trading_day, None
     before = timedelta(days=earnings.blackout_days_before)
     after = timedelta(days=earnings.blackout_days_after)
     hit = next((d for d in earnings.dates if d - before <= p.trading_day <= d + after), None)

@@ -77,14 +77,18 @@ class Prices:
 
     def totals(self, legs: Sequence[Leg], spot: float, now_ns: int) -> Totals | None:
         """Return all greeks of the legs; None if a volatility is missing."""
-        sums = [0.0, 0.0, 0.0, 0.0]
+        delta = gamma = vega = theta = 0.0
         for leg in legs:
             greeks = self._greeks(leg, spot, now_ns)
             if greeks is None:
                 return None
-            for i, value in enumerate(greeks[1:]):
-                sums[i] += leg.weight * value
-        return Totals(*sums)
+            weight = leg.weight
+            _, d, g, v, t = greeks
+            delta += weight * d
+            gamma += weight * g
+            vega += weight * v
+            theta += weight * t
+        return Totals(delta, gamma, vega, theta)
 
     def by_leg(self, legs: Sequence[Leg], spot: float, now_ns: int) -> dict[str, float]:
         """Return the legs' model prices, quote currency per share; one without a volatility is left out."""
