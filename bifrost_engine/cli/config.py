@@ -39,6 +39,7 @@ def check(ctx: click.Context, /, file: Path | None, as_json: bool) -> None:
         bifrost config check hedge.yaml
     """
     from bifrost_engine.cli.output import print_json
+    from bifrost_engine.config.loader import live_warnings
     from bifrost_engine.daemon.assemble import RunOptions, load_config
     from bifrost_engine.errors import ConfigError
 
@@ -49,10 +50,11 @@ def check(ctx: click.Context, /, file: Path | None, as_json: bool) -> None:
             raise
         print_json({"ok": False, "problems": error.problems})
         ctx.exit(2)
+    warnings = (*loaded.warnings, *live_warnings(loaded.config))
     if as_json:
-        print_json({"ok": True, "problems": [], "warnings": loaded.warnings})
+        print_json({"ok": True, "problems": [], "warnings": warnings})
         return
-    for warning in loaded.warnings:
+    for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     config = loaded.config
     names = ", ".join(f"{strategy.id} on {strategy.symbol}" for strategy in config.strategies)

@@ -68,7 +68,8 @@ def number(value: Any, form: str = "g", missing: str = "–") -> str:
 
 def signed_money(value: Any) -> str:
     """Return an amount with its sign and two decimals, ``–`` for None."""
-    return number(value, "+,.2f")
+    # Of what rounds to nothing the sign says nothing.
+    return number(value if value is None else round(float(value), 2) + 0.0, "+,.2f")
 
 
 def print_pairs(rows: Iterable[tuple[str, Any]]) -> None:

@@ -27,9 +27,9 @@ def command(
 ) -> None:
     """Compare with the broker now, or say what only you know.
 
-    A finding that was accepted holds nothing back any more. An order is resolved by your
-    word instead of proof: refused unless it is UNKNOWN and the broker's last snapshot
-    lacks it.
+    Without options it waits for the result, up to 30 s. A finding that was accepted holds
+    nothing back any more. An order is resolved by your word instead of proof: refused
+    unless it is UNKNOWN and the broker's last snapshot lacks it.
 
     \b
         bifrost reconcile

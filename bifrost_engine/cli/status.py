@@ -24,6 +24,8 @@ HALT_STEP = {
 }
 """Reason of a hold or halt → the next step, where lifting it isn't."""
 
+MOST_LEFT_OUT = 5
+
 ORDER_STEP = {"UNKNOWN": "whether it lives is being found out; nothing is sent meanwhile:"}
 
 
@@ -54,6 +56,7 @@ def command(config_path: Path | None, as_json: bool) -> None:
                 "not_from_database": found.why or None,
                 "damage": found.damage or None,
                 "daemon": found.daemon,
+                "account": found.account,
                 "suspended": found.suspended,
                 "killed": found.killed,
                 "strategies": [
@@ -92,11 +95,21 @@ def strategy_rows(row: Mapping[str, Any], instance: Instance) -> Iterator[tuple[
     yield "last decision", last_decision(row)
     yield "position", f"{row.get('stock_position')} shares, {row.get('option_legs_count')} option legs"
     pnl_at = f" as of {at(row['daily_pnl_ts'])}" if row.get("daily_pnl_ts") else ""
+    yield from left_out_rows(row)
     yield "day's P&L", f"{signed_money(row.get('daily_pnl'))} USD{pnl_at}"
     yield "hedges today", row.get("daily_hedge_count")
     yield from waiting_rows(row)
     if row.get("config_summary"):
         yield "settings", row["config_summary"]
+
+
+def left_out_rows(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the options that the strategy doesn't manage, each with the reason."""
+    left_out = row.get("legs_left_out") or ()
+    for text in left_out[:MOST_LEFT_OUT]:
+        yield "left out", text
+    if len(left_out) > MOST_LEFT_OUT:
+        yield "left out", f"{len(left_out) - MOST_LEFT_OUT} more: bifrost status --json"
 
 
 def waiting_rows(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -128,9 +141,20 @@ def finding_rows(found: Standing) -> Iterator[tuple[str, Any]]:
         )
 
 
+def account_rows(account: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what the account is worth, as far as anybody said."""
+    from bifrost_engine.cli.output import number, signed_money
+
+    if any(value is not None for value in account.values()):
+        worth, cash = (number(account.get(name), ",.2f") for name in ("net_liquidation", "total_cash"))
+        day = signed_money(account.get("day_pnl"))
+        yield "account", f"net liquidation {worth}, cash {cash}, day's P&L of all books {day} USD"
+
+
 def daemon_rows(found: Standing) -> Iterator[tuple[str, Any]]:
     """Yield the daemon's state in words."""
     yield from finding_rows(found)
+    yield from account_rows(found.account)
     yield "daemon", found.daemon["text"]
     if found.killed:
         yield "kill switch", "on; end it with: bifrost control resume --clear-kill"

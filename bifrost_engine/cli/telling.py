@@ -151,6 +151,14 @@ def tell_decision(decided: Decided) -> None:
         click.echo(f"\nWhat followed: {followed(decided)}")
 
 
+GREEKS = (
+    ("gamma", 1.0, "shares/USD"),
+    ("theta", 365.0, "USD/day"),
+    ("vega", 100.0, "USD per point of volatility"),
+)
+"""Name, by what the recorded value (theta per year, vega per 1.00) is divided, unit of that."""
+
+
 def seen(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what a strategy saw, the market first."""
     spot, bid, ask = (facts.get(name) for name in ("spot", "bid", "ask"))
@@ -161,7 +169,9 @@ def seen(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         stock = facts.get("stock_position")
         yield "net delta", f"{number(facts['net_delta'], '+.2f')} shares, with {stock} shares of its own"
     greeks = [
-        f"{name} {number(facts[name], ',.2f')}" for name in ("gamma", "theta", "vega") if facts.get(name)
+        f"{name} {number(float(facts[name]) / per, ',.2f')} {unit}"
+        for name, per, unit in GREEKS
+        if facts.get(name)
     ]
     if greeks:
         yield "greeks", ", ".join(greeks)

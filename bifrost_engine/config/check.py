@@ -6,7 +6,7 @@ parts (a table). Nothing is raised here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -31,6 +31,9 @@ PLUGIN_SECTIONS = ("ib", "paper", "sim", "replay", "monitor")
 
 SINK_SECTIONS = ("postgres",)
 
+SectionClasses = Callable[[Config], Mapping[str, type]]
+"""Gives, for what a configuration chooses, the ``Config`` class of each section by its path."""
+
 
 def _places() -> dict[str, str]:
     paths = [path for path, _ in leaves(to_plain(Config(strategies=(StrategyConfig(),))))]
@@ -43,7 +46,7 @@ def _places() -> dict[str, str]:
 def check(
     layout: Layout,
     plugin_names: Collection[str],
-    section_classes: Mapping[str, type],
+    section_classes: SectionClasses,
     need_strategy: bool,
 ) -> tuple[Config, list[Problem]]:
     """Return the configuration, with defaults in place of what was refused, and the problems.
@@ -57,7 +60,7 @@ def check(
         _check_order(checker, strategy, ("strategies", index))
     for cross_check in CROSS_CHECKS:
         cross_check(config, checker)
-    for path, cls in section_classes.items():
+    for path, cls in section_classes(config).items():
         keys = tuple(path.split("."))
         if document.has(keys):
             checker.structure(cls, document.get(keys), keys)

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
-from bifrost_engine.config.check import check
+from bifrost_engine.config.check import SectionClasses, check
 from bifrost_engine.config.document import MAX_BYTES, parse
 from bifrost_engine.config.later import warnings_of
 from bifrost_engine.config.layers import Layers, Override, parse_override
@@ -70,7 +70,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     database: Mapping[str, Any] | None = None,
     plugin_names: Collection[str] = (),
-    section_classes: Mapping[str, type] | None = None,
+    section_classes: SectionClasses | Mapping[str, type] | None = None,
     need_strategy: bool = True,
     name: str = "configuration",
 ) -> LoadedConfig:
@@ -79,7 +79,8 @@ def load(
     environ          environment variables; None for none
     database         settings saved in the database: {section: {key: value}}
     plugin_names     installed plugins, whose names are allowed as sections
-    section_classes  ``Config`` classes to check sections with: ``ib``, ``status.postgres``
+    section_classes  ``Config`` classes to check sections with: ``ib``, ``status.postgres``; or what gives
+                     them for what was chosen
     need_strategy    refuse a file without a strategy
     name             what messages call a text
 
@@ -88,7 +89,9 @@ def load(
     text, name = (_read(source), str(source)) if isinstance(source, Path) else (source, name)
     document, problems = parse(text, name)
     layers = Layers(overrides, environ or {}, database or {})
-    return _built(document, problems, layers, plugin_names, section_classes or {}, need_strategy)
+    given = section_classes or {}
+    classes = given if callable(given) else lambda _config: given
+    return _built(document, problems, layers, plugin_names, classes, need_strategy)
 
 
 def from_values(
@@ -102,13 +105,24 @@ def from_values(
     document = Document()
     for key, value in values.items():
         document.put((key,), _copied(value), "values")
-    return _built(document, [], Layers(overrides, {}, {}), plugin_names, {}, need_strategy)
+    return _built(document, [], Layers(overrides, {}, {}), plugin_names, lambda _config: {}, need_strategy)
 
 
 def missing_live_limits(config: Config) -> tuple[str, ...]:
     """Return the keys of the account's limits that live trading needs and that aren't set."""
     needed = [a.name for a in settable(type(config.account)) if a.metadata.get("live")]
     return tuple(f"account.{name}" for name in needed if getattr(config.account, name) is None)
+
+
+def live_warnings(config: Config) -> tuple[str, ...]:
+    """Return a line if a run on a live account would be refused for want of limits."""
+    account = str(config.sections.get(config.broker, {}).get("account") or "")
+    is_paper = config.broker == "paper" or account.startswith("D")
+    means_live = any(not strategy.gates.guard.risk.paper_trade for strategy in config.strategies)
+    missing = missing_live_limits(config)
+    if is_paper or not means_live or not missing:
+        return ()
+    return (f"broker {config.broker}: a live account is refused without {', '.join(missing)}",)
 
 
 def _read(path: Path) -> str:
@@ -136,7 +150,7 @@ def _built(
     problems: list[Problem],
     layers: Layers,
     plugin_names: Collection[str],
-    section_classes: Mapping[str, type],
+    section_classes: SectionClasses,
     need_strategy: bool,
 ) -> LoadedConfig:
     layout = general(document)

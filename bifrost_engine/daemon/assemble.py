@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from bifrost_engine.config.structure import structure_section
 from bifrost_engine.daemon.stopwatch import Stopwatch
 from bifrost_engine.daemon.wallclock import WallClock
 from bifrost_engine.engine.slot import Slot
-from bifrost_engine.errors import ConfigError
+from bifrost_engine.errors import ConfigError, PluginError
 from bifrost_engine.guard import Guard
 from bifrost_engine.hookspecs import Clock, PluginContext
 from bifrost_engine.plugins import PluginSet, installed
@@ -66,29 +67,31 @@ def load_config(
             "no configuration: name one with --config or BIFROST_CONFIG, or make one with 'bifrost init'"
         )
 
-    def read(classes: Mapping[str, type]) -> LoadedConfig:
-        return load(
-            path,
-            overrides=options.overrides,
-            environ=environ,
-            database=database,
-            plugin_names=plugin_names(),
-            section_classes=classes,
-        )
-
-    loaded = read({})
-    return read(section_classes(loaded.config))
+    loaded = load(
+        path,
+        overrides=options.overrides,
+        environ=environ,
+        database=database,
+        plugin_names=plugin_names(),
+        section_classes=lambda config: section_classes(config, skip_broken=True),
+    )
+    section_classes(loaded.config)  # says what is wrong with a plugin, once the file is right
+    return loaded
 
 
-def section_classes(config: Config) -> dict[str, type]:
-    """Return the ``Config`` class of each selected plugin by the path of its section."""
+def section_classes(config: Config, *, skip_broken: bool = False) -> dict[str, type]:
+    """Return the ``Config`` class of each selected plugin by the path of its section.
+
+    Raises PluginError for a plugin that isn't there or can't be imported, unless these are skipped.
+    """
     wanted = {("brokers", config.broker): config.broker, ("feeds", feed_name(config)): feed_name(config)}
     wanted |= {("sinks", sink): f"status.{sink}" for sink in config.sinks}
     classes: dict[str, type] = {}
     for (kind, name), path in wanted.items():
-        found = getattr(load_plugin(kind, name), "Config", None)
-        if found is not None:
-            classes[path] = found
+        with suppress(*((PluginError,) if skip_broken else ())):
+            found = getattr(load_plugin(kind, name), "Config", None)
+            if found is not None:
+                classes[path] = found
     return classes
 
 

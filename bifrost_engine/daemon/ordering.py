@@ -15,9 +15,12 @@ from attrs import define
 
 from bifrost_engine.daemon.instance import Instance
 from bifrost_engine.daemon.local_control import LocalControl
+from bifrost_engine.engine.operator import ASKED
 from bifrost_engine.errors import SinkUnavailable
 
 PATIENCE_S = 6.0
+RESULT_PATIENCE_S = 30.0
+"""How long the result of a comparison is waited for, once the broker was asked."""
 ASK_AGAIN_S = 0.1
 
 FLAGS: dict[str, dict[str, bool]] = {
@@ -115,7 +118,11 @@ def _clear_local(instance: Instance, by: str, flags: dict[str, bool]) -> str:
 
 
 def _wait(ask: Callable[[], str | None], patience_s: float) -> str | None:
-    deadline_s = time.monotonic() + patience_s
-    while (outcome := ask()) is None and time.monotonic() < deadline_s:
+    """Return the outcome once there is one, and the result of what the broker was asked for it."""
+    begun_s = time.monotonic()
+    while True:
+        outcome = ask()
+        left_s = begun_s + (RESULT_PATIENCE_S if outcome == ASKED else patience_s) - time.monotonic()
+        if (outcome is not None and outcome != ASKED) or left_s <= 0:
+            return outcome
         time.sleep(ASK_AGAIN_S)
-    return outcome

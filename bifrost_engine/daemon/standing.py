@@ -26,6 +26,8 @@ class Standing:
     damage      what of the journal couldn't be read, empty if all could
     strategies  a row each: the fields of a snapshot as far as they are known, ``ts`` in epoch seconds
     daemon      ``alive`` (None: not known), ``text``, and what is known beyond
+    account     ``net_liquidation``, ``total_cash`` and ``day_pnl`` of the account, quote currency; what
+                isn't known is missing or None
     suspended, killed  the flags of all strategies
     """
 
@@ -34,6 +36,7 @@ class Standing:
     damage: str = ""
     strategies: list[Row] = Factory(list)
     daemon: Row = Factory(dict)
+    account: Row = Factory(dict)
     suspended: bool = False
     killed: bool = False
 
@@ -67,9 +70,22 @@ def by_database(
         source=source,
         strategies=[{**row, **(row.get("detail") or {}), "detail": None} for row in status["strategies"]],
         daemon=_heart(status["heartbeat"], status["now"], is_gone),
+        account=_account(status),
         suspended=bool(flags.get("suspended")),
         killed=bool(flags.get("killed")),
     )
+
+
+def _account(status: Mapping[str, Any]) -> Row:
+    """Return the account that was told of last."""
+    accounts = sorted(status.get("accounts") or (), key=lambda row: row["updated_at"])
+    newest: Mapping[str, Any] = accounts[-1] if accounts else {}
+    day = (status.get("account_day") or {}).get("day_pnl")
+    return {
+        "net_liquidation": newest.get("net_liquidation"),
+        "total_cash": newest.get("total_cash"),
+        "day_pnl": None if day is None else float(day),
+    }
 
 
 def _heart(beat: Mapping[str, Any] | None, now: Any, is_gone: Callable[[int, str], bool]) -> Row:
@@ -106,6 +122,7 @@ def _by_journal(instance: Instance, why: str) -> Standing:
         damage=proven.note,
         strategies=rows,
         daemon=process,
+        account={name: found.account.get(name) for name in ("net_liquidation", "total_cash", "day_pnl")},
         suspended=bool(rows) and all(row["suspended"] for row in rows),
         killed=bool(rows) and all(row["killed"] for row in rows),
     )

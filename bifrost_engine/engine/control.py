@@ -13,7 +13,7 @@ from bifrost_engine.domain.order import Origin, Purpose, Side
 from bifrost_engine.engine.core import SECOND_NS, Core
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.losses import Losses
-from bifrost_engine.engine.operator import Operator
+from bifrost_engine.engine.operator import ASKED, Operator
 from bifrost_engine.engine.reconciler import Reconciler
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.engine.state import EVERYBODY
@@ -22,6 +22,7 @@ from bifrost_engine.risk.restraint import ACCOUNT_LOSS, BREAKER, RAISED
 
 Flatten = Callable[[Slot, Intent, Origin], bool]
 FLATTEN_PATIENCE_NS = 10 * SECOND_NS
+FLATTENING = "flattening; new hedges are suspended until resume"
 TOLD = -1
 """In place of the time since when a flatten waits: a person knows."""
 
@@ -69,6 +70,9 @@ class Control:
             source=command.source,
             requested_by=command.requested_by,
         )
+        if outcome == FLATTENING:
+            self._cancel_working(self._targets(command.strategy_id), "flatten")
+            self.drive_flatten()
 
     def _outcome(self, command: Command) -> str:
         if command.expired:
@@ -223,8 +227,8 @@ class Control:
     def _refresh(self, command: Command) -> str:
         if not self._core.connected:
             return "refused: the broker is not connected; retry-ib tries at once"
-        self._reconciler.request("OPERATOR")
-        return "asked the broker"
+        self._reconciler.compare_for(command)
+        return ASKED
 
     # --- flatten -----------------------------------------------------------------------------
 
@@ -233,9 +237,7 @@ class Control:
             self._waits_since_ns.pop(slot.id, None)
             self._set_flag("suspended", True, slot.id)
             self._core.record("flatten", {"on": True}, slot.id)
-        self._cancel_working(self._targets(command.strategy_id), "flatten")
-        self.drive_flatten()
-        return "flattening; new hedges are suspended until resume"
+        return FLATTENING
 
     def _end_flatten(self, strategy_id: str | None) -> None:
         for slot in self._targets(strategy_id):

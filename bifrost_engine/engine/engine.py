@@ -375,6 +375,8 @@ class Engine:
     def _on_broker_event(self, event: BrokerEvent) -> None:
         core = self.core
         if event.kind is BrokerEventKind.LINK_UP:
+            if not core.connected:
+                core.notice("info", "broker connected", text=event.text)
             core.connected, core.reconciled = True, False
             self._next_refresh_ns = core.now_ns + int(core.config.daemon.accounts_refresh_interval * 1e9)
             self._live("link_up")

@@ -19,6 +19,9 @@ from bifrost_engine.engine.repair import Repair
 from bifrost_engine.oms.event import EventSource, OrderEventKind
 from bifrost_engine.recon.executions import bust
 
+ASKED = "asked the broker"
+"""What is said of a comparison before its result."""
+
 USAGE = {
     "reconcile": "reconcile [--accept NUMBER --note TEXT | --resolve ORDER]",
     "exec": "exec bust EXECUTION",
@@ -44,7 +47,7 @@ class Operator:
         by = command.requested_by or command.source
         match command.words:
             case ["reconcile"]:
-                return self._compare()
+                return self._compare(command)
             case ["reconcile", "--accept", number, "--note", note] if number.isdigit() and note.strip():
                 return self._accept(int(number), by, note)
             case ["reconcile", "--resolve", client_order_id]:
@@ -55,11 +58,11 @@ class Operator:
                 return self._claim(strategy_id, instrument, quantity)
         return f"refused: expected {USAGE[command.words[0]]}"
 
-    def _compare(self) -> str:
+    def _compare(self, command: Command) -> str:
         if not self._core.connected:
             return "refused: the broker is not connected; retry-ib tries at once"
-        self._reconciler.request("OPERATOR")
-        return "asked the broker"
+        self._reconciler.compare_for(command)
+        return ASKED
 
     def _accept(self, number: int, by: str, note: str) -> str:
         item = self._core.state.open_items.get(number)

@@ -8,6 +8,7 @@ orders opens or stays closed.
 from __future__ import annotations
 
 from bifrost_engine.domain.broker import BrokerState
+from bifrost_engine.domain.control import Command
 from bifrost_engine.domain.effects import FetchBrokerState, WakeAt
 from bifrost_engine.domain.events import BrokerStateReceived
 from bifrost_engine.domain.order import Order, OrderState
@@ -60,6 +61,7 @@ class Reconciler:
         self._retry: tuple[int, str] = (FAR, "")
         self._look_ns = FAR
         self._left_out: set[str] = set()
+        self._asked: list[Command] = []
         self._last_state: BrokerState | None = None
         self.last_look: LastLook | None = None
         self.sink_ahead: str | None = None
@@ -75,6 +77,7 @@ class Reconciler:
         """Begin a session: what a broker showed over an earlier link proves nothing."""
         self._evidence.clear()
         self._repair.resent.clear()
+        self._asked.clear()
         self._link_up_ns = self._core.now_ns
         self._attempt, self._incomplete = 1, 0
         self.request("RECONNECT" if self._core.state.opened else "STARTUP")
@@ -84,6 +87,11 @@ class Reconciler:
         self._retry = (FAR, "")
         self._look_ns = FAR
         self._core.effects.append(FetchBrokerState(trigger))
+
+    def compare_for(self, command: Command) -> None:
+        """Ask for a snapshot, and tell the command's source what the comparison came to."""
+        self._asked.append(command)
+        self.request("OPERATOR")
 
     def keep_time(self) -> None:
         """Ask for what has come due."""
@@ -195,11 +203,25 @@ class Reconciler:
         else:
             core.reconciled = core.reconciled or result != "HALT"
             self._incomplete = 0
+        if trigger == "OPERATOR":
+            self._answer(f"{result}: {'; '.join(told) or 'nothing differs'}")
         if told:
             bad = result in ("INCOMPLETE", "OPEN_ITEMS", "HALT")
             core.notice(
                 "warning" if bad else "info", "reconciliation", trigger=trigger, result=result, items=told
             )
+
+    def _answer(self, outcome: str) -> None:
+        for command in self._asked:
+            self._core.operation(
+                command.operation,
+                reason=f"{command.name}: {outcome}",
+                outcome=outcome,
+                command_id=command.command_id,
+                source=command.source,
+                requested_by=command.requested_by,
+            )
+        self._asked.clear()
 
     def _link_trigger(self) -> str:
         return "RECONNECT" if self._core.state.opened else "STARTUP"

@@ -50,7 +50,8 @@ def sample(ts_ns: int, facts: Mapping[str, Any]) -> Sample | None:
     if any(facts.get(name) is None for name in names):
         return None
     spot, net_delta, gamma, theta = (float(facts[name]) for name in names)
-    return Sample(ts_ns, spot, net_delta - float(facts["stock_position"]), gamma, theta)
+    shares = float(facts["stock_position"]) + float(facts.get("outside_shares") or 0)
+    return Sample(ts_ns, spot, net_delta - shares, gamma, theta)
 
 
 def day_samples(records: Iterable[Record], strategy_id: str) -> list[Sample]:

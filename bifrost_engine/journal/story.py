@@ -220,12 +220,14 @@ class Newest:
     strategies  for each strategy the fields of a snapshot, as far as they were recorded;
                 ``ts`` and ``daily_pnl_ts`` in epoch seconds say of when they are
     ended       the last run's end was recorded
+    account     ``net_liquidation``, ``total_cash`` and ``day_pnl`` of the account, as far as they are known
     """
 
     state: State
     strategies: dict[str, Row]
     ts_ns: int = 0
     ended: bool = False
+    account: Row = Factory(dict)
 
 
 def newest(records: Iterable[Record], state: State, symbols: Mapping[str, str] | None = None) -> Newest:
@@ -242,11 +244,22 @@ def newest(records: Iterable[Record], state: State, symbols: Mapping[str, str] |
         result.ts_ns = record.ts_ns
         if record.kind in ("run", "signal", "history"):
             _see(result.strategies.setdefault(record.strategy_id or "", {}), record)
+        elif record.kind == "risk":
+            vetoes = (gate for gate, verdict, *_ in record.payload["gates"] if verdict == VETOED)
+            result.strategies.setdefault(record.strategy_id or "", {})["last_veto"] = next(vetoes, None)
+        elif record.kind == "recon":
+            _see_account(result.account, record.payload["broker_state"].get("summary") or {})
+        elif record.kind == "portfolio" and record.payload["owner"] == "ACCOUNT":
+            _see_account(result.account, {"day_pnl": record.payload["day_pnl"]})
         elif record.kind == "operation":
             result.ended = record.payload["type"] == "stopped"
     for strategy_id, row in result.strategies.items():
         _complete(row, strategy_id, result.state)
     return result
+
+
+def _see_account(row: Row, values: Mapping[str, Any]) -> None:
+    row.update((name, None if value is None else float(value)) for name, value in values.items())
 
 
 def _see(row: Row, record: Record) -> None:
@@ -258,7 +271,12 @@ def _see(row: Row, record: Record) -> None:
     elif "of_jseq" in payload:
         row["ts"] = payload["last_ts_ns"] / NS
     else:
-        row.update(with_numbers(payload["facts"]), block_reasons=payload["reasons"], ts=record.ts_ns / NS)
+        row.update(
+            with_numbers(payload["facts"]),
+            block_reasons=payload["reasons"],
+            last_veto=None,
+            ts=record.ts_ns / NS,
+        )
 
 
 def _complete(row: Row, strategy_id: str, state: State) -> None:

@@ -27,6 +27,34 @@ def test_every_problem_is_told_at_once_with_its_line(bifrost, tmp_path: Path):
     assert len(json.loads(as_json.out)["problems"]) == 2
 
 
+def test_what_is_wrong_in_a_plugins_section_is_told_with_all_the_rest(bifrost, tmp_path: Path):
+    (tmp_path / "bad.yaml").write_text(f"{BAD}paper: {{cash: much}}\nsim: {{sede: 7}}\n")
+    answer = bifrost("config", "check", "bad.yaml")
+    assert answer.code == 2
+    for place in ("5: gates.state.delta.epsilon_band", "7: paper.cash", "8: sim.sede"):
+        assert f"bad.yaml:{place}" in answer.err
+
+
+def test_a_plugin_that_isnt_there_doesnt_hide_what_is_wrong_with_the_file(bifrost, tmp_path: Path):
+    (tmp_path / "bad.yaml").write_text(BAD.replace("broker: paper", "broker: nobody"))
+    assert "bad.yaml:6: gates.state.liquidity.wide" in bifrost("config", "check", "bad.yaml").err
+    (tmp_path / "good.yaml").write_text(GOOD.replace("broker: paper", "broker: nobody"))
+    answer = bifrost("config", "check", "good.yaml")
+    assert answer.code == 2
+    assert "nobody" in answer.err
+
+
+LIVE = "symbol: NVDA\nbroker: example\ngates: {guard: {risk: {paper_trade: false}}}\n"
+
+
+def test_a_live_broker_without_the_accounts_limits_is_warned_of(bifrost, tmp_path: Path):
+    (tmp_path / "live.yaml").write_text(LIVE.replace("example", "ib") + "ib: {port: 7496}\nfeed: sim\n")
+    answer = bifrost("config", "check", "live.yaml")
+    assert (answer.code, "a live account is refused without account.max_" in answer.err) == (0, True)
+    (tmp_path / "paper.yaml").write_text(LIVE.replace("example", "paper"))
+    assert "refused" not in bifrost("config", "check", "paper.yaml").err
+
+
 def test_a_warning_goes_to_stderr_and_is_no_failure(bifrost, tmp_path: Path):
     (tmp_path / "old.yaml").write_text("symbol: NVDA\nbroker: paper\ndelta: {epsilon_band: 5}\n")
     answer = bifrost("config", "check", "old.yaml")

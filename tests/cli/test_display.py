@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from rich.console import Console
 
 from bifrost_engine.cli.display import gauge, last_decision, market_text, sink_text, strategy_panel
+from bifrost_engine.cli.output import signed_money
 
 SNAPSHOT = {
     "strategy_id": "spy",
@@ -76,3 +78,11 @@ def test_a_sink_in_trouble_shows_what_and_how_far_behind():
     assert sink_text("", 0).plain == "up to date"
     assert sink_text("", 7).plain == "7 records behind"
     assert sink_text("write_audit: no server", 1200).plain == "write_audit: no server; 1,200 records behind"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(-0.0, "+0.00"), (-0.004, "+0.00"), (-0.006, "-0.01"), (None, "–"), ("1234.5", "+1,234.50")],
+)
+def test_what_rounds_to_nothing_has_no_minus(value, text):
+    assert signed_money(value) == text

@@ -57,7 +57,10 @@ def test_an_execution_is_busted_and_a_position_claimed(bifrost, folder: Path):
     run = EngineUnderTest(positions=((CALL, 10), (STOCK, 50))).hedge(103, filled=True)
     left_behind(run, folder)
     assert bifrost("claim", "gamma", "NVDA", "20").code == 0
-    assert bifrost("exec", "bust", run.executions[0].base_id).code == 0
+    asked = bifrost("exec", "bust", run.executions[0].base_id)
+    assert asked.code == 1
+    assert "for good" in asked.err
+    assert bifrost("exec", "bust", run.executions[0].base_id, "--yes").code == 0
     after = state_in(folder, run.account)
     assert after.portfolio.quantities("gamma") == {STOCK.key: 20}
     assert after.portfolio.quantities("EXTERNAL")[STOCK.key] == 30

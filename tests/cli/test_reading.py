@@ -33,6 +33,35 @@ def test_status_as_json_has_the_books_as_they_are(look):
     assert shown["daemon"]["alive"] is False
 
 
+def test_status_has_the_accounts_worth_and_the_days_result_of_all_books(look):
+    account = json.loads(look("status", "--json").out)["account"]
+    assert account["net_liquidation"] == pytest.approx(account["total_cash"], rel=0.05)
+    assert account["day_pnl"] is not None
+    line = next(line for line in look("status").out.splitlines() if line.startswith("account"))
+    assert f"net liquidation {account['net_liquidation']:,.2f}" in line
+    assert f"day's P&L of all books {account['day_pnl']:+,.2f} USD" in line
+
+
+def test_status_names_each_option_that_is_left_out_and_why(bifrost, tmp_path: Path):
+    file = tmp_path / "far.yaml"
+    file.write_text(
+        f"symbol: NVDA\nbroker: paper\nsim: {{seed: 7}}\ndaemon: {{state_dir: {tmp_path / 'far'}}}\n"
+        "paper: {positions: {NVDA|OPT|20250328|590|P: 10}}\n"
+    )
+    run = ("run", "--speed", "max", "--until", "2025-03-03T09:31", "--config", str(file))
+    assert bifrost(*run).code == 0
+    assert "left out       NVDA|OPT|20250328|590|P: strike" in bifrost("status", "--config", str(file)).out
+
+
+def test_explain_says_in_which_units_greeks_are(look):
+    order = json.loads(look("explain", "--json").out)[0]["client_order_id"]
+    told = json.loads(look("explain", order, "--json").out)
+    theta = float(told["decided"]["signal"]["signal_json"]["facts"]["theta"])
+    text = look("explain", order).out
+    assert f"theta {theta / 365:,.2f} USD/day" in text
+    assert "USD per point of volatility" in text
+
+
 def test_ops_are_newest_first_and_in_the_exchanges_time(look):
     answer = look("ops", "--limit", "3")
     lines = answer.out.splitlines()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import configparser
 import re
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
+from bifrost_engine.cli.main import run
 from bifrost_engine.config.loader import load
 from bifrost_engine.config.structure import structure_section
 from bifrost_engine.daemon.assemble import RunOptions, load_config
+from bifrost_engine.journal import JournalReader
 from bifrost_engine.plugins import installed
 from bifrost_engine.plugins import load as load_plugin
 
@@ -33,6 +36,17 @@ def test_an_example_file_loads_with_the_sections_of_its_plugins(path):
     config = load_config(RunOptions(config_path=path), {}).config
     for strategy in config.strategies:
         assert load_plugin("strategies", strategy.use)
+
+
+def test_both_strategies_of_the_example_trade(tmp_path, monkeypatch):
+    monkeypatch.setenv("BIFROST_STATE_DIR", str(tmp_path))
+    file = ROOT / "docs" / "examples" / "two-strategies.yaml"
+    with chdir(tmp_path):
+        assert run(["run", "--config", str(file), "--speed", "max", "--until", "2025-03-03T09:40"]) == 0
+    (path,) = tmp_path.glob("*/journal-*.db")
+    with JournalReader(path) as reader:
+        traded = {record.strategy_id for record in reader.records(kinds={"fill"}) if record.client_order_id}
+    assert traded == {"nvda", "spy"}
 
 
 @pytest.mark.parametrize("block", BLOCKS)

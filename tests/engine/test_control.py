@@ -323,6 +323,25 @@ def test_a_flatten_goes_in_slices() -> None:
     assert len(run.operations("flattened")) == 1
 
 
+def test_what_a_flatten_does_comes_after_it_in_the_operations() -> None:
+    run = EngineUnderTest().hedge(103)
+    run.ack()
+    run.command("flatten")
+    at = [operation["type"] for operation in run.operations()].index("flatten")
+    cancel = next(
+        record
+        for record in run.records
+        if record.kind == "order_event" and record.payload["event"] == "CANCEL_REQ"
+    )
+    assert cancel.jseq > [record.jseq for record in run.records if record.kind == "operation"][at]
+
+
+def test_with_nothing_to_flatten_it_is_told_first_and_then_done() -> None:
+    run = EngineUnderTest()
+    run.command("flatten")
+    assert [operation["type"] for operation in run.operations()][-2:] == ["flatten", "flattened"]
+
+
 def test_a_flatten_waits_for_the_working_hedge_to_end() -> None:
     run = busy_run().hedge(103)
     run.fill(100)

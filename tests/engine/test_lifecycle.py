@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bifrost_engine.domain import BrokerEventKind
+from bifrost_engine.domain.effects import Notice
 from bifrost_engine.domain.events import Connecting, Stopped
 from bifrost_engine.engine.lifecycle import LIFECYCLE
 from bifrost_engine.testing.engine import EngineUnderTest
@@ -122,3 +123,13 @@ def test_another_account_than_before_is_no_connection() -> None:
     assert run.engine.core.lifecycle == "WAITING_IB"
     assert run.snapshot["daemon_state"] == "WAITING_IB"
     assert not run.engine.core.reconciled
+
+
+def test_each_connection_is_told_and_so_is_its_loss() -> None:
+    run = EngineUnderTest(connect=False)
+    told = []
+    up, down = BrokerEventKind.LINK_UP, BrokerEventKind.LINK_DOWN
+    for kind in (up, up, down, up):
+        run.broker(kind)
+        told += [effect.event for effect in run.effects if isinstance(effect, Notice)]
+    assert told == ["broker connected", "broker connection lost", "broker connected"]

@@ -256,6 +256,22 @@ def test_an_execution_that_is_told_no_more_is_busted_once_the_position_is_short_
 # --- strangers ---------------------------------------------------------------------------------
 
 
+def test_who_asks_for_a_comparison_hears_its_result() -> None:
+    run = EngineUnderTest()
+    run.advance(10).command("reconcile", command_id="17")
+    assert outcome(run) == "asked the broker"
+    run.reconcile()
+    assert (outcome(run), run.operations()[-1]["command_id"]) == ("CLEAN: nothing differs", "17")
+    run.positions[STOCK] = 30
+    run.advance(10).command("reconcile")
+    run.reconcile()
+    assert outcome(run) == "OPEN_ITEMS: R14: booked outside"
+    run.command("refresh_accounts")
+    run.advance(10).reconcile()
+    assert len(run.operations("reconcile")) == 4
+    assert outcome(run).startswith("OPEN_ITEMS")
+
+
 def test_a_strangers_order_is_followed_to_its_end_and_never_touched() -> None:
     run = EngineUnderTest()
     theirs = BrokerOrder(

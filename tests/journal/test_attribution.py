@@ -41,6 +41,8 @@ def test_a_samples_delta_is_that_of_the_options():
     facts = {"spot": "100", "net_delta": "5.5", "gamma": "2", "theta": "-1", "stock_position": -137}
     assert sample(7, facts) == Sample(7, 100.0, 142.5, 2.0, -1.0)
     assert sample(7, facts | {"gamma": None}) is None
+    # Of the 5.5 shares −137 are its own and 40 are held outside: the options have 102.5.
+    assert sample(7, facts | {"outside_shares": "40"}) == Sample(7, 100.0, 102.5, 2.0, -1.0)
 
 
 def test_samples_begin_with_the_trading_day():

@@ -515,4 +515,5 @@ class GammaStrategy:
             self.band,
             self.config.gates.state,
             self.pricer.prices,
+            self._shares - self._own_shares,
         )

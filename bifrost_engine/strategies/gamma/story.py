@@ -27,6 +27,7 @@ class Seen(NamedTuple):
 
     blocked   codes of the terms that keep a hedge from being proposed
     quote_ns  time of the last good quote of the underlying, or of the run's start
+    outside_shares  in the net delta, beside the strategy's own
     """
 
     now_ns: int
@@ -46,6 +47,7 @@ class Seen(NamedTuple):
     band: DeltaBand
     limits: StateGatesConfig
     prices: Prices
+    outside_shares: float
 
 
 def explain(seen: Seen) -> Mapping[str, Any]:
@@ -55,6 +57,7 @@ def explain(seen: Seen) -> Mapping[str, Any]:
     told = seen.prices.told(seen.legs, seen.now_ns) if isinstance(seen.prices, ToldPrices) else None
     return {
         **({} if told is None else {"broker_greeks": told}),
+        **({"outside_shares": seen.outside_shares} if seen.outside_shares else {}),
         "trading_state": seen.state,
         "safe_cause": seen.cause,
         "hedge_state": seen.hedge_state,

@@ -35,6 +35,7 @@ def read_status(conn: Connection[Any]) -> Record:
 
     strategies  rows of ``status_current`` by id; heartbeat, run_status  their row or None;
     accounts    rows with their ``positions``; prices  rows by contract; now  the server's time
+    account_day newest row of ``portfolio_snapshot_log`` for the whole account, None without
     """
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -46,8 +47,17 @@ def read_status(conn: Connection[Any]) -> Record:
             "heartbeat": heartbeat[0] if heartbeat else None,
             "run_status": flags[0] if flags else None,
             "accounts": _accounts(conn),
+            "account_day": _account_day(conn),
             "prices": _records(conn, "SELECT * FROM instrument_prices ORDER BY contract_key"),
         }
+
+
+def _account_day(conn: Connection[Any]) -> Record | None:
+    if conn.execute("SELECT to_regclass('portfolio_snapshot_log')").fetchone() == (None,):
+        return None  # a database of an earlier release
+    query = "SELECT * FROM portfolio_snapshot_log WHERE owner = 'ACCOUNT' ORDER BY ts DESC, jseq DESC LIMIT 1"
+    found = _records(conn, query)
+    return found[0] if found else None
 
 
 def _accounts(conn: Connection[Any]) -> list[Record]:

@@ -182,8 +182,10 @@ def test_q9_lists_what_operators_did(ask):
 
 def test_q10_lists_odd_fills_with_their_evidence(ask):
     rows = ask("Q10")
-    assert column(rows, "kind") == ["ADJUST", "ADJUST", "CORRECTION", "ADJUST"]
-    correction = rows[2]
+    # Two holdings of unknown cost, each again at its first mark.
+    assert column(rows, "kind") == [*["ADJUST"] * 4, "CORRECTION", "ADJUST"]
+    assert all(row["price_before"] == 0 < row["price"] for row in rows[2:4])
+    correction = rows[4]
     assert (correction["price_before"], correction["price"]) == (Decimal("101.03"), Decimal("101.02"))
     assert correction["event"] == "FILL_FULL"
 
