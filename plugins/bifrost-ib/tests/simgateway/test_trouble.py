@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
-from bifrost_ib.simgateway.script import ScriptError, load_script
+from bifrost_ib.simgateway.script import ACTIONS, STEPS, ScriptError, load_script
 
 NVDA = {"symbol": "NVDA", "secType": "STK", "exchange": "SMART", "currency": "USD"}
 
@@ -211,3 +212,12 @@ FAULTS = {
 def test_a_fault_in_a_script_is_named_by_its_place(text):
     with pytest.raises(ScriptError, match=FAULTS[text]):
         load_script(text)
+
+
+def test_the_script_and_the_tables_of_the_documentation_are_what_there_is():
+    docs = Path(__file__).parents[4] / "docs"
+    script = load_script(docs / "examples" / "simgateway" / "rough-morning.yaml")
+    assert [moment.action.name for moment in script.timeline] == ["msg", "msg", "lost", "restored", "restart"]
+    page = (docs / "how-to" / "rehearse-with-a-simulated-gateway.md").read_text("utf-8")
+    missing = [name for name in (*STEPS, *ACTIONS) if f"`{name}" not in page]
+    assert missing == []
