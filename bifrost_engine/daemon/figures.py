@@ -12,9 +12,10 @@ from typing import Any
 
 from bifrost_engine.domain.order import OrderState
 from bifrost_engine.domain.record import Record
+from bifrost_engine.journal.attribution import Slippage
 from bifrost_engine.replay.durations import Durations
 
-KINDS = ("order_event", "portfolio")
+KINDS = (*Slippage.KINDS, "portfolio")
 BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 HEARD_OF = frozenset({"ACK", "FILL_PART", "FILL_FULL"})
 REFUSED = {OrderState.REJECTED: "rejected", OrderState.DENIED: "denied"}
@@ -30,6 +31,8 @@ class Figures:
     incidents          by kind
     unknown_since      when an order became UNKNOWN that still is, by client order id
     results            the newest portfolio record of each owner
+    slippage           what fills lost to the mids that they were decided at, quote currency
+    drawdown           how far each owner's result is below its highest, quote currency; absent while unknown
     """
 
     def __init__(self) -> None:
@@ -41,6 +44,10 @@ class Figures:
         self.incidents: Counter[str] = Counter()
         self.unknown_since: dict[str, int] = {}
         self.results: dict[str, Any] = {}
+        self.slippage: defaultdict[str, float] = defaultdict(float)
+        self.drawdown: dict[str, float] = {}
+        self._highest: dict[str, float] = {}
+        self._followed = Slippage()
         self._sent: dict[str, int] = {}
         self._unheard: dict[str, int] = {}
         self._cancelled: dict[str, int] = {}
@@ -50,7 +57,19 @@ class Figures:
         if record.kind == "order_event":
             self._on_order_event(record, record.payload)
         elif record.kind == "portfolio":
-            self.results[record.payload["owner"]] = record.payload
+            self._on_portfolio(record.payload)
+        if record.kind in Slippage.KINDS:
+            lost = self._followed.take(record)
+            if record.kind == "fill" and record.client_order_id:
+                self.slippage[record.strategy_id or ""] += lost
+
+    def _on_portfolio(self, payload: Any) -> None:
+        owner, net = payload["owner"], payload["net"]
+        self.results[owner] = payload
+        self.drawdown.pop(owner, None)
+        if net is not None:
+            self._highest[owner] = max(float(net), self._highest.get(owner, float(net)))
+            self.drawdown[owner] = self._highest[owner] - float(net)
 
     def _on_order_event(self, record: Record, payload: Any) -> None:
         coid, strategy = record.client_order_id or "", record.strategy_id or ""

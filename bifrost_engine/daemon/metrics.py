@@ -129,6 +129,10 @@ class Metrics(Collector):
         for name, help in RESULTS.items():
             known = {o: r[name] for o, r in figures.results.items() if r[name] is not None}
             yield _gauge(name, f"{help}, quote currency", _keyed(known), ("owner",))
+        lost = _keyed(figures.slippage)
+        yield _gauge("slippage", "What fills lost to the mids of their decisions", lost, ("strategy",))
+        down = _keyed(figures.drawdown)
+        yield _gauge("drawdown", "The result's highest of the run less what it is now", down, ("owner",))
         size = sum(path.stat().st_size for path in self._journal.parent.glob(f"{self._journal.name}*"))
         yield _gauge("journal_bytes", "Size of the journal's files", [((), size)])
         yield from self._sinks()

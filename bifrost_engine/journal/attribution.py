@@ -81,26 +81,48 @@ def moves(samples: Iterable[Sample]) -> Moves:
     return Moves(delta, gamma, theta)
 
 
+class Slippage:
+    """Follows orders from the mid that they were decided at to their fills, record by record."""
+
+    KINDS = ("decision", "order_event", "fill")
+
+    def __init__(self) -> None:
+        self._decided: dict[int, float] = {}
+        self._mids: dict[str, float] = {}
+        self._lost: dict[str, float] = {}
+
+    def take(self, record: Record) -> float:
+        """Return what a record's fill lost to the mid, quote currency; 0 for anything else.
+
+        Positive is a cost: the spread, and what the market moved meanwhile. Of a correction or a
+        bust it is the change.
+        """
+        payload, coid = record.payload, record.client_order_id
+        if record.kind == "decision" and payload["ref_price"] is not None:
+            self._decided[record.jseq] = float(payload["ref_price"])
+        elif record.kind == "order_event" and payload["event"] == "SUBMIT" and coid:
+            mid = self._decided.pop(payload["order"]["decision_jseq"], None)
+            if mid is not None:
+                self._mids[coid] = mid
+        elif record.kind == "fill" and coid in self._mids:
+            sign = 1.0 if payload["side"] == "BUY" else -1.0
+            away = float(payload["price"]) - self._mids[coid]
+            base_id, before = payload["base_id"], self._lost.get(payload["base_id"], 0.0)
+            self._lost[base_id] = sign * away * float(payload["quantity"]) * float(payload["multiplier"])
+            return self._lost[base_id] - before
+        return 0.0
+
+
 def slippage(records: Iterable[Record], strategy_id: str) -> float:
     """Return what a strategy's fills of the last trading day lost to the mids they were decided at.
 
-    Quote currency, positive is a cost: the spread, and what the market moved meanwhile.
+    Quote currency, positive is a cost.
     """
-    mids: dict[str, float] = {}
-    decided: dict[int, float] = {}
-    cost = 0.0
+    followed, cost = Slippage(), 0.0
     for record in records:
-        payload = record.payload
         if record.kind == "day":
             cost = 0.0
-        elif record.kind == "decision" and payload["ref_price"] is not None:
-            decided[record.jseq] = float(payload["ref_price"])
-        elif record.kind == "order_event" and payload["event"] == "SUBMIT" and record.client_order_id:
-            mid = decided.get(payload["order"]["decision_jseq"])
-            if mid is not None:
-                mids[record.client_order_id] = mid
-        elif record.kind == "fill" and record.strategy_id == strategy_id and record.client_order_id in mids:
-            sign = 1.0 if payload["side"] == "BUY" else -1.0
-            away = float(payload["price"]) - mids[record.client_order_id]
-            cost += sign * away * float(payload["quantity"]) * float(payload["multiplier"])
+        elif record.kind in Slippage.KINDS:
+            lost = followed.take(record)
+            cost += lost if record.strategy_id == strategy_id else 0.0
     return cost

@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from bifrost_engine.daemon.figures import KINDS, Figures
-from bifrost_engine.domain import BrokerEventKind
+from bifrost_engine.domain import BrokerEventKind, Side
+from bifrost_engine.domain.record import Record
 from bifrost_engine.errors import ConfigError
 from bifrost_engine.testing.engine import EngineUnderTest
 
@@ -53,7 +54,9 @@ def test_a_scrape_tells_of_orders_latencies_sinks_and_results(home):
     assert figures["bifrost_sink_failing", "plain"] == 0
     assert figures["bifrost_journal_commit_seconds_count",] > 0
     assert figures["bifrost_journal_bytes",] > 4096
-    assert ("bifrost_net", "eager") in figures
+    assert {("bifrost_net", "eager"), ("bifrost_drawdown", "eager"), ("bifrost_slippage", "eager")} <= set(
+        figures
+    )
     assert figures["bifrost_loop_answers",] == 1
     assert {key[0] for key in figures if key[0].endswith("_count")} == {
         "bifrost_ack_seconds_count",
@@ -149,3 +152,23 @@ def test_refusals_contradictions_and_incidents_are_counted_by_their_kind() -> No
     assert figures.contradictions == {"gamma": 1}
     assert figures.incidents == {"CONTRADICTION": 1}
     assert figures.unknown_since == {run.last_order.client_order_id: run.now_ns}
+
+
+def test_what_fills_lose_to_the_mid_adds_up_and_a_gain_or_a_bust_takes_from_it() -> None:
+    run = EngineUnderTest().hedge(103)
+    assert run.order.side is Side.SELL
+    run.fill(10, price="102.98")
+    assert figures_of(run).slippage == {"gamma": pytest.approx(0.2)}  # 10 * (103 - 102.98)
+    run.fill(10, price="103.01")
+    assert figures_of(run).slippage == {"gamma": pytest.approx(0.1)}
+    run.command(f"exec bust {run.executions[0].base_id}")
+    assert figures_of(run).slippage == {"gamma": pytest.approx(-0.1)}
+
+
+def test_a_drawdown_counts_from_the_highest_result_and_is_unknown_with_it() -> None:
+    figures = Figures()
+    seen = []
+    for jseq, net in enumerate(("-5", "20", "12.5", None, "30", "29"), 1):
+        figures.take(Record(jseq, jseq, "portfolio", None, None, {"owner": "ACCOUNT", "net": net}))
+        seen.append(figures.drawdown.get("ACCOUNT"))
+    assert seen == [0.0, 0.0, 7.5, None, 0.0, 1.0]

@@ -58,7 +58,7 @@ def test_samples_begin_with_the_trading_day():
 
 
 def fill(jseq: int, side: str, price: str, order: str = "o1") -> Record:
-    payload = {"side": side, "price": price, "quantity": "30", "multiplier": "1"}
+    payload = {"base_id": f"x{jseq}", "side": side, "price": price, "quantity": "30", "multiplier": "1"}
     return Record(jseq, jseq, "fill", "a", order, payload)
 
 
