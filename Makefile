@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; 
 BIN := .venv/bin
 MANIFESTS := pyproject.toml $(wildcard plugins/*/pyproject.toml examples/plugins/*/pyproject.toml)
 PYVERSION = $(shell $(BIN)/python -c 'import sys; print("%d%d" % sys.version_info[:2])')
-ENVS = lint,types,py$(PYVERSION)
+ENVS = lint,types,py$(PYVERSION),ib-async
 DOCS := $(if $(wildcard docs/conf.py),docs)
 comma := ,
 

@@ -87,6 +87,7 @@ class PluginContext:
     emit       reports an event: thread-safe, never blocks, never raises, keeps order; what isn't
                of the contract's types, or a quote over a minute ahead of the clock, is dropped
     seed       for all that is random in a rehearsal
+    retry_s    longest pause between two attempts to connect, seconds (``daemon.ib_retry_interval``)
     """
 
     name: str
@@ -95,6 +96,7 @@ class PluginContext:
     state_dir: Path
     emit: Callable[[Quote | BrokerGreeks | BrokerEvent], None]
     seed: int = 0
+    retry_s: float = 30.0
 
 
 # --- ticks and beats ---------------------------------------------------------------------
@@ -137,9 +139,9 @@ def connect() -> Awaitable[None]:
     """Start the plugin's own retry loop; called again (``retry_ib``) try at once.
 
     Awaited on the event loop; returns once the loop runs, not once it is connected:
-    the plugin emits LINK_UP and LINK_DOWN, and may say in the latter's ``values`` by
-    ``next_retry_ns`` when it tries again. If it raises or takes 30 s, the plugin counts as
-    disconnected and is asked again after ``daemon.ib_retry_interval``.
+    the plugin emits LINK_UP and LINK_DOWN, and may say in the ``values`` of the latter, or of a
+    later INFO, by ``next_retry_ns`` when it tries again. If it raises or takes 30 s, the plugin
+    counts as disconnected and is asked again after ``daemon.ib_retry_interval``.
     """
 
 

@@ -2,7 +2,8 @@
 
 What is tested is then what users get: a module or a file that is missing from a wheel is
 missing in the tests too. Run by tox with the environment's own Python; the distributions
-are found, never listed. ``--lowest`` takes the oldest direct dependencies that are allowed.
+are found, never listed. ``--lowest`` takes the oldest direct dependencies that are allowed,
+``--only`` some of the distributions.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 UV = (sys.executable, "-m", "uv", "pip")
 
 
-def sources() -> list[Path]:
-    """Return the folders of the engine, the plugins and the examples of plugins."""
+def sources(only: str = "") -> list[Path]:
+    """Return the folders of the engine and of the plugins, examples included; or of those plugins only."""
     patterns = ("plugins/*/pyproject.toml", "examples/plugins/*/pyproject.toml")
-    return [ROOT, *(path.parent for pattern in patterns for path in sorted(ROOT.glob(pattern)))]
+    found = [path.parent for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+    return [ROOT, *(path for path in found if not only or path.name in only.split(","))]
 
 
 def requirement(wheel: Path) -> str:
@@ -54,10 +56,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("wheels", type=Path, help="folder for the wheels; what is in it goes")
     parser.add_argument("--lowest", action="store_true", help="oldest direct dependencies")
+    parser.add_argument(
+        "--only", default="", help="beside the engine these plugins: bifrost-ib,bifrost-paper"
+    )
     options = parser.parse_args()
     for old in options.wheels.glob("*.whl"):
         old.unlink()
-    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", options.wheels, *sources())
+    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", options.wheels, *sources(options.only))
     wheels = sorted(options.wheels.glob("*.whl"))
     # First without dependencies: the same version number must not keep yesterday's wheel.
     run(*PIP, "install", "--force-reinstall", "--no-deps", *wheels)

@@ -160,6 +160,7 @@ class Assembly:
             state_dir=self.folder,
             emit=partial(self._emit, name),
             seed=seed_of(self.config),
+            retry_s=self.config.daemon.ib_retry_interval,
         )
 
     def guard(self, key: str) -> Guard:

@@ -11,6 +11,7 @@ import asyncio
 import random
 from contextlib import suppress
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -28,7 +29,6 @@ from bifrost_ib.messages import GatewayError, Message
 from bifrost_ib.order_ids import HighestId
 
 SECOND_NS = 1_000_000_000
-LONGEST_PAUSE_S = 30.0
 STEADY_NS = 60 * SECOND_NS
 """After so long in READY the next pause is the first one again."""
 CUT_OFF_NS = 600 * SECOND_NS
@@ -103,6 +103,7 @@ class Session:
     state      where it stands
     accounts   of the login, once it is known
     account    the one that is traded, empty until it is known
+    is_remote  whether the gateway is on another host
     read_only  why no order can be sent by this login, empty if they can
     failures   how often handling a message failed, by its name
     contracts  finds the gateway's contracts
@@ -113,6 +114,7 @@ class Session:
     def __init__(self, config: IBConfig, context: PluginContext) -> None:
         self.config = config
         self.state = State.DOWN
+        self.is_remote = False
         self.accounts: tuple[str, ...] = ()
         self.account = ""
         self.read_only = _READ_ONLY if config.read_only else ""
@@ -218,7 +220,7 @@ class Session:
 
     def _pause_s(self) -> float:
         retry = self.config.retry_ib
-        longest_s = LONGEST_PAUSE_S if retry.max is None else retry.max
+        longest_s = self._context.retry_s if retry.max is None else retry.max
         # Beyond a hundred doublings the power itself would overflow.
         pause_s = min(longest_s, retry.first * retry.factor ** min(self._attempts, 100))
         return pause_s * (1 + retry.jitter * (2 * self._random.random() - 1))
@@ -269,6 +271,7 @@ class Session:
         limit_s = self.config.connect_timeout
         try:
             async with asyncio.timeout(limit_s):
+                await self._look_at_host()
                 self.accounts = await link.open()
                 self._check_account()
                 self._set(State.SYNCING)
@@ -280,6 +283,18 @@ class Session:
             link.raise_ids(self.order_ids.of(self.config.client_id))
         except (OSError, ValueError) as error:
             raise LinkDown("order_ids", f"the highest order id can't be read: {error}") from error
+
+    async def _look_at_host(self) -> None:
+        """Warn of a gateway on another host: nothing on the way there is encrypted. Raises OSError."""
+        host = self.config.host
+        found = await asyncio.get_running_loop().getaddrinfo(host, self.config.port)
+        self.is_remote = not all(ip_address(address[0]).is_loopback for *_, address in found)
+        if self.is_remote:
+            self._log.warning(
+                "the gateway is on another host and the way there is not encrypted",
+                host=host,
+                mend="an SSH or WireGuard tunnel that ends on this host",
+            )
 
     async def _synchronise(self, link: Link) -> None:
         """Read what the account holds; nothing counts until all is there. Raises LinkDown."""
@@ -356,11 +371,12 @@ class Session:
 
     def _emit(self, kind: BrokerEventKind, text: str, facts: dict[str, Any]) -> None:
         values = {"state": str(self.state), "since_ns": self._since_ns, **facts}
+        if self.is_remote:
+            values["insecure_transport"] = True
         now_ns = self._clock.now_ns()
         client_id = self.config.client_id if kind is BrokerEventKind.LINK_UP else None
-        self._context.emit(
-            BrokerEvent(kind=kind, ts_ns=now_ns, text=text, values=values, client_id=client_id)
-        )
+        event = BrokerEvent(kind=kind, ts_ns=now_ns, text=text, client_id=client_id, values=values)
+        self._context.emit(event)
 
     # --- what comes in -----------------------------------------------------------------------
 

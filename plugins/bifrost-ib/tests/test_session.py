@@ -242,6 +242,22 @@ def test_of_several_accounts_the_named_one_is_traded(tmp_path, kit, library):
     run(work())
 
 
+def test_a_gateway_on_another_host_is_warned_of_at_each_connect_and_one_on_this_is_not(
+    tmp_path, kit, library, capsys
+):
+    async def work():
+        async with kit.gateway() as gw:
+            for host, times in (("127.0.0.1", 0), ("localhost", 0), ("0.0.0.0", 1)):
+                async with kit.watched(tmp_path, gw.port, library=library, host=host) as seen:
+                    await seen.session.connect()
+                    await seen.ready()
+                    assert capsys.readouterr().out.count("is not encrypted") == times
+                    (up,) = seen.context.broker_events
+                    assert up.values.get("insecure_transport", False) == bool(times)
+
+    run(work())
+
+
 # --- what the gateway says of its own link ---------------------------------------------------
 
 
