@@ -33,9 +33,12 @@ class OverAGateway(BrokerConformance):
     @asynccontextmanager
     async def connected(self, tmp_path, subject=None):
         said = []
-        async with SimGateway(
-            accounts=(self.account,), on_send=lambda *message: said.append(1)
-        ) as self.gateway:
+
+        def tap(way, session, fields):
+            if way == "<":
+                said.append(1)
+
+        async with SimGateway(accounts=(self.account,), tap=tap) as self.gateway:
             self.port = self.gateway.port
             self.gateway.market.pin(self.contract.key, 100.00, 100.02)
             made = subject or self.subject(tmp_path)
