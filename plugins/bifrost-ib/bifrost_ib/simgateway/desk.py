@@ -112,10 +112,12 @@ class Desk:
 
     def _modify(self, order: Order, asked: Values) -> None:
         order.take(asked)
+        if order.remaining <= 0:
+            order.quantity, order.status = order.filled, Status.FILLED
+            self.unmatch(order)
         self._books.keep(order)
         self._take(self._book.replace(str(order.perm_id), order.quantity, order.limit))
-        if not order.status.is_done:
-            self.say(order)
+        self.say(order)
 
     def _what_if(self, session: Session, asked: Values, listing: Listing, account: str) -> None:
         order = Order(number=0, perm_id=0, **_wanted(session, asked, listing, account))
@@ -255,7 +257,7 @@ class Desk:
             if result.happening is Happening.FILLED:
                 self.fill(order, result.quantity, result.price)
             elif result.happening is Happening.CANCELED:
-                self.end(order, Status.CANCELLED)
+                self.end_cancelled(order)
 
     def unmatch(self, order: Order) -> bool:
         """Take the order out of the market, without a word; return whether it was there."""
@@ -297,9 +299,7 @@ class Desk:
             self.say_not_cancelled(order)
             return
         self.unmatch(order)
-        self.end(order, Status.CANCELLED)
-        text = "Order Canceled - reason:"
-        self._hub.report(order.client_id, "error", id=order.order_id, code=202, text=text)
+        self.end_cancelled(order)
 
     def reject(self, order: Order, code: int, text: str, json: str = "") -> None:
         """Refuse the order after all: the error, then Inactive."""
@@ -310,11 +310,13 @@ class Desk:
         self.say(order)
         self._changed()
 
-    def end(self, order: Order, status: Status) -> None:
-        """End the order and say its status."""
-        order.status, order.is_cancelling = status, False
+    def end_cancelled(self, order: Order) -> None:
+        """End the order as cancelled: the status, then 202."""
+        order.status, order.is_cancelling = Status.CANCELLED, False
         self._books.keep(order)
         self.say_status(order)
+        text = "Order Canceled - reason:"
+        self._hub.report(order.client_id, "error", id=order.order_id, code=202, text=text)
         self._changed()
 
 

@@ -62,7 +62,12 @@ class Door:
     async def close(self) -> None:
         """Stop listening and hang up on everybody."""
         self.shut()
+        sessions = list(self._hub.sessions)
         self.hang_up()
+        if self._running:
+            await asyncio.wait(self._running, timeout=GOODBYE_S)
+        for session in sessions:
+            session.abort()
         await asyncio.gather(*self._running, return_exceptions=True)
 
     def hang_up(self, client_id: int | None = None) -> None:

@@ -23,7 +23,7 @@ GREETING = b"API\0"
 RANGE = re.compile(rb"v(\d{1,5})(?:\.\.(\d{1,5}))?(?: .*)?", re.DOTALL)
 LOWEST, HIGHEST = 157, 178
 MAX_HELLO = 1_024
-MAX_UNREAD = 16 << 20
+MAX_UNREAD = 8 << 20
 """Bytes that may wait for a client that doesn't read; then it is disconnected."""
 
 
@@ -181,7 +181,7 @@ class Session:
         self.writer.write(data)
         if self.writer.transport.get_write_buffer_size() > MAX_UNREAD:
             self.owner.note("hung up on a client that doesn't read", client_id=self.client_id)
-            self.close()
+            self.abort()
 
     def silence(self, is_silent: bool) -> None:
         """Fall silent, or say what waited and listen again."""
@@ -192,8 +192,13 @@ class Session:
             if not self.is_closed:
                 self.writer.writelines(waiting)
 
+    def abort(self) -> None:
+        """Hang up without saying what is still to be said."""
+        self.close()
+        self.writer.transport.abort()
+
     def close(self) -> None:
-        """Hang up."""
+        """Hang up, once all is said."""
         if not self.is_closed:
             self.is_closed = True
             self.unheard.set()

@@ -220,3 +220,17 @@ def test_the_protocol_needs_the_standard_library_alone():
         check=True,
     )
     assert found.stdout.strip() == "[]"
+
+
+def test_a_client_that_never_reads_is_hung_up_on_and_keeps_nothing_open(play):
+    async def act(stage):
+        client = await stage.client()
+        client.reader._transport.pause_reading()
+        for number in range(40):
+            client.ask("reqContractDetails", reqId=number, symbol="NVDA", secType="OPT")
+        async with asyncio.timeout(20):
+            while stage.gateway.clients():
+                await asyncio.sleep(0.01)
+        await stage.client(2)
+
+    play(act)

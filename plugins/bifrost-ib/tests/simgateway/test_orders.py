@@ -278,3 +278,26 @@ def test_an_order_of_an_option_costs_premium_times_multiplier(play):
 
     option = None
     play(with_option)
+
+
+def test_what_an_immediate_order_does_not_fill_on_arrival_is_cancelled(play):
+    async def act(stage):
+        await stage.gateway.do("price", **QUOTED, size=30)
+        client = await stage.client()
+        client.place(1, tif="IOC", orderType="LMT", lmtPrice="130.02")
+        await client.until("error", lambda error: error["code"] == 202)
+        last = client.heard("orderStatus")[-1]
+        assert (last["status"], last["filled"], last["remaining"]) == ("Cancelled", 30, 70)
+
+    play(act)
+
+
+def test_an_order_made_smaller_than_what_has_filled_is_filled(play):
+    async def act(stage):
+        client = await traded(stage, orderType="LMT", lmtPrice=131)
+        await client.until("execDetails")
+        client.place(1, orderType="LMT", lmtPrice=131, totalQuantity=10)
+        done = await client.until("orderStatus", lambda values: values["status"] == "Filled")
+        assert (done["filled"], done["remaining"]) == (40, 0)
+
+    play(act, {"orders": [{"steps": ["ack", {"fill": 40}]}]})
