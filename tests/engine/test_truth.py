@@ -35,7 +35,7 @@ WEIGHTS = {
     "fill": 14,
     "overfill": 1,
     "late_trade": 1,
-    "correct": 1,
+    "correct": 2,
     "bust": 1,
     "charge": 2,
     "recharge": 1,
@@ -47,6 +47,7 @@ WEIGHTS = {
     "hear": 16,
     "hear_any": 4,
     "hear_twice": 3,
+    "hear_old": 2,
     "mislay": 3,
     "recover": 6,
     "connect": 3,
@@ -55,6 +56,7 @@ WEIGHTS = {
     "go_deaf": 1,
     "nudge": 2,
     "look": 3,
+    "overtake": 1,
     "answer": 10,
 }
 """How often each act is drawn, beside the others."""
@@ -91,7 +93,18 @@ def test_the_scenarios_try_what_they_are_for() -> None:
     often = ("place", "fill", "crash", "disconnect", "snapshot", "cancel", "lost", "repeated", "ORDER_FILL")
     assert not [name for name in often if seen[name] < 20]
     ways = [f"placed {way}" for way in range(9)]
-    mishaps = ("overfill", "late trade", "correction", "bust", "other fee", "lie", "edit", "by hand")
+    mishaps = (
+        "overfill",
+        "late trade",
+        "correction",
+        "bust",
+        "other fee",
+        "lie",
+        "edit",
+        "by hand",
+        "outdated",
+        "overtaken",
+    )
     assert not [name for name in ("replace", "ORDER_DOUBT", *mishaps, *ways) if not seen[name]]
 
 

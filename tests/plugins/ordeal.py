@@ -58,6 +58,7 @@ class Ordeal(Acts):
             assert order.pending_replace is None
         assert order.pending_cancel or coid not in self.cancel_wanted, f"the cancel of {coid} is forgotten"
         for base, booked in order.executions.items():
+            self.check_revision("order", base, booked.revision)
             if base in self.venue.trades:
                 trade = self.venue.trades[base]
                 assert trade.ref == coid
@@ -66,12 +67,20 @@ class Ordeal(Acts):
             else:
                 assert base.startswith("inf:"), f"{base} of {coid} never happened"
 
+    def check_revision(self, where: str, base: str, revision: int) -> None:
+        """What was put right doesn't come back."""
+        before = self.revisions.get((where, base), 0)
+        assert revision >= before, f"{base} is back at revision {revision} of {before} in the {where}"
+        self.revisions[where, base] = revision
+
     def check_books(self) -> None:
         """Fold every book anew, in the plainest way."""
         state = self.engine.core.state
         whole = Decimal(0)
         for owner, book in state.portfolio.books.items():
             fills = list(book.fills())
+            for fill in fills:
+                self.check_revision("book", fill.base_id, fill.revision)
             position = state.portfolio.position(owner, STOCK.key)
             signed = [(fill.quantity * fill.side.sign, fill.price) for fill in fills]
             assert position.quantity == sum(quantity for quantity, _ in signed)

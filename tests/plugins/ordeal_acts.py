@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from ordeal_line import Line
@@ -208,6 +209,14 @@ class Acts(Line):
             self.venue.reports.insert(0, self.told[-1 - self.pick(len(self.told))])
             self.deliver(0)
 
+    def hear_old(self, n: int) -> None:
+        """Hear of an execution as it was before it was put right."""
+        old = [r for r in self.told if r.trade is not None and r.revision < r.trade.revision]
+        if old and self.heard_of_link:
+            self.seen["outdated"] += 1
+            self.venue.reports.insert(0, replace(old[-1 - self.pick(len(old))], serial=-len(self.told)))
+            self.deliver(0)
+
     def mislay(self, n: int) -> None:
         if self.venue.reports:
             self.seen["lost"] += 1
@@ -244,3 +253,20 @@ class Acts(Line):
             if taken is None and self.link:
                 self.fetches[index] = (trigger, self.take())
                 return
+
+    def overtake(self, n: int) -> None:
+        """Something is heard of an order while each snapshot is on its way, until one counts all the same."""
+        if not self.link or not self.heard_of_link:
+            return
+        self.hear_all()
+        if not self.venue.alive():
+            self.want(n)
+        self.say_link(BrokerEventKind.DATA_RESTORED)
+        for _ in range(4):
+            self.look(n)
+            (self.say_again, self.edit, self.end, self.fill)[self.pick(4)](n)
+            while self.venue.reports:
+                self.deliver(0)
+            self.seen["overtaken"] += 1
+            self.answer(n)
+            self.pass_time(SECOND)

@@ -24,6 +24,7 @@ from bifrost_engine.domain.record import Record
 from bifrost_engine.engine import Engine
 from bifrost_engine.engine.state import State
 from bifrost_engine.journal.memory import MemoryJournal
+from bifrost_engine.oms.event import EventSource, OrderEventKind
 from bifrost_engine.testing.engine import OPEN_NS, change, make_slot
 
 ACCOUNT = "DTRUTH"
@@ -60,6 +61,13 @@ def _config(names: tuple[str, ...]) -> Config:
     return config
 
 
+HEARD = ("APPLIED", "NOOP", "CONTRADICTION")
+WORDS = frozenset(OrderEventKind)
+STANDINGS = frozenset(
+    {"ACK", "CANCEL_OK", "REPLACE_OK", "REPLACE_REJ", "REJECT", "EXPIRE", "ABSENT", "DOUBT"}
+)
+"""Events that say how an order stands; executions count whenever they are shown."""
+UNSENT = ("NEW", "DENIED")
 ENDS = ("DENIED", "FILLED", "CANCELED", "REJECTED", "EXPIRED")
 CONFIGS = {names: _config(names) for names in (("a",), ("a", "b"))}
 
@@ -90,6 +98,9 @@ class Process:
     submitted  orders whose sending is on disk
     fuse       steps that are left to the process
     seen       how often what happened, so that nobody mistakes a quiet world for a good engine
+    last_words when each order was last heard of, what the event being handled says left out
+    shown_ns   when the snapshot being compared was begun
+    revisions  the highest revision that was booked of each execution, in orders and in books
     """
 
     def __init__(self, setup: int) -> None:
@@ -128,6 +139,10 @@ class Process:
             coid for coid, order in self.mirror.orders.items() if order.pending_cancel and order.is_open
         }
         self.books_moved = False
+        self.last_words: dict[str, int] = {}
+        self.new_words: dict[str, int] = {}
+        self.shown_ns: int | None = None
+        self.revisions: dict[tuple[str, str], int] = {}
         self.wishers = {name: Wisher() for name in self.names}
         config = CONFIGS[self.names]
         slots = [make_slot(one, self.wishers[one.id]) for one in config.strategies]
@@ -172,10 +187,15 @@ class Process:
         self.busy = True
         while self.inbox:
             self.burn()
-            effects = list(self.engine.handle(self.inbox.pop(0)))
+            event = self.inbox.pop(0)
+            state = getattr(event, "state", None)
+            self.shown_ns = None if state is None else state.as_of_start_ns
+            effects = list(self.engine.handle(event))
             for effect in effects:
                 self.burn()
                 self.carry_out(effect)
+            self.last_words.update(self.new_words)
+            self.new_words.clear()
         self.busy = False
         if len(self.pending) >= 100:
             self.commit()
@@ -185,7 +205,7 @@ class Process:
         if isinstance(effect, Record):
             self.pending.append(effect)
             if effect.kind == "order_event":
-                self.note(str(effect.client_order_id), effect.payload)
+                self.note(effect)
             elif effect.kind in ("fill", "commission"):
                 self.books_moved = True
         elif isinstance(effect, PlaceOrder):
@@ -199,13 +219,27 @@ class Process:
         elif isinstance(effect, WakeAt):
             self.wakes.append(effect.at_ns)
 
-    def note(self, coid: str, payload: Mapping[str, Any]) -> None:
-        """Remember which orders changed, and for which a cancel is wanted."""
+    def note(self, record: Record) -> None:
+        """Remember which orders changed, and for which a cancel is wanted; hold a snapshot's word on them."""
+        coid, payload = str(record.client_order_id), record.payload
         self.touched.add(coid)
+        if payload["source"] == EventSource.RECON:
+            self.check_word(coid, payload)
+        if payload["outcome"] in HEARD and payload["event"] in WORDS:
+            self.new_words[coid] = record.ts_ns
         if payload["event"] == "CANCEL_REQ" and payload["outcome"] == "APPLIED":
             self.cancel_wanted.add(coid)
         elif payload["event"] == "CANCEL_REJ" or payload["to_state"] in ENDS:
             self.cancel_wanted.discard(coid)
+
+    def check_word(self, coid: str, payload: Mapping[str, Any]) -> None:
+        """Of how an order stands a snapshot says nothing, if it was heard of after the snapshot was begun."""
+        assert self.shown_ns is not None
+        overtaken = self.last_words.get(coid, 0) > self.shown_ns
+        is_word = payload["event"] in STANDINGS and payload["from_state"] not in UNSENT
+        assert not (overtaken and is_word), (
+            f"{coid}: {payload['event']} by a snapshot of before its last word"
+        )
 
     def commit(self) -> bool:
         """Put all records on disk; return False, and tell the engine once, if that fails."""
