@@ -200,6 +200,9 @@ class Metrics(Collector):
         yield _counter("reports_refused", "Plugins' reports that were no reports", refused, ("plugin",))
         failed = float(pipeline.journal_problem is not None)
         yield _gauge("journal_failing", "Whether the journal can't be written", [((), failed)])
+        dropped = float(pipeline.counters["broker_event_dropped"])
+        text = "Events of the broker that weren't taken while the journal couldn't be written"
+        yield _counter("broker_events_dropped", text, [((), dropped)], ())
         commits = {(): pipeline.commits}
         yield _histogram("journal_commit_seconds", "Time to put records on disk", commits, ())
 

@@ -62,6 +62,7 @@ class Reconciler:
         self._look_ns = FAR
         self._left_out: set[str] = set()
         self._asked: list[Command] = []
+        self._told: tuple[str, list[str]] = ("", [])
         self._last_state: BrokerState | None = None
         self.last_look: LastLook | None = None
         self.sink_ahead: str | None = None
@@ -205,7 +206,8 @@ class Reconciler:
             self._incomplete = 0
         if trigger == "OPERATOR":
             self._answer(f"{result}: {'; '.join(told) or 'nothing differs'}")
-        if told:
+        before, self._told = self._told, (result, told)
+        if told and self._told != before:  # what stays as it was is told once
             bad = result in ("INCOMPLETE", "OPEN_ITEMS", "HALT")
             core.notice(
                 "warning" if bad else "info", "reconciliation", trigger=trigger, result=result, items=told

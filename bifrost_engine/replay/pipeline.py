@@ -48,6 +48,7 @@ from bifrost_engine.errors import DataError, JournalUnwritable, NotSent, NotSupp
 from bifrost_engine.guard import Guard
 from bifrost_engine.hookspecs import Clock
 from bifrost_engine.journal.crash import crash_point, crash_point_with
+from bifrost_engine.replay.backlog import Backlog
 from bifrost_engine.replay.calling import Hook, answer_within
 from bifrost_engine.replay.durations import Durations
 from bifrost_engine.replay.misfit import fitting, is_readable, quote_misfit
@@ -170,6 +171,7 @@ class Pipeline:
         self._broker = broker
         self._observers = tuple(observers)
         self._lost: BrokerEvent | None = None
+        self._backlog = Backlog()
         self._records: list[Record] = []
         self._run_id: str | None = None
         self._carriers: dict[type, Callable[[Any], Awaitable[None]]] = {
@@ -215,9 +217,11 @@ class Pipeline:
 
     async def handle(self, event: Event) -> None:
         """Take one event through, with all that its effects cause at once."""
-        if event.__class__ is not Quote:
-            if event.__class__ is BrokerEvent:
-                crash_point(_CAME.get(event.kind, "other"))
+        effects: Sequence[Effect]
+        if event.__class__ is BrokerEvent:
+            crash_point(_CAME.get(event.kind, "other"))
+            effects = self._hear(event)
+        elif event.__class__ is not Quote:
             effects = self.engine.handle(event)
         elif self.is_live:
             # Stamped when its turn has come: a quote that had to wait for us is as old as that.
@@ -226,6 +230,20 @@ class Pipeline:
             effects = self.see(event)
         if effects:
             await self.carry_out(effects)
+
+    def _hear(self, event: BrokerEvent) -> Sequence[Effect]:
+        """Take what the broker says; more than can be kept without a journal is a lost link."""
+        if self.journal_problem is None or self._backlog.take(event, self.engine.core.connected):
+            return self.engine.handle(event)
+        self.counters["broker_event_dropped"] += 1
+        if self._backlog.dropped > 1:
+            return ()
+        text = f"{self._backlog.held} events of the broker wait for the journal: further ones are dropped"
+        self.log.error("broker events dropped until the journal can be written", held=self._backlog.held)
+        return self.engine.handle(self._link(BrokerEventKind.LINK_DOWN, text))
+
+    def _link(self, kind: BrokerEventKind, text: str) -> BrokerEvent:
+        return BrokerEvent(kind=kind, ts_ns=self._now_ns(), text=text)
 
     async def drain(self, at_most: int | None = None) -> None:
         """Handle what waits in the inbox, and what that causes, until nothing is left.
@@ -308,6 +326,9 @@ class Pipeline:
             self.journal_problem = None
             self.log.warning("journal writes again")
             self.emit(JournalChecked(ts_ns=self._now_ns(), problem=None))
+            dropped = self._backlog.dropped
+            if self._backlog.end():
+                self.emit(self._link(BrokerEventKind.LINK_UP, f"{dropped} events weren't heard"))
         self.on_records()
         crash_point_with("K10", records, "fill", "TRADE")
         return True
@@ -418,8 +439,7 @@ class Pipeline:
 
     def broker_failed(self) -> None:
         """Count the broker as disconnected before the quote at which its observer raised goes on."""
-        text = "the broker's plugin raised"
-        self._lost = BrokerEvent(kind=BrokerEventKind.LINK_DOWN, ts_ns=self._now_ns(), text=text)
+        self._lost = self._link(BrokerEventKind.LINK_DOWN, "the broker's plugin raised")
 
 
 def _refuse_nonsense(quote: Any) -> None:

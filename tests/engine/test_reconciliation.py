@@ -17,6 +17,7 @@ from bifrost_engine.domain import (
     OrderState,
     Side,
 )
+from bifrost_engine.domain.effects import Notice
 from bifrost_engine.domain.events import BrokerStateReceived
 from bifrost_engine.domain.fill import EXTERNAL, FillKind, FillSource
 from bifrost_engine.domain.record import Record
@@ -460,3 +461,20 @@ def test_a_claim_moves_a_position_at_its_average_and_no_order() -> None:
     assert not run.placed
     run.advance(6).reconcile()
     assert results(run)[-1] == "OPEN_ITEMS"  # the adjustment waits; the claim differs from nothing
+
+
+def test_a_broker_that_cant_be_read_is_told_of_once_until_something_changes() -> None:
+    run = EngineUnderTest(connect=False)
+    run.broker(K.LINK_UP)
+
+    def told(error: str) -> int:
+        run.advance(30)
+        failed = BrokerStateReceived(ts_ns=run.now_ns, trigger="STARTUP", state=None, error=error)
+        notices = [e for e in run.handle(failed) if isinstance(e, Notice) and e.event == "reconciliation"]
+        return len(notices)
+
+    assert [told(error) for error in ("away", "away", "away", "refused", "refused")] == [1, 0, 0, 1, 0]
+    run.advance(30).reconcile()
+    assert told("refused") == 1
+    passes = [r for r in run.records if r.kind == "recon_item" and r.payload["rule"] == "R01"]
+    assert len(passes) == 6
