@@ -66,10 +66,6 @@ class OverAGateway(BrokerConformance):
                 return
             await asyncio.sleep(0)
 
-    @pytest.mark.skip(reason="the simulated gateway doesn't list completed orders yet")
-    def test_an_order_that_is_over_is_found_as_such_if_the_capabilities_say(self, tmp_path):
-        """Look for orders that are over."""
-
 
 class TestByIbInsync(OverAGateway):
     library = "ib_insync"

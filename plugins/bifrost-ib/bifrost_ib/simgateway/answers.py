@@ -60,6 +60,28 @@ OPEN_ORDER = parts(
     "midOffsetAtHalf@170",
 )
 
+COMPLETED_ORDER = parts(
+    SHORT,
+    "action totalQuantity:n orderType lmtPrice:n=0 auxPrice:n=0 tif=DAY ocaGroup account openClose origin=0",
+    "orderRef permId:i outsideRth:b=0 hidden:b=0 discretionaryAmt=0 goodAfterTime faGroup faMethod",
+    "faPercentage faProfile<177 modelCode goodTillDate rule80A percentOffset settlingFirm shortSaleSlot=0",
+    "designatedLocation exemptCode=-1 startingPrice stockRefPrice delta stockRangeLower stockRangeUpper",
+    "displaySize=0 sweepToFill=0 allOrNone=0 minQty ocaType=3 triggerMethod=0 volatility volatilityType=0",
+    "deltaNeutralOrderType=None deltaNeutralAuxPrice deltaNeutralConId=0 deltaNeutralShortSale=0",
+    "deltaNeutralShortSaleSlot=0 deltaNeutralDesignatedLocation",
+    "continuousUpdate=0 referencePriceType=0 trailStopPrice trailingPercent comboLegsDescrip legs=0",
+    "legPrices=0 routing=0 scaleInitLevelSize scaleSubsLevelSize scalePriceIncrement hedgeType",
+    When("hedgeType", is_given, parts("hedgeParam")),
+    "clearingAccount clearingIntent=IB notHeld=0 deltaNeutral=0 algoStrategy",
+    When("algoStrategy", is_given, parts(Many("algoParams", TAG_VALUE))),
+    f"solicited=0 status randomizeSize=0 randomizePrice=0 conditions=0 trailStopPrice={UNSET}",
+    f"lmtPriceOffset={UNSET} cashQty=0 dontUseAutoPriceForHedge=1 isOmsContainer=0 autoCancelDate",
+    "filledQuantity:n refFuturesConId=0 autoCancelParent=0 shareholder imbalanceOnly=0",
+    "routeMarketableToBbo=0 parentPermId=0 completedTime completedStatus",
+    "minTradeQty@170 minCompeteSize@170 competeAgainstBestOffset@170 midOffsetAtWhole@170",
+    "midOffsetAtHalf@170",
+)
+
 EXEC_DETAILS = parts(
     "reqId:i=-1 orderId:i",
     SHORT,
@@ -139,6 +161,7 @@ ANSWER_PARTS: dict[str, tuple[int, tuple[Item, ...]]] = {
     "marketRule": (93, parts("marketRuleId:i", Many("increments", parts("lowEdge:n increment:n")))),
     "pnl": (94, parts("reqId:i daily:n unrealized:n realized:n")),
     "pnlSingle": (95, parts("reqId:i position:n daily:n unrealized:n realized:n value:n")),
+    "completedOrder": (101, COMPLETED_ORDER),
     "completedOrdersEnd": (102, parts("")),
 }
 

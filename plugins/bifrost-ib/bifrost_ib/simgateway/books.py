@@ -158,7 +158,10 @@ class Books:
         )
 
     def end_day(self) -> None:
-        """Let the executions so far be an earlier day's, which are not listed any more."""
+        """Let executions and ended orders so far be an earlier day's, which are not listed any more."""
+        for order in self.orders:
+            order.is_past = order.status.is_done
+            self.keep(order)
         for execution in self.executions:
             execution.is_past = True
             if self._record is not None:

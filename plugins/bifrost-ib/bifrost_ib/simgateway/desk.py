@@ -15,7 +15,15 @@ from bifrost_ib.simgateway.checks import READ_ONLY, Refusal, check_order
 from bifrost_ib.simgateway.hub import Hub
 from bifrost_ib.simgateway.layout import Values
 from bifrost_ib.simgateway.market import Market
-from bifrost_ib.simgateway.orders import Execution, Order, Status, echo_of, limit_of
+from bifrost_ib.simgateway.orders import (
+    Execution,
+    Order,
+    Status,
+    completed_status,
+    echo_of,
+    gateway_time,
+    limit_of,
+)
 from bifrost_ib.simgateway.sessions import Session
 from bifrost_ib.simgateway.universe import Listing, Universe
 
@@ -63,7 +71,7 @@ class Desk:
             "reqOpenOrders": self.tell_open,
             "reqAllOpenOrders": self.tell_all_open,
             "reqAutoOpenOrders": lambda session, asked: None,
-            "reqCompletedOrders": lambda session, asked: session.send("completedOrdersEnd"),
+            "reqCompletedOrders": self.tell_completed,
             "reqExecutions": self.tell_executions,
         }
 
@@ -115,7 +123,7 @@ class Desk:
         if order.remaining <= 0:
             order.quantity, order.status = order.filled, Status.FILLED
             self.unmatch(order)
-        self._books.keep(order)
+        self._keep(order)
         self._take(self._book.replace(str(order.perm_id), order.quantity, order.limit))
         self.say(order)
 
@@ -174,6 +182,19 @@ class Desk:
             session.send("orderStatus", **order.status_values())
         session.send("openOrderEnd")
 
+    def tell_completed(self, session: Session, asked: Values) -> None:
+        """List the day's orders that are over; the wire has neither their ids nor their clients."""
+        for order in self._books.orders:
+            if order.status.is_done and not order.is_past:
+                session.send(
+                    "completedOrder",
+                    **order.open_values(self.listing(order)),
+                    filledQuantity=order.filled,
+                    completedTime=gateway_time(order.ended_ns),
+                    completedStatus=completed_status(order),
+                )
+        session.send("completedOrdersEnd")
+
     def tell_executions(self, session: Session, asked: Values) -> None:
         """List the day's executions that fit, with their commissions."""
         for execution in self._books.executions:
@@ -203,11 +224,16 @@ class Desk:
         self.acknowledge(order, Status.SUBMITTED)
         self.match(order)
 
+    def _keep(self, order: Order) -> None:
+        if order.status.is_done and not order.ended_ns:
+            order.ended_ns = self._hub.clock.now_ns()
+        self._books.keep(order)
+
     def acknowledge(self, order: Order, status: Status) -> None:
         """Take the order to a working status and say so."""
         if not order.status.is_done:
             order.status = status
-            self._books.keep(order)
+            self._keep(order)
             self.say(order)
 
     def say(self, order: Order, status: str | None = None) -> None:
@@ -268,7 +294,7 @@ class Desk:
         """Execute a part of an order and say so; ``commission`` may be ``never``."""
         execution = self._books.execute(order, quantity, price, self._hub.clock.now_ns())
         execution.is_commission_told = commission != "never"
-        self._books.keep(order)
+        self._keep(order)
         told = {
             "exec": lambda: self.say_execution(execution),
             "open": lambda: self._say_filled(order),
@@ -306,14 +332,14 @@ class Desk:
         self._hub.report(order.client_id, "error", id=order.order_id, code=code, text=text, json=json)
         self.unmatch(order)
         order.status = Status.INACTIVE
-        self._books.keep(order)
+        self._keep(order)
         self.say(order)
         self._changed()
 
     def end_cancelled(self, order: Order) -> None:
         """End the order as cancelled: the status, then 202."""
         order.status, order.is_cancelling = Status.CANCELLED, False
-        self._books.keep(order)
+        self._keep(order)
         self.say_status(order)
         text = "Order Canceled - reason:"
         self._hub.report(order.client_id, "error", id=order.order_id, code=202, text=text)

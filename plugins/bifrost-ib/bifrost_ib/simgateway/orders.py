@@ -63,6 +63,8 @@ class Order:
     quantity   shares or contracts, above 0
     limit      quote currency per unit; None for a market order
     value      sum of price times quantity of what filled
+    ended_ns   when it was over; 0 before
+    is_past    over on an earlier day: it isn't listed any more
     echo       what comes back to the client as it came
     """
 
@@ -85,6 +87,8 @@ class Order:
     commission: Decimal = ZERO
     why_held: str = ""
     is_cancelling: bool = False
+    ended_ns: int = 0
+    is_past: bool = False
     echo: dict[str, Any] = field(factory=dict)
 
     @property
@@ -140,6 +144,13 @@ class Order:
             "permId": self.perm_id,
             "status": str(status or self.status),
         }
+
+
+def completed_status(order: Order) -> str:
+    """Return how an order ended, in words."""
+    if order.status is Status.FILLED:
+        return f"Filled Size: {order.filled}"
+    return "Cancelled by Trader" if order.status is Status.CANCELLED else "Order rejected"
 
 
 def limit_of(asked: Mapping[str, Any]) -> Decimal | None:

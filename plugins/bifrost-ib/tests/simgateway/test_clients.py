@@ -57,6 +57,12 @@ def test_client_trades_at_each_version_without_a_decoding_error(library, version
             await until(lambda: rest.orderStatus.status == "Cancelled")
             await until(lambda: ib.positions()[0].position == 70)
             assert len(await ib.accountSummaryAsync()) >= 9
+            completed = await ib.reqCompletedOrdersAsync(False)
+            assert [(c.order.orderRef, c.orderStatus.status) for c in completed] == [
+                ("a", "Filled"),
+                ("b", "Cancelled"),
+            ]
+            assert completed[0].order.filledQuantity == 30
             ib.disconnect()
 
     asyncio.run(trade())

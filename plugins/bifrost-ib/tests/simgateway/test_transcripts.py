@@ -112,6 +112,12 @@ def official_client():
         def error(self, reqId, code, text):  # noqa: N803
             self.told.append(("error", reqId, code))
 
+        def completedOrder(self, contract, order, state):  # noqa: N802
+            self.told.append(("completedOrder", order.orderRef, order.filledQuantity, state.status))
+
+        def completedOrdersEnd(self):  # noqa: N802
+            self.told.append(("completedOrdersEnd",))
+
         def execDetailsEnd(self, reqId):  # noqa: N802, N803
             self.told.append(("execDetailsEnd", reqId))
 
@@ -155,6 +161,9 @@ async def session_of_official_client(
     async with asyncio.timeout(8):
         while ("execDetailsEnd", 4) not in app.told:
             await asyncio.sleep(0.01)
+        app.reqCompletedOrders(False)
+        while ("completedOrdersEnd",) not in app.told:
+            await asyncio.sleep(0.01)
     await asyncio.to_thread(app.disconnect)
     assert app.told[:3] == [("error", -1, 2104), ("error", -1, 2106), ("error", -1, 2158)]
     assert ("contractDetails", "NVDA", 0.01) in app.told
@@ -164,6 +173,9 @@ async def session_of_official_client(
         (-1, 5.0, "BF.1"), (-1, 5.0, "BF.1"), (4, 5.0, "BF.1"), (4, 5.0, "BF.1"),
     ]  # fmt: skip
     assert ("position", "NVDA", 50.0, 120.0) in app.told
+    assert [line[2:] for line in app.told if line[0] == "completedOrder"] == [
+        (10.0, "Filled"), (0.0, "Inactive"), (0.0, "Cancelled"),
+    ]  # fmt: skip
 
 
 SESSIONS = {
