@@ -98,9 +98,8 @@ def load(choice: str = "auto") -> Library:
 @cache
 def _imported(name: str) -> Library:
     module = import_module(name)
-    logger = logging.getLogger(name)
-    logger.propagate = False  # what it calls errors are often none; ours are told by the session
-    logger.addHandler(logging.NullHandler())
+    # What it calls errors are often none, and what matters of them is told by the session.
+    logging.getLogger(name).setLevel(logging.CRITICAL)
     info = LibInfo(
         name=name,
         version=version(name),

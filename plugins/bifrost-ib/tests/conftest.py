@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
 from typing import Any
@@ -43,6 +43,7 @@ class Gateway:
         self.greets = 0
         self.at_start: Callable[[Gateway], None] = Gateway.welcome
         self.on_connect: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any] = self._speak
+        self.on_request: Callable[[list[str]], Any] = lambda fields: None
         self.changed = asyncio.Event()
         self._writers: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -85,6 +86,7 @@ class Gateway:
         while True:
             fields = (await _frame(reader)).decode().split("\0")[:-1]
             self.received.append(fields)
+            self.on_request(fields)
             self.changed.set()
             if fields[0] not in self.mute:
                 self._answer(fields)
@@ -117,10 +119,20 @@ class Gateway:
         self.say("4", "2", str(number), str(code), text, *([""] if self.version >= 166 else []))
 
     def say(self, *fields: str) -> None:
-        payload = "".join(f"{field}\0" for field in fields).encode()
+        self.say_all([fields])
+
+    def say_all(self, messages: Sequence[Sequence[str]]) -> None:
+        """Say several messages in one piece."""
+        payloads = ["".join(f"{field}\0" for field in fields).encode() for fields in messages]
+        said = b"".join(len(payload).to_bytes(4) + payload for payload in payloads)
         for writer in self._writers:
             with suppress(OSError):
-                writer.write(len(payload).to_bytes(4) + payload)
+                writer.write(said)
+
+    async def drain(self) -> None:
+        """Wait until what was said is on its way."""
+        for writer in self._writers:
+            await writer.drain()
 
     async def until(self, holds: Callable[[], Any]) -> None:
         """Wait until something has come that makes ``holds`` true."""

@@ -1,4 +1,4 @@
-"""Daemons as processes of their own at the simulated gateway: killed, stopped, and found in order afterwards."""
+"""Daemons as processes of their own at the simulated gateway: killed, stopped, and what they book."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from daemon_under_test import eager, until
 from processes import Desk, Spawner
 
 KEY = "NVDA|STK|||"
+QUICK = {"first": 0.1, "max": 0.2}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,12 @@ def desk(tmp_path, spawner, library):
             "pushed": {"step_ms": 50, "swing": 0.0},
             "strategies": [eager(target=10, limit=limit)],
             "recon": {"proof_gap": 0.5, "min_age": 0.5},
-            "ib": {"port": port, "account": "DU1", "library": library, "retry_ib": {"first": 0.1, "max": 0.2}},
+            "ib": {
+                "port": port,
+                "account": "DU1",
+                "library": library,
+                "retry_ib": {"first": 0.1, "max": 0.2},
+            },
         }
         path = [mischief.install(tmp_path), Path(mischief.__file__).parent]
         made.append(Desk(folder, spawner, path, **settings))

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import mischief
 import pytest
+from attrs import evolve
 from bifrost_ib.session import State
 from bifrost_ib.simgateway import SimGateway
 from daemon_under_test import Home, eager, until
@@ -46,7 +47,7 @@ class Floor:
         return self.engine.state.portfolio.account_quantities().get(KEY, Decimal(0))
 
     async def until(self, holds):
-        await until(holds, 20.0)
+        await until(holds, 30.0)
 
     async def order_is(self, state, number=1):
         await self.until(lambda: len(self.orders) >= number and self.orders[number - 1].state == state)
@@ -97,7 +98,7 @@ def floor(tmp_path, monkeypatch, library, market_is_known):
 
 
 def run(work):
-    asyncio.run(asyncio.wait_for(work(), 40.0))
+    asyncio.run(asyncio.wait_for(work(), 80.0))
 
 
 def test_a_hedge_is_sent_acknowledged_and_filled_in_that_order(floor):
@@ -291,5 +292,26 @@ def test_somebody_elses_trade_counts_in_the_account_and_not_in_the_strategy(floo
             await f.until(lambda: f.held == 15)
             await f.reconnected()
             assert len(f.sent) == 1
+
+    run(work)
+
+
+def test_an_order_that_never_arrived_is_given_up_after_proof_and_never_sent_again(floor):
+    """The gateway hangs up as soon as the order is written, and has never heard of it."""
+
+    async def work():
+        async with floor(strategy={"target": 0}) as f:
+            await f.reconnected()
+            request = f.daemon.parts.plugins.plugin("strategies", "eager")
+            await f.gw.do("hang")
+            request.config = evolve(request.config, target=Decimal(10))
+            await f.until(lambda: f.orders and f.orders[0].state in ("SUBMITTED", "UNKNOWN"))
+            await f.gw.do("disconnect")
+            await f.gw.do("resume")
+            request.config = evolve(request.config, target=Decimal(0))
+            order = await f.order_is("REJECTED")
+            assert f.gw.orders == []
+            assert f.sent == []
+            assert order.cum_quantity == 0
 
     run(work)
