@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from bifrost_engine.errors import BifrostError
+
 Implementation = Callable[..., Any]
 
 
@@ -53,7 +55,7 @@ class Guard:
         return result
 
     def note(self, hook: str, error: Exception) -> None:
-        """Log and count a failure, with a traceback for the first in a row."""
+        """Log and count a failure, with a traceback for the first in a row, if it wasn't to be expected."""
         self.failures[hook] += 1
         self.consecutive += 1
         self.last_error = error
@@ -63,7 +65,7 @@ class Guard:
             hook=hook,
             error=f"{type(error).__name__}: {error}",
             consecutive=self.consecutive,
-            exc_info=error if self.consecutive == 1 else None,
+            exc_info=error if self.consecutive == 1 and not isinstance(error, BifrostError) else None,
         )
 
     def _went_well(self) -> None:

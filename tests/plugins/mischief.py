@@ -438,6 +438,7 @@ class _Sink:
         self.wrong = Wrong(config.wrong, context)
         self.snapshots: list[Mapping[str, Any]] = []
         self.heartbeats: list[Mapping[str, Any]] = []
+        self.accounts: list[Sequence[Mapping[str, Any]]] = []
         self.control: Any = None
         self.flags = ControlState(suspended=config.suspended)
         self.polls = 0
@@ -452,6 +453,10 @@ class _Sink:
     def write_heartbeat(self, heartbeat: Mapping[str, Any]) -> None:
         self.wrong.now("write_heartbeat")
         self.heartbeats.append(heartbeat)
+
+    @hookimpl
+    def write_accounts(self, accounts: Sequence[Mapping[str, Any]]) -> None:
+        self.accounts.append(accounts)
 
     @hookimpl
     def poll_control(self) -> ControlState:

@@ -29,7 +29,8 @@ REACH_S, GREET_S, QUOTE_S = 5.0, 10.0, 10.0
 OK, WARNING, FAILED, SKIPPED = Verdict.OK, Verdict.WARNING, Verdict.FAILED, Verdict.SKIPPED
 API = "Configure > API > Settings (TWS: Global Configuration > API > Settings)"
 PORTS = {7496: "TWS live", 7497: "TWS paper", 4001: "gateway live", 4002: "gateway paper"}
-READ_ONLY_PROBE_S = 5.0
+READ_ONLY_PROBE_S = 3.0
+CLIENT_ID_IN_USE = 326
 
 
 async def check(
@@ -49,6 +50,7 @@ class _Check:
         self._contracts = contracts
         self._errors: list[GatewayError] = []
         self._lines: Lines | None = None
+        self._link: Link | None = None
         self._told = asyncio.Event()
 
     async def steps(self) -> AsyncGenerator[CheckResult, None]:
@@ -66,7 +68,7 @@ class _Check:
         yield reached
         if reached.result is FAILED:
             return
-        link = Link(library, self._config, self._take, lambda name, error: None)
+        link = self._link = Link(library, self._config, self._take, lambda name, error: None)
         compat.forbid_orders(link.ib)
         try:
             async for found in self._session(link):
@@ -229,6 +231,8 @@ class _Check:
     def _take(self, message: Message) -> None:
         if isinstance(message, GatewayError):
             self._errors.append(message)
+            if message.code == CLIENT_ID_IN_USE and self._link is not None:
+                self._link.fail("client_id_in_use")
         if self._lines is not None:
             self._lines.take(message)
 

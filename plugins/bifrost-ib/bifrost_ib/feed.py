@@ -33,7 +33,7 @@ from bifrost_ib.reporting import reporting_to
 from bifrost_ib.session import Listener, shared_session
 from bifrost_ib.translate.account import holdings_of
 
-READY_S = 10.0
+READY_S = 5.0
 """So long a rehearsal's opening waits for the connection, before it is tried again."""
 CONNECTION = "feed_connection"
 LINK = (BrokerEventKind.LINK_UP, BrokerEventKind.LINK_DOWN)

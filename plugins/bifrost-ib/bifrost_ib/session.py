@@ -37,6 +37,7 @@ SLOWER_S = 60.0
 TOO_FAST_LIMIT = 3
 FIRST_TRY_S = 1.0
 LEAVE_S = 1.5
+INSECURE = "insecure_transport"
 _READ_ONLY = "ib.read_only is set"
 SYNCHRONISED = ("positions", "account_summary", "own_orders", "open_orders", "executions")
 
@@ -139,6 +140,7 @@ class Session:
         self._told: _Told | None = None
         self._is_announced = False
         self._is_cut_off = False
+        self._was_remote = False
         self._too_fast = 0
 
     def add(self, listener: Listener) -> None:
@@ -351,8 +353,18 @@ class Session:
             self._tell_down(LinkDown("cut_off", "the gateway is without its servers"))
         else:
             self._tell_up("connected")
+        self._tell_transport()
         for listener in self._listeners:
             listener.on_ready()
+
+    def _tell_transport(self) -> None:
+        """Have it in the status, as long as it is so, that anybody on the way can listen and trade."""
+        if self.is_remote or self._was_remote:
+            where = f"{self.config.host}:{self.config.port}"
+            text = f"{where} is another host, and nothing protects the way there; end a tunnel on 127.0.0.1"
+            told = {"standing": self.is_remote, "about": ""}
+            self._emit(BrokerEventKind.INFO, text if self.is_remote else "", told, INSECURE)
+        self._was_remote = self.is_remote
 
     def _tell_up(self, text: str) -> None:
         self._told = _Told(is_up=True)
@@ -369,13 +381,13 @@ class Session:
         self._log.warning("gateway lost", reason=down.reason, why=str(down))
         self._emit(BrokerEventKind.LINK_DOWN, f"{down.reason}: {down}", {"reason": down.reason, **facts})
 
-    def _emit(self, kind: BrokerEventKind, text: str, facts: dict[str, Any]) -> None:
+    def _emit(self, kind: BrokerEventKind, text: str, facts: dict[str, Any], code: str | None = None) -> None:
         values = {"state": str(self.state), "since_ns": self._since_ns, **facts}
         if self.is_remote:
             values["insecure_transport"] = True
         now_ns = self._clock.now_ns()
         client_id = self.config.client_id if kind is BrokerEventKind.LINK_UP else None
-        event = BrokerEvent(kind=kind, ts_ns=now_ns, text=text, client_id=client_id, values=values)
+        event = BrokerEvent(kind=kind, ts_ns=now_ns, code=code, text=text, client_id=client_id, values=values)
         self._context.emit(event)
 
     # --- what comes in -----------------------------------------------------------------------
