@@ -21,7 +21,8 @@ FLAGGED = ("suspend", "resume", "kill", "clear_kill")
 """Commands that leave something behind for a daemon that starts later."""
 
 
-@click.group(name="control")
+# The spelling of the control table, of a record and of the web is as good as the command line's own.
+@click.group(name="control", context_settings={"token_normalize_func": lambda word: word.replace("_", "-")})
 def command() -> None:
     """Give the running daemon a command, and hear what became of it.
 
@@ -93,6 +94,7 @@ HELP = {
     "retry_ib": ("Try to reach the broker at once.", "Instead of waiting for the next attempt."),
     "refresh_accounts": ("Ask the broker for positions now.", "And for the account's values."),
     "kill": ("Cancel all, allow no order any more.", "Over restarts, until resume --clear-kill."),
+    "clear_kill": ("End the kill switch, and no more.", "What is suspended stays so."),
 }
 """Command → its line of help, and what more there is to say."""
 

@@ -24,17 +24,27 @@ def folder(tmp_path: Path) -> Path:
 
 def test_every_command_of_the_control_channel_can_be_given(bifrost):
     text = bifrost("control", "--help").out
-    given_by_resume = {"clear_kill"}
-    for name in set(COMMANDS) - given_by_resume:
+    for name in COMMANDS:
         assert f"\n  {name.replace('_', '-')} " in text
     assert "--clear-kill" in bifrost("control", "resume", "--help").out
 
 
-def test_without_a_daemon_a_passing_command_is_refused(bifrost, folder: Path):
-    for name in ("stop", "flatten", "retry-ib", "refresh-accounts", "manual-resume"):
-        answer = bifrost("control", name)
-        assert answer.code == 1
-        assert f"no daemon works on {folder}" in answer.err
+def test_a_command_may_be_spelt_as_in_its_records(bifrost):
+    for name in COMMANDS:
+        told = bifrost("control", name, "--help")
+        assert told.code == 0
+        assert told.out == bifrost("control", name.replace("_", "-"), "--help").out
+    assert bifrost("control", "retry_nothing").code == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["stop", "flatten", "retry-ib", "retry_ib", "refresh-accounts", "refresh_accounts", "manual_resume"],
+)
+def test_without_a_daemon_a_passing_command_is_refused(bifrost, folder: Path, name: str):
+    answer = bifrost("control", name)
+    assert answer.code == 1
+    assert f"no daemon works on {folder}" in answer.err
 
 
 def test_without_a_daemon_suspend_and_kill_hold_for_the_next_start(bifrost, folder: Path):
@@ -52,6 +62,14 @@ def test_resume_clear_kill_lifts_both_flags(bifrost, folder: Path):
     assert [one["command"] for one in json.loads(answer.out)] == ["clear_kill", "resume"]
     flags = LocalControl(folder / "control.db").flags()
     assert (flags.suspended, flags.killed) == (False, False)
+
+
+@pytest.mark.parametrize("name", ["clear_kill", "clear-kill"])
+def test_clear_kill_leaves_what_is_suspended(bifrost, folder: Path, name: str):
+    LocalControl(folder / "control.db").submit("kill", suspended=True, killed=True)
+    bifrost("control", name)
+    flags = LocalControl(folder / "control.db").flags()
+    assert (flags.suspended, flags.killed) == (True, False)
 
 
 def test_resume_alone_leaves_the_kill_switch(bifrost, folder: Path):
