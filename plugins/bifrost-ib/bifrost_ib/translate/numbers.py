@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from math import isfinite
 from typing import Any
 
@@ -10,10 +10,12 @@ LARGEST = 1e15
 """No price, size or amount is as large: what is has been made up, as the largest double is."""
 LONGEST = 1000
 MOST_ID = 2**62
+ONE = Decimal(1)
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)  # the usual one rounds to 28 digits
 
 
 def number(value: Any) -> Decimal | None:
-    """Return a number of the wire, None where it says that there is none."""
+    """Return a number of the wire as people write it, ``74`` for 74.0; None where it says that there is none."""
     if isinstance(value, bool):
         return None
     try:
@@ -25,7 +27,13 @@ def number(value: Any) -> Decimal | None:
         return None
     if not found.is_finite() or abs(found) >= LARGEST:
         return None
-    return found
+    return _plain(found)
+
+
+def _plain(found: Decimal) -> Decimal:
+    """Return the same number without zeros at its end, and without an exponent as far as it can be."""
+    shortest = found.normalize(_EXACT) if found else Decimal(0)
+    return shortest.quantize(ONE) if shortest == shortest.to_integral_value() else shortest
 
 
 def above_zero(value: Any) -> Decimal | None:
