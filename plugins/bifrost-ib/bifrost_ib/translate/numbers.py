@@ -15,7 +15,7 @@ _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)  # the usual one r
 
 
 def number(value: Any) -> Decimal | None:
-    """Return a number of the wire as people write it, ``74`` for 74.0; None where it says that there is none."""
+    """Return a number of the wire as people write it, ``74`` for 74.0; None where it says there is none."""
     if isinstance(value, bool):
         return None
     try:
