@@ -227,7 +227,20 @@ class Look:
             for order in self.ours.open_orders()
             if order.client_order_id not in self.open_there and not self.is_outdated(order)
         )
-        return [(order, _with_our_count(order, theirs)) for order, theirs in shown if theirs is not None]
+        return [(order, self._with_our_count(order, theirs)) for order, theirs in shown if theirs is not None]
+
+    def _with_our_count(self, order: Order, theirs: BrokerOrder) -> BrokerOrder:
+        """Return an order that is over with quantities by our executions, where the broker's say nothing."""
+        if theirs.is_counted:
+            return theirs
+        filled, wanted = counted(order), order.pending_replace
+        replaced = wanted is not None and filled >= wanted.quantity
+        quantity = wanted.quantity if wanted is not None and replaced else order.quantity
+        if theirs.status == "FILLED" and not self.ours.in_window(order.submitted_ns or order.created_ns):
+            # The broker doesn't tell all of its executions any more; of a later order it does, and a
+            # correction may have left less of one that was filled.
+            filled = max(filled, quantity)
+        return evolve(theirs, quantity=quantity, filled=filled)
 
     def missing(self) -> list[Order]:
         """Return our open orders that the broker shows nowhere; no proof by itself."""
@@ -327,18 +340,6 @@ def external_id(perm_id: str) -> str:
 def is_external(order: Order) -> bool:
     """Return whether an order is somebody else's."""
     return order.strategy_id == EXTERNAL
-
-
-def _with_our_count(order: Order, theirs: BrokerOrder) -> BrokerOrder:
-    """Return an order that is over with quantities by our executions, where the broker's say nothing."""
-    if theirs.is_counted:
-        return theirs
-    filled, wanted = counted(order), order.pending_replace
-    replaced = wanted is not None and filled >= wanted.quantity
-    quantity = wanted.quantity if wanted is not None and replaced else order.quantity
-    if theirs.status == "FILLED":
-        filled = max(filled, quantity)
-    return evolve(theirs, quantity=quantity, filled=filled)
 
 
 def counted(order: Order) -> Decimal:

@@ -378,7 +378,9 @@ class Ordeal:
     async def _advance(self) -> None:
         if self.chance.random() < self.trouble:
             for action, values in happenings(self.chance):
-                await self.gateway.do(action, **values)
+                # What was traded before the first comparison is in the position that it opens with.
+                if action != "trade" or self.trading.engine.engine.core.state.opened:
+                    await self.gateway.do(action, **values)
         clock = self.context.clock
         clock.advance_to(clock.now_ns() + int(STEP_S * 1e9))
         self.gateway.market.pin(STOCK.key, 100.00, 100.02, 1_000.0)
