@@ -21,6 +21,7 @@ from bifrost_monitor.call import Call, body_of, query_of
 from bifrost_monitor.database import Database
 from bifrost_monitor.gatekeeper import App, Gatekeeper, Hosts
 from bifrost_monitor.openapi import describe
+from bifrost_monitor.page_routes import page_routes
 from bifrost_monitor.refusal import Refusal
 from bifrost_monitor.routes import ROUTES, Route
 from bifrost_monitor.tokens import Tokens
@@ -43,7 +44,7 @@ class Monitor:
     hosts: Hosts
     open_to_read: bool
     zone: ZoneInfo = ZoneInfo("America/New_York")
-    secure: bool = False
+    secure: bool = False  # whether it speaks TLS
     watch: Watch = field(init=False)
     visitors: Visitors = field(init=False)
 
@@ -82,7 +83,7 @@ def _routes(monitor: Monitor) -> Sequence[BaseRoute]:
         return Response(document, media_type="application/json")
 
     served = [StarletteRoute(one.path, _endpoint(monitor, one), methods=[one.method]) for one in ROUTES]
-    return [*served, StarletteRoute("/openapi.json", openapi)]
+    return [*served, StarletteRoute("/openapi.json", openapi), *page_routes(monitor)]
 
 
 def _endpoint(monitor: Monitor, route: Route) -> Callable[[Request], Awaitable[Response]]:

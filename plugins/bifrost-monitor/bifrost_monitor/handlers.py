@@ -55,14 +55,16 @@ async def operations(call: Call) -> OperationsPage:
 async def history(call: Call) -> History:
     """Answer with the curves of a strategy."""
     query: HistoryQuery = call.query
-    known = [state.strategy_id for state in (await call.monitor.watch.fresh()).strategies]
+    known = {state.strategy_id: state.ts for state in (await call.monitor.watch.fresh()).strategies}
     strategy_id = query.strategy_id or next(iter(known), None)
     if strategy_id is None:
         return History(strategy_id=None, points=[], fills=[])
+    now, since, until = known.get(strategy_id), query.since_ts, query.until_ts
     points, fills = await call.read(
-        lambda conn: queries.history(conn, strategy_id, query.since_ts, query.until_ts, query.limit)
+        lambda conn: queries.history(conn, strategy_id, now, since, until, query.limit)
     )
-    return trail.history_answer(strategy_id, points, fills)
+    seen = call.monitor.watch.samples.of(strategy_id, since or 0.0, until or queries.END_OF_TIME_S)
+    return trail.history_answer(strategy_id, points, fills, seen, query.limit)
 
 
 async def orders(call: Call) -> Orders:

@@ -36,6 +36,7 @@ SHOWN = (
     Shown("Stock, shares", "gates.guard.risk.max_position_shares", _size("stock_position")),
     Shown("Day loss", "gates.guard.risk.max_daily_loss_usd", _loss),
     Shown("Net delta, force", "gates.state.delta.max_delta_limit", _size("net_delta")),
+    Shown("Order size", "gates.intent.hedge.max_hedge_shares_per_order", lambda row: None),
     Shown("Spread, %", "gates.state.liquidity.extreme_spread_pct", _spread),
     Shown("Data lag, ms", "gates.state.system.data_lag_threshold_ms", _size("data_lag_ms")),
 )

@@ -5,7 +5,7 @@ What ``bifrost_pg.reader`` asks already is asked by it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bifrost_pg.reader import read_status
@@ -14,6 +14,8 @@ from psycopg.rows import dict_row
 
 Row = dict[str, Any]
 Conn = Connection[Any]
+FEED_ROWS = 200
+CURVE_POINTS = 5000
 
 
 def rows(conn: Conn, query: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
@@ -73,6 +75,21 @@ def command(conn: Conn, command_id: int) -> Row | None:
     return _first(rows(conn, "SELECT * FROM daemon_control WHERE id = %s", (command_id,)))
 
 
+def page_rows(conn: Conn, strategy_id: str, now: float | None, since: float) -> Row:
+    """Return what the page shows beside the state: operations, decisions, open orders, the day's curves."""
+    return {
+        "operations": rows(conn, "SELECT * FROM operations ORDER BY id DESC LIMIT %s", (FEED_ROWS,)),
+        "now": decisions(conn, strategy_id, False, 1),
+        "wanted": decisions(conn, strategy_id, True, 3),
+        "orders": rows(
+            conn,
+            f"SELECT * FROM orders WHERE journal_id = {_JOURNAL} AND closed_at IS NULL"
+            " AND origin <> 'EXTERNAL' ORDER BY created_at DESC LIMIT 5",
+        ),
+        "history": history(conn, strategy_id, now, since, None, CURVE_POINTS),
+    }
+
+
 # --- the trail -----------------------------------------------------------------------------
 
 _OF_RUN = (
@@ -87,23 +104,24 @@ _SEEN = (
     " ORDER BY s.ts DESC LIMIT %(limit)s"
 )
 _KEPT = (
-    "SELECT ts, spot::text, net_delta::text, daily_pnl::text FROM status_history"
+    "SELECT ts, spot, net_delta, daily_pnl FROM status_history"
     " WHERE strategy_id = %(strategy)s AND ts >= %(since)s AND ts <= %(until)s"
-    " ORDER BY ts DESC LIMIT %(limit)s"
+    " ORDER BY id DESC LIMIT %(limit)s"
 )
 _FILLS = (
-    "SELECT * FROM operations WHERE type = 'fill' AND strategy_id = %(strategy)s"
+    f"SELECT * FROM operations WHERE type = 'fill' AND strategy_id = %(strategy)s AND journal_id = {_JOURNAL}"
     " AND ts >= %(since)s AND ts <= %(until)s ORDER BY id DESC LIMIT %(limit)s"
 )
 END_OF_TIME_S = 32_503_680_000.0
 
 
 def history(
-    conn: Conn, strategy_id: str, since: float | None, until: float | None, limit: int
+    conn: Conn, strategy_id: str, now: float | None, since: float | None, until: float | None, limit: int
 ) -> tuple[list[Row], list[Row]]:
     """Return what was known at the newest ``limit`` times, and the fills among them, oldest first.
 
     It was told at each hedge operation, and seen at each decision that differed from the one before.
+    now  the strategy's time: what is later comes from a rehearsal that began anew since
     """
     bounds = {
         "strategy": strategy_id,
@@ -111,8 +129,22 @@ def history(
         "until": END_OF_TIME_S if until is None else until,
         "limit": limit,
     }
-    points = rows(conn, f"({_SEEN}) UNION ALL ({_KEPT}) ORDER BY ts DESC LIMIT %(limit)s", bounds)
-    return points[::-1], rows(conn, _FILLS, bounds)[::-1]
+    points = [*rows(conn, _SEEN, bounds), *_of_one_life(rows(conn, _KEPT, bounds), now)]
+    newest = sorted(points, key=lambda row: row["ts"])[-limit:]
+    return newest, rows(conn, _FILLS, bounds)[::-1]
+
+
+OUT_OF_ORDER_S = 5.0
+
+
+def _of_one_life(newest_first: Iterable[Row], now: float | None) -> Iterator[Row]:
+    """Yield rows back to where time was set back: what is before that belongs to an earlier rehearsal."""
+    last = END_OF_TIME_S if now is None else now
+    for row in newest_first:
+        if row["ts"] > last + OUT_OF_ORDER_S:
+            return
+        last = min(last, row["ts"])
+        yield row
 
 
 def orders(conn: Conn, query: Any) -> list[Row]:

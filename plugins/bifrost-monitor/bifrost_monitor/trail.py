@@ -50,9 +50,15 @@ def _fields(kind: type[Answer], row: Row) -> dict[str, Any]:
     return {name: plain(row.get(name)) for name in kind.__struct_fields__}
 
 
-def history_answer(strategy_id: str | None, points: Iterable[Row], fills: Iterable[Row]) -> History:
-    """Return the curves, one point for each time."""
-    found: dict[float, Point] = {}
+def history_answer(
+    strategy_id: str | None,
+    points: Iterable[Row],
+    fills: Iterable[Row],
+    seen: Iterable[Point] = (),
+    limit: int | None = None,
+) -> History:
+    """Return the curves, oldest first, one point for each time; ``seen`` are points of the monitor's own."""
+    found = {point.ts: point for point in seen}
     for row in points:
         told = Point(
             ts=row["ts"],
@@ -63,9 +69,10 @@ def history_answer(strategy_id: str | None, points: Iterable[Row], fills: Iterab
         before = found.get(told.ts)
         if before is None or before.daily_pnl is None:
             found[told.ts] = told
+    every = [found[ts] for ts in sorted(found)]
     return History(
         strategy_id=strategy_id,
-        points=list(found.values()),
+        points=every if limit is None else every[-limit:],
         fills=[operation_answer(row) for row in fills],
     )
 

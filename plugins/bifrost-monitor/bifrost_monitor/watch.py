@@ -20,6 +20,7 @@ from bifrost_engine.errors import SinkError
 from bifrost_monitor import queries
 from bifrost_monitor.answers import Operation, Status
 from bifrost_monitor.database import Database
+from bifrost_monitor.samples import Samples
 from bifrost_monitor.standing import operation_answer, standing, unreadable
 
 IDLE_S = 2.0
@@ -50,8 +51,9 @@ class Watch:
     def __init__(self, database: Database, zone: ZoneInfo) -> None:
         self.newest: Status = unreadable("nothing was read yet", time.time())
         self.last_good: Status | None = None
-        self.changes = 0
+        self.changes = 0  # how often there was something to tell
         self.ended = False
+        self.samples = Samples()
         self.read_s = 0.0
         self._database = database
         self._zone = zone
@@ -130,6 +132,7 @@ class Watch:
             operations = []
         else:
             self.newest = self.last_good = standing(found, self._zone)
+            self.samples.note(self.newest)
             key = (_lasting(found), [cause.code for cause in self.newest.causes])
         self._encoded = None
         self._read_at = time.monotonic()
@@ -151,9 +154,9 @@ class Watch:
         return found, [operation_answer(row) for row in rows]
 
     def _tell(self, changed: bool, operations: list[Operation]) -> None:
-        self.changes += changed
         if not changed and not operations:
             return
+        self.changes += 1
         for listener in self._listeners:
             listener.status |= changed
             listener.operations += operations

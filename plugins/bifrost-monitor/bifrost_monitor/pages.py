@@ -1,0 +1,239 @@
+"""The page: its regions, each rendered once for all who look, and sent again only when it has changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jinja2
+from anyio import to_thread
+from attrs import frozen
+
+from bifrost_engine.errors import SinkError
+from bifrost_monitor import __version__, drawing, queries, trail, wording
+from bifrost_monitor.answers import Decision, Operation, Order, Status, StrategyState
+from bifrost_monitor.controls import DOCK, Control, Desk, controls, dimensions
+from bifrost_monitor.standing import operation_answer
+
+if TYPE_CHECKING:
+    from bifrost_monitor.app import Monitor
+
+REGIONS = (
+    *("bar", "status", "figures", "chart", "positions", "feed"),
+    *("state", "controls", "order", "limits", "broker", "daemons", "dock"),
+)
+"""Each has a template of its name, and an element of that id on the page."""
+
+SHAPES = {"stopped": "stopped", "vanished": "vanished", "no_heartbeat": "vanished"}
+"""Cause → how the red lamp's sign differs from the cross."""
+FILTERS = (
+    *(("", "All"), ("hedge_intent", "Intents"), ("order_sent", "Sent"), ("fill", "Fills")),
+    *(("reject", "Rejects"), ("cancel", "Cancels"), ("control", "Control")),
+)
+OF_ORDERS = tuple(kind for kind, _ in FILTERS[1:-1])
+
+
+class Rendered(NamedTuple):
+    """The page as it is now: regions by name, and what stands outside of them."""
+
+    number: int
+    now: float
+    lamp: str
+    title: str
+    regions: dict[str, str]
+
+
+@frozen(kw_only=True)
+class View:
+    """What the templates see.
+
+    live   whether the figures are of now; ``as_of`` says of when they are
+    """
+
+    status: Status
+    known: Status
+    strategy: StrategyState | None
+    live: bool
+    operations: list[Operation]
+    newest: Decision | None
+    wanted: list[Decision]
+    orders: list[Order]
+    chart: drawing.Chart | None
+    controls: list[Control]
+
+    @property
+    def title(self) -> str:
+        """The state in a word or two."""
+        return self.status.causes[0].title if self.status.causes else "Trading"
+
+    @property
+    def shape(self) -> str:
+        """How the lamp looks: its colour, or what kind of red it is."""
+        causes = self.status.causes
+        return (
+            SHAPES.get(causes[0].code, "red")
+            if causes and causes[0].colour == "red"
+            else self.status.status_lamp
+        )
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        return self.strategy.detail if self.strategy else {}
+
+    @property
+    def gauge(self) -> drawing.Gauge | None:
+        return drawing.gauge(self.strategy.net_delta, self.strategy.band) if self.strategy else None
+
+    @property
+    def next_hedge(self) -> tuple[float, float] | None:
+        state = self.strategy
+        if state is None or not self.live:
+            return None
+        return drawing.next_hedge(
+            state.spot, state.net_delta, trail.number(self.detail.get("gamma")), state.band
+        )
+
+    @property
+    def dimensions(self) -> list[tuple[str, str, str]]:
+        return dimensions(self.detail)
+
+    @property
+    def dock(self) -> list[Control]:
+        return [control for word in DOCK for control in self.controls if control.word == word]
+
+
+class Pages:
+    """Renders the page of each strategy that somebody looks at."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._rendered: dict[str | None, Rendered] = {}
+        self._rows: dict[str, queries.Row] = {}
+        self._lock = asyncio.Lock()
+        self.environment = environment(monitor)
+
+    async def page(self, strategy_id: str | None) -> Rendered:
+        """Return the page of a strategy, of the first where there is none of that id."""
+        watch = self._monitor.watch
+        async with self._lock:
+            known = self._rendered.get(strategy_id)
+            if known is not None and known.number == watch.changes:
+                return known
+            number = watch.changes
+            rendered = await to_thread.run_sync(partial(self._render, number, watch.newest, strategy_id))
+            if len(self._rendered) > 100:  # strategies that nobody has ever heard of
+                self._rendered.clear()
+            self._rendered[strategy_id] = rendered
+            return rendered
+
+    def _render(self, number: int, status: Status, strategy_id: str | None) -> Rendered:
+        view = self._view(status, strategy_id)
+        regions = {name: self.environment.get_template(f"{name}.html").render(view=view) for name in REGIONS}
+        whose = view.strategy.symbol if view.strategy and view.strategy.symbol else "Bifrost"
+        title = whose if status.status_lamp == "green" else f"{view.title.upper()} · {whose}"
+        return Rendered(number, status.now, view.shape, title, regions)
+
+    def _view(self, status: Status, strategy_id: str | None) -> View:
+        watch = self._monitor.watch
+        known = status if status.strategies or watch.last_good is None else watch.last_good
+        found = [state for state in known.strategies if state.strategy_id == strategy_id]
+        strategy = next(iter(found or known.strategies), None)
+        rows = self._read(strategy)
+        live = _live(status, strategy)
+        orders = [trail.order_answer(row) for row in rows.get("orders", ())]
+        return View(
+            status=status,
+            known=known,
+            strategy=strategy,
+            live=live,
+            operations=[operation_answer(row) for row in rows.get("operations", ())],
+            newest=next((trail.decision_answer(row) for row in rows.get("now", ())), None),
+            wanted=[trail.decision_answer(row) for row in rows.get("wanted", ())],
+            orders=orders,
+            chart=self._chart(strategy, rows),
+            controls=_controls(status, strategy, live, len(orders)),
+        )
+
+    def _read(self, strategy: StrategyState | None) -> queries.Row:
+        """Return what the page shows beside the state; of before, while the database is away."""
+        if strategy is None or strategy.strategy_id is None:
+            return {}
+        name = strategy.strategy_id
+        try:
+            if not self._monitor.watch.trouble:
+                since = self._midnight(strategy.ts)
+                self._rows[name] = self._monitor.database.read(partial(_page_rows, name, strategy.ts, since))
+        except SinkError:
+            pass  # the next look at the state says so
+        return self._rows.get(name, {})
+
+    def _midnight(self, ts: float | None) -> float:
+        if ts is None:
+            return 0.0
+        day = datetime.fromtimestamp(ts, self._monitor.zone)
+        return day.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+    def _chart(self, strategy: StrategyState | None, rows: queries.Row) -> drawing.Chart | None:
+        if strategy is None or strategy.strategy_id is None or "history" not in rows:
+            return None
+        since = self._midnight(strategy.ts)
+        seen = self._monitor.watch.samples.of(strategy.strategy_id, since, queries.END_OF_TIME_S)
+        points, fills = rows["history"]
+        history = trail.history_answer(strategy.strategy_id, points, fills, seen)
+        return drawing.chart(history.points, history.fills, strategy.band, self._monitor.zone)
+
+
+def _page_rows(strategy_id: str, now: float | None, since: float, conn: queries.Conn) -> queries.Row:
+    return queries.page_rows(conn, strategy_id, now, since)
+
+
+def _live(status: Status, strategy: StrategyState | None) -> bool:
+    if strategy is None or not status.daemon_heartbeat.alive or not status.strategies:
+        return False
+    return not str((strategy.detail.get("dimensions") or {}).get("M", "")).startswith("M5")
+
+
+_NOTHING: dict[str, Any] = dict.fromkeys(StrategyState.__struct_fields__)
+NOBODY = StrategyState(**(_NOTHING | {"id": 0, "detail": {}, "limits": []}))
+"""What the controls go by while no strategy is known."""
+
+
+def _controls(status: Status, strategy: StrategyState | None, live: bool, open_orders: int) -> list[Control]:
+    return controls(Desk(status=status, strategy=strategy or NOBODY, live=live, open_orders=open_orders))
+
+
+@cache
+def _loader() -> jinja2.BaseLoader:
+    return jinja2.PackageLoader("bifrost_monitor")
+
+
+def environment(monitor: Monitor) -> jinja2.Environment:
+    """Return the templates with the words that they use."""
+    made = jinja2.Environment(
+        loader=_loader(),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Callable[..., str]] = {
+        "figure": wording.figure,
+        "whole": wording.whole,
+        "clock": lambda ts, form="%H:%M:%S": wording.clock(ts, monitor.zone, form),
+        "length": wording.length,
+        "contract": wording.contract,
+        "moneyness": wording.moneyness,
+    }
+    made.filters.update(filters)
+    made.globals.update(
+        {
+            "FILTERS": FILTERS,
+            "OF_ORDERS": OF_ORDERS,
+            "VERSION": __version__,
+            "ZONE": str(monitor.zone).rpartition("/")[2].replace("_", " "),
+        }
+    )
+    return made

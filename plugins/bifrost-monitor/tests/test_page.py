@@ -1,0 +1,146 @@
+"""The page as it is served: what it says, what it never says, and what is sent when it changes."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlencode
+
+import pytest
+from bifrost_monitor.pages import REGIONS
+from bifrost_pg import rows
+from bifrost_pg.control import write_flags
+from monitor_client import Client, wait_for
+from monitor_rows import heartbeat, snapshot
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def page(client: Client, path: str = "/", needle: str = "") -> str:
+    return wait_for(
+        lambda: (found := client.get(path)).status == 200 and needle in found.text and found.text, needle
+    )
+
+
+def test_the_page_shows_the_state_with_the_reasons_first(desk, client):
+    write_flags(desk, {"suspended": True})
+    text = page(client, needle="the operator suspended trading")
+    assert text.index("the operator suspended trading") < text.index("Net delta, shares")
+    assert "+16.6" in text
+    assert "−81" in text
+    assert 'data-lamp="yellow"' in text
+    assert "<title>SUSPENDED · NVDA</title>" in text
+
+
+def test_nothing_is_inline_or_from_elsewhere(desk, client):
+    text = page(client)
+    assert not re.search(r"<script(?![^>]*\ssrc=\"/static/)", text)
+    assert not re.search(r"\sstyle=|<style|\son\w+=|javascript:", text)
+    assert not re.search(r"(?:src|href)=\"(?!/|#)", text)
+    for path in re.findall(r'(?:src|href)="(/static/[^"]+)"', text):
+        assert client.get(path).status == 200
+
+
+def test_page_style_and_script_together_are_light(desk, client):
+    text = page(client)
+    weight = sum(len(client.get(f"/static/monitor.{kind}").body) for kind in ("css", "js")) + len(text)
+    assert weight < 100_000
+
+
+def test_what_the_database_holds_is_shown_as_text_not_taken_as_markup(desk, client):
+    evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+    rows.write_operation(desk, {"ts": 1.0, "type": evil, "state_reason": evil, "journal_id": "j1", "jseq": 1})
+    rows.write_snapshot(desk, 1, snapshot(symbol=evil, halts={evil: evil}, block_reasons=[evil]), False)
+    text = page(client, needle="&lt;img")
+    assert "<img" not in text
+    assert "<script>alert" not in text
+
+
+def test_each_region_is_on_the_page_once_also_without_any_daemon(client):
+    text = page(client, needle="no daemon has written its state")
+    for name in REGIONS:
+        assert text.count(f'id="{name}"') == 1
+
+
+def test_numbers_of_a_daemon_that_is_gone_are_dimmed_and_say_of_when_they_are(desk, client):
+    rows.write_heartbeat(desk, heartbeat(graceful_shutdown_ns=1))
+    text = page(client, needle="stopped in good order")
+    assert "▲ as of 10:04:00" in text
+    assert text.count(" stale") >= 5
+
+
+def test_several_strategies_each_have_their_page(desk, client):
+    rows.write_snapshot(desk, 2, snapshot(strategy_id="spy", symbol="SPY"), False)
+    assert "<h1>NVDA</h1>" in page(client, needle="/?strategy=spy")
+    assert "<h1>SPY</h1>" in page(client, "/?strategy=spy", "SPY")
+    assert "<h1>NVDA</h1>" in page(client, "/?strategy=nobody", "NVDA")
+
+
+def test_a_listener_gets_the_whole_page_first_and_then_only_regions_that_changed(desk, client):
+    page(client, needle="+16.6")
+    with client.stream("/live") as following:
+        name, told, _ = following()
+        assert name == "page"
+        assert set(told["regions"]) == set(REGIONS)
+        write_flags(desk, {"suspended": True})
+        _, told, _ = following()
+        assert (told["lamp"], told["title"]) == ("yellow", "SUSPENDED · NVDA")
+        assert {"bar", "status", "controls"} <= set(told["regions"])
+        assert "feed" not in told["regions"]
+
+
+# --- logging in ----------------------------------------------------------------------------
+
+
+def log_in(client: Client, token: str, **headers: str):
+    return client.ask("POST", "/login", urlencode({"token": token}), Content_Type=FORM, **headers)
+
+
+def session(reply) -> str:
+    return reply.headers["set-cookie"].partition(";")[0]
+
+
+def test_who_shows_a_token_gets_a_session_that_a_script_cannot_read(desk, client):
+    reply = log_in(client, client.token)
+    assert (reply.status, reply.headers["location"]) == (303, "/")
+    cookie = reply.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    own = Client(client.port, "", session(reply))
+    assert 'data-user="ann"' in page(own)
+    origin = {"Origin": f"http://127.0.0.1:{client.port}"}
+    assert own.ask("POST", "/control/retry_ib", **origin).status == 202
+    assert own.ask("POST", "/control/retry_ib").status == 403  # a browser says where a post comes from
+    assert own.ask("POST", "/control/retry_ib", Origin="http://evil.example").status == 403
+    asked_by = desk.execute("SELECT requested_by FROM daemon_control").fetchall()
+    assert asked_by == [("ann (monitor, 127.0.0.1)",)]
+
+
+def test_a_forged_session_is_nobodys(desk, client):
+    cookie = session(log_in(client, client.token))
+    forged = Client(client.port, "", cookie[:-1] + ("0" if cookie[-1] != "0" else "1"))
+    origin = {"Origin": f"http://127.0.0.1:{client.port}"}
+    assert forged.ask("POST", "/control/kill", **origin).status == 401
+    assert 'data-user=""' in page(forged)
+
+
+def test_a_wrong_token_is_told_on_the_page_and_slows_down(serve):
+    client = serve()
+    assert [log_in(client, "ann.wrong").status for _ in range(6)] == [401] * 5 + [429]
+    assert "try again in" in log_in(client, client.token).text
+
+
+def test_beyond_loopback_the_page_is_behind_the_login(desk, serve):
+    client = serve(loopback=False)
+    reply = client.get("/")
+    assert (reply.status, reply.headers["location"]) == (303, "/login")
+    assert client.get("/live").status == 401
+    assert client.get("/login").status == 200
+    own = Client(client.port, "", session(log_in(client, client.token)))
+    assert own.get("/").status == 200
+    gone = own.ask("POST", "/logout", Origin=f"http://127.0.0.1:{client.port}")
+    assert 'bifrost_session=""' in gone.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("name", ["nothing.css", "..%2Fapp.py", "%2e%2e%2fapp.py"])
+def test_only_the_pages_own_files_are_served(client, name):
+    assert client.get(f"/static/{name}").status == 404
