@@ -9,10 +9,13 @@ ENVS = lint,types,py$(PYVERSION),ib-async
 DOCS := $(if $(wildcard docs/conf.py),docs)
 comma := ,
 
-.PHONY: run test nightly lint types docs bench mutants dev clean
+.PHONY: run monitor test nightly lint types docs bench mutants dev clean
 
 run: $(BIN)/.run  ## rehearse: a simulated market, the paper broker, a private database
 	$(BIN)/bifrost run --config examples/paper.yaml --broker paper --speed 30 --fresh
+
+monitor: $(BIN)/.run  ## watch what 'make run' does, at http://127.0.0.1:8765
+	$(BIN)/bifrost monitor --config examples/paper.yaml
 
 test: $(BIN)/.tox  ## all gates: lint, types, tests on built wheels, docs
 	$(BIN)/tox run -e $(ENVS)$(if $(DOCS),$(comma)docs)
@@ -43,7 +46,8 @@ $(BIN)/python:
 
 # The stamps are newer than the manifests that they were made from.
 $(BIN)/.run: $(MANIFESTS) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -e . -e "plugins/bifrost-pg[embedded]" -e plugins/bifrost-paper
+	$(BIN)/python -m pip install --quiet -e . -e "plugins/bifrost-pg[embedded]" -e plugins/bifrost-paper \
+		-e plugins/bifrost-monitor
 	@touch $@
 
 $(BIN)/.tox: | $(BIN)/python
@@ -56,5 +60,6 @@ $(BIN)/.mutmut: $(BIN)/.dev
 
 $(BIN)/.dev: $(BIN)/.run $(BIN)/.tox
 	$(BIN)/python -m pip install --quiet $(foreach manifest,$(MANIFESTS),-e $(dir $(manifest))) \
-		-e ".[metrics,parquet]" hypothesis import-linter mypy pre-commit pytest pytest-xdist ruff "sqlite-utils>=4" types-PyYAML
+		-e ".[metrics,parquet]" hypothesis import-linter jsonschema mypy pre-commit pytest pytest-xdist ruff "sqlite-utils>=4" types-PyYAML \
+		websocket-client
 	@touch $@

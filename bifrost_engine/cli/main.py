@@ -41,6 +41,9 @@ COMMANDS = {
 }
 """Subcommand → its line of help; the module has the command's name."""
 
+COMES_WITH = {"db": "bifrost-pg", "monitor": "bifrost-monitor"}
+"""Command of a plugin → the distribution to install, where it is missing."""
+
 EXIT_CODES = (
     "Exit codes: 0 well, 1 failed, 2 bad configuration or usage, 3 locked by another daemon, 130 interrupted."
 )
@@ -146,8 +149,8 @@ def _take_config(command: click.Command) -> None:
 def _unknown(name: str) -> str:
     from difflib import get_close_matches
 
-    if name == "db":
-        return "no command 'db'; it comes with: pip install bifrost-pg"
+    if name in COMES_WITH:
+        return f"no command '{name}'; it comes with: pip install {COMES_WITH[name]}"
     known = [*COMMANDS, *(known for known, _ in commands())]
     near = get_close_matches(name, known, 1)
     return f"no command '{name}'; " + (f"did you mean '{near[0]}'?" if near else "see: bifrost --help")

@@ -15,7 +15,6 @@ from attrs import frozen
 
 from bifrost_engine.config.check import SectionClasses, check
 from bifrost_engine.config.document import MAX_BYTES, parse
-from bifrost_engine.config.later import warnings_of
 from bifrost_engine.config.layers import Layers, Override, parse_override
 from bifrost_engine.config.layout import STRATEGY_KEYS, general
 from bifrost_engine.config.plain import leaves, to_plain
@@ -160,8 +159,7 @@ def _built(
     if problems:
         raise ConfigError(*in_order(problems))
     provenance = _provenance(config, document)
-    warnings = (*layout.warnings, *warnings_of(config, provenance))
-    return LoadedConfig(config=config, provenance=provenance, warnings=warnings)
+    return LoadedConfig(config=config, provenance=provenance, warnings=tuple(layout.warnings))
 
 
 def _provenance(config: Config, document: Document) -> dict[str, str]:

@@ -653,9 +653,3 @@ def test_importing_the_package_loads_neither_yaml_nor_pluggy():
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == "[]"
-
-
-def test_a_key_that_nothing_acts_on_yet_is_warned_of_with_its_place():
-    text = "symbol: NVDA\nstatus_server:\n  port: 100\n"
-    warnings = load(text).warnings
-    assert warnings == ("configuration:3: status_server.port: set, but nothing acts on it in this release",)

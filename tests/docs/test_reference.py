@@ -14,7 +14,6 @@ from bifrost_docs import commands, errors, generated, hooks, settings
 import bifrost_engine
 from bifrost_engine import hookspecs
 from bifrost_engine.cli.main import COMMANDS
-from bifrost_engine.config import later
 from bifrost_engine.config.schema import Config
 from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain.control import COMMANDS as CONTROL_COMMANDS
@@ -158,16 +157,8 @@ def test_every_plugin_section_has_its_heading():
     assert [path for path in sections if f"\n### {path}\n" not in filled("configuration")] == []
 
 
-def test_a_key_that_no_code_reads_is_told_so_and_no_other():
-    idle = settings.idle_keys()
-    assert "gates.state.delta.epsilon_band" not in idle
-    assert "oms.ack_timeout" not in idle
-    told = {unquoted(row[0]) for row in rows(filled("configuration")) if row[-1].endswith(settings.IDLE)}
-    assert told == {key.rpartition(".")[2] for key in idle}
-
-
-def test_the_loader_warns_of_just_the_keys_that_no_code_reads():
-    assert settings.idle_keys() == set(later.OF_THE_FILE)
+def test_there_is_no_key_that_no_code_reads():
+    assert settings.idle_keys() == set()
 
 
 def test_every_metric_is_in_the_table():

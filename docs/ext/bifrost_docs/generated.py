@@ -14,7 +14,6 @@ MAKERS: dict[str, Callable[[], str]] = {
     "strategy-keys": settings.strategy_keys,
     "daemon-keys": settings.daemon_keys,
     "plugin-keys": settings.plugin_keys,
-    "idle-keys": settings.idle,
     "key-rules": settings.rules,
     "old-names": settings.old_names,
     "environment": settings.environment,

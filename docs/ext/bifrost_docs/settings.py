@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import attrs
+import bifrost_monitor
 
 import bifrost_engine
 from bifrost_docs.markdown import block, code, prose, table
@@ -24,12 +25,11 @@ from bifrost_engine.config.template import Setting, settings
 from bifrost_engine.plugins import installed, load
 
 HEADER = ("key", "default", "unit", "allowed", "meaning")
-IDLE = "*Not acted on in this release.*"
 READ_AS = {
     "max_orders_per_minute": r"config\.max_orders_per_minute",
     "portfolio.roll_time": r"portfolio\.roll_time",
-    "status_server.host": r"status_server\.host",
-    "status_server.port": r"status_server\.port",
+    "status_server.host": r"\"host\", HOST",
+    "status_server.port": r"\"port\", PORT",
 }
 """Key → how the code reads it, where other things have an attribute of that name too."""
 EXAMPLE = "bifrost-example"
@@ -96,7 +96,7 @@ def _sections(cls: type, path: str, title: str) -> str:
 
 
 def _row(one: Setting) -> tuple[str, ...]:
-    meaning = one.help.replace("``", "`") + (f" {IDLE}" if one.path in idle_keys() else "")
+    meaning = one.help.replace("``", "`")
     return code(one.path.rpartition(".")[2]), code(one.default), one.unit, one.allowed, meaning
 
 
@@ -104,7 +104,8 @@ def _row(one: Setting) -> tuple[str, ...]:
 def idle_keys() -> frozenset[str]:
     """Return Bifrost's own keys that no code reads: a file may have them, and they change nothing."""
     root = Path(bifrost_engine.__file__).parent
-    files = (path for path in root.rglob("*.py") if "config" not in path.relative_to(root).parts)
+    files = [path for path in root.rglob("*.py") if "config" not in path.relative_to(root).parts]
+    files += Path(bifrost_monitor.__file__).parent.rglob("*.py")
     code_text = "\n".join(path.read_text("utf-8") for path in files)
     keys = [
         one.path for cls in (StrategyConfig, Config) for one in settings(cls) if one.allowed or one.default
@@ -114,11 +115,6 @@ def idle_keys() -> frozenset[str]:
 
 def _reading(key: str) -> str:
     return READ_AS.get(key, rf"\.{key.rpartition('.')[2]}\b")
-
-
-def idle() -> str:
-    """Return the keys that nothing acts on."""
-    return "\n".join(f"- `{key}`" for key in sorted(idle_keys())) + "\n"
 
 
 def _hot(section: str) -> str:
