@@ -58,6 +58,11 @@ class Speed(SpeedType):
     is_flag=True,
     help="Leave books of removed strategies as they are, halted.",
 )
+@click.option(
+    "--i-understand-live",
+    is_flag=True,
+    help="Trade real money: ib.live for this run.",
+)
 @click.option("--json-logs", is_flag=True, help="Log JSON lines, and no live display.")
 @click.option(
     "--log-level",
@@ -101,6 +106,7 @@ def run_options(
     settings: tuple[str, ...],
     fresh: bool,
     park_orphans: bool = False,
+    i_understand_live: bool = False,
 ) -> RunOptions:
     """Return the command line's options in the daemon's terms. Raises ConfigError, BadParameter."""
     from bifrost_engine.cli.times import NEW_YORK, parse_time
@@ -108,7 +114,7 @@ def run_options(
 
     return RunOptions(
         config_path=config_path,
-        overrides=tuple(overrides(broker, sinks, feed, settings)),
+        overrides=tuple(overrides(broker, sinks, feed, settings, is_live=i_understand_live)),
         speed=speed,
         until_ns=None if until is None else parse_time(until, NEW_YORK),
         fresh=fresh,
@@ -117,7 +123,12 @@ def run_options(
 
 
 def overrides(
-    broker: str | None, sinks: tuple[str, ...], feed: str | None, settings: tuple[str, ...]
+    broker: str | None,
+    sinks: tuple[str, ...],
+    feed: str | None,
+    settings: tuple[str, ...],
+    *,
+    is_live: bool = False,
 ) -> list[Override]:
     """Return what these options say over the file; the named options win over ``--set``."""
     from bifrost_engine.config.loader import Override, parse_override
@@ -129,6 +140,8 @@ def overrides(
         found.append(Override("feed", feed, "--feed"))
     if sinks:
         found.append(Override("status.sink", [name for name in sinks if name != "none"], "--sink"))
+    if is_live:
+        found.append(Override("ib.live", True, "--i-understand-live"))
     return found
 
 

@@ -200,6 +200,17 @@ def _check_ports(config: Config, checker: Checker) -> None:
         return
 
 
+def _check_live(config: Config, checker: Checker) -> None:
+    """``ib.live`` allows what ``paper_trade`` refuses; without it, a run may still say yes."""
+    if config.broker != "ib" or config.sections.get("ib", {}).get("live") is not True:
+        return
+    for index, strategy in enumerate(config.strategies):
+        if strategy.gates.guard.risk.paper_trade:
+            key = checker.show(("strategies", index, "gates", "guard", "risk", "paper_trade"))
+            checker.refuse(("ib", "live"), f"false while {key} is true", f"true; or set {key}: false")
+            return
+
+
 def _check_claims(config: Config, checker: Checker) -> None:
     """A claimed book belongs to no strategy of the file, and is claimed once."""
     taken: dict[str, str] = {s.id: "a strategy of this file" for s in config.strategies}
@@ -221,5 +232,5 @@ def _check_zone(config: Config, checker: Checker) -> None:
         )
 
 
-CROSS_CHECKS = (_check_ports, _check_claims, _check_zone)
+CROSS_CHECKS = (_check_ports, _check_live, _check_claims, _check_zone)
 """Checks over several keys of a configuration whose single keys were read."""

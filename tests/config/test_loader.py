@@ -398,6 +398,10 @@ class Link:
             "f:4: ib.port: expected a live port (7496 or 4001) while gates.guard.risk.paper_trade is false, was 4002; change ib.port, or set gates.guard.risk.paper_trade: true",
         ),
         (
+            "symbol: SPY\nib:\n  live: true",
+            "f:3: ib.live: expected false while gates.guard.risk.paper_trade is true, was true; or set gates.guard.risk.paper_trade: false",
+        ),
+        (
             "strategies:\n- {id: a, symbol: SPY}\nib: {port: 7496}",
             "f:3: ib.port: expected a paper port (7497 or 4002) while strategies[0].gates.guard.risk.paper_trade is true, was 7496; change ib.port, or set strategies[0].gates.guard.risk.paper_trade: false",
         ),

@@ -121,7 +121,8 @@ def test_it_tries_again_for_ever_whatever_answers_with_pauses_within_limits(
         async with kit.gateway() as gw:
             gw.on_connect = behaviour or gw.on_connect
             port = gw.port if behaviour else closed_port()
-            settings = {"connect_timeout": 0.05, "retry_ib": {"max": 10}}
+            limit_s = 0.05 if behaviour is be_silent else 9.0
+            settings = {"connect_timeout": limit_s, "retry_ib": {"max": 10}}
             async with kit.watched(tmp_path, port, library=library, **settings) as seen:
                 await seen.session.connect()
                 for attempt in range(20):
