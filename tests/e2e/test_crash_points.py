@@ -45,8 +45,8 @@ def kinds(folder: Path) -> Counter[str]:
         ("K02", "decision", 0),
         ("K03", "decision", 1),
         ("K05", "decision", 1),
-        ("K08", "fill", 2),  # the opening positions
-        ("K09", "fill", 3),
+        ("K08", "fill", 4),  # the opening positions, of unknown cost, and again at their first marks
+        ("K09", "fill", 5),
         ("K18", "day", 0),
         ("K18B", "day", 1),
     ],
