@@ -10,6 +10,7 @@ from typing import Any
 
 from bifrost_engine.daemon.assemble import Assembly, feed_name
 from bifrost_engine.domain.broker import BrokerState, BrokerStateRequest
+from bifrost_engine.domain.contract import plain
 from bifrost_engine.errors import BrokerError
 from bifrost_engine.replay.calling import Hook, call_hook
 from bifrost_engine.replay.misfit import fitting
@@ -45,11 +46,8 @@ def connect_to_copy(parts: Assembly, connect: Hook) -> Hook:
                 raise BrokerError(f"account {state.account}: its positions couldn't be read in full")
             _broker(parts).open_with(state.positions)
             opened = True
-            log.info(
-                "the paper account is a copy",
-                of=state.account,
-                positions=", ".join(f"{p.quantity:f} {p.contract.key}" for p in state.positions) or "none",
-            )
+            held = ", ".join(f"{plain(p.quantity)} {p.contract.key}" for p in state.positions)
+            log.info("the paper account is a copy", of=state.account, positions=held or "none")
         await call_hook(connect)
 
     return copy_and_connect

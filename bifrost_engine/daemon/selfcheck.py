@@ -210,7 +210,7 @@ async def _tried(config: Config, kind: str, name: str, title: str, folder: Path)
     texts: list[str] = []
 
     def emit(event: Any) -> None:
-        texts.append(getattr(event, "text", ""))
+        texts.extend(filter(None, [getattr(event, "text", "")]))
         if getattr(event, "kind", None) is BrokerEventKind.LINK_UP:
             loop.call_soon_threadsafe(up.set)
 

@@ -8,7 +8,7 @@ what an order that is missing means.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from attrs import evolve
@@ -20,6 +20,8 @@ from bifrost_engine.domain import (
     BrokerState,
     BrokerStateRequest,
     CancelRequest,
+    CheckResult,
+    Contract,
     OrderRequest,
     PlaceAck,
     ReplaceRequest,
@@ -29,6 +31,7 @@ from bifrost_engine.errors import DuplicateRequest, GatewayLost, NotSent
 from bifrost_engine.hookspecs import HOOK_VERSION, PluginContext, hookimpl
 from bifrost_ib import compat
 from bifrost_ib.account import statements
+from bifrost_ib.check import check
 from bifrost_ib.config import IBConfig
 from bifrost_ib.holdings import Holdings
 from bifrost_ib.link import Link
@@ -104,6 +107,11 @@ class IBBroker(Listener):
             exec_revisions=True,
             paper=not self.config.live,
         )
+
+    @hookimpl
+    async def self_check(self, contracts: Sequence[Contract]) -> Sequence[CheckResult]:
+        """Try the gateway, the account, and the market data of these stocks; no order is sent."""
+        return await check(self.config, self._context, contracts)
 
     # --- orders ------------------------------------------------------------------------
 

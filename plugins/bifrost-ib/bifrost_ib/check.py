@@ -34,18 +34,24 @@ CLIENT_ID_IN_USE = 326
 
 
 async def check(
-    config: IBConfig, context: PluginContext, contracts: Sequence[Contract]
+    config: IBConfig, context: PluginContext, contracts: Sequence[Contract], *, is_watching: bool = False
 ) -> Sequence[CheckResult]:
-    """Return what was found, in the order in which it was tried."""
-    async with aclosing(_Check(config, context, contracts).steps()) as steps:
+    """Return what was found, in the order in which it was tried.
+
+    is_watching  only quotes are wanted, for a rehearsal: any account will do
+    """
+    async with aclosing(_Check(config, context, contracts, is_watching).steps()) as steps:
         return [found async for found in steps]
 
 
 class _Check:
     """One check, with what the gateway said meanwhile."""
 
-    def __init__(self, config: IBConfig, context: PluginContext, contracts: Sequence[Contract]) -> None:
+    def __init__(
+        self, config: IBConfig, context: PluginContext, contracts: Sequence[Contract], is_watching: bool
+    ) -> None:
         self._config = config
+        self._is_watching = is_watching
         self._context = context
         self._contracts = contracts
         self._errors: list[GatewayError] = []
@@ -132,7 +138,8 @@ class _Check:
         yield CheckResult("ib api", OK, f"client id {client_id} let in, protocol {version}")
         account = self._account(accounts)
         yield account
-        yield await self._orders(link)
+        if not self._is_watching:
+            yield await self._orders(link)
         for contract in self._contracts:
             yield await self._data(link, contract)
 
@@ -173,6 +180,8 @@ class _Check:
             )
         account = wanted or accounts[0]
         kind = "paper" if is_paper(account) else "live"
+        if self._is_watching:
+            return CheckResult("ib account", OK, f"{account}, a {kind} account; nothing is sent to it")
         if (kind == "live") != self._config.live:
             mend = (
                 "for a rehearsal log in to the paper account (its code begins with D); for real money set"

@@ -25,6 +25,7 @@ from bifrost_engine.domain import (
 from bifrost_engine.errors import GatewayLost
 from bifrost_engine.hookspecs import HOOK_VERSION, PluginContext, hookimpl
 from bifrost_ib import compat
+from bifrost_ib.check import check
 from bifrost_ib.config import IBConfig
 from bifrost_ib.lines import Lines
 from bifrost_ib.link import Link, ListIncomplete
@@ -100,10 +101,8 @@ class IBFeed(Listener):
 
     @hookimpl
     async def self_check(self, contracts: Sequence[Contract]) -> Sequence[CheckResult]:
-        """Try the gateway, the account and the market data, without orders."""
-        from bifrost_ib.check import check
-
-        return await check(self.config, self._context, contracts)
+        """Try the gateway and the market data; where nobody trades, any account will do."""
+        return await check(self.config, self._context, contracts, is_watching=self.session.is_watching)
 
     # --- the session -------------------------------------------------------------------
 

@@ -21,13 +21,14 @@ NVDA = Contract.stock("NVDA")
 ALL_OK = ["ib library", "ib gateway", "ib api", "ib account", "ib orders", "ib market data NVDA"]
 
 
-def checked(tmp_path, library, gateway=None, **section):
+def checked(tmp_path, library, gateway=None, is_watching=False, **section):
     """Return name, result, what was found and what mends it, of each finding; and what the gateway got."""
 
     async def work():
         async with SimGateway(start_ns=START_NS, **(gateway or {})) as gw:
             config = make_config(IBConfig, **{"port": gw.port, "library": library, **section})
-            found = await check(config, make_context(tmp_path, name="ib"), [NVDA])
+            context = make_context(tmp_path, name="ib")
+            found = await check(config, context, [NVDA], is_watching=is_watching)
             return found, {one.name for one in gw.received}
 
     found, received = asyncio.run(asyncio.wait_for(work(), 50.0))
@@ -122,6 +123,12 @@ def test_an_account_that_cannot_be_meant_is_a_failure(tmp_path, library, gateway
     result, what, _ = found["ib account"]
     assert result == "failed"
     assert words in what
+
+
+def test_for_a_rehearsal_any_account_will_do_and_orders_are_no_matter(tmp_path, library):
+    found, _ = checked(tmp_path, library, is_watching=True, live=True)
+    assert list(found) == [name for name in ALL_OK if name != "ib orders"]
+    assert found["ib account"][0] == "ok"
 
 
 def test_a_missing_subscription_says_where_to_get_one(tmp_path, library):
