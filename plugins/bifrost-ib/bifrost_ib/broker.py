@@ -123,7 +123,9 @@ class IBBroker(Listener):
         if req.client_order_id in self._sent or self._register.find(req.client_order_id) is not None:
             raise DuplicateRequest(f"order {req.client_order_id} was sent before; nothing was sent")
         link = self._ready()
-        sheet = sheet_of(self._with_step(req), wire_contract(req.contract), self.session.account)
+        listed = self.session.contracts.known(req.contract.key)
+        contract = wire_contract(req.contract) if listed is None else listed.contract
+        sheet = sheet_of(self._with_step(req), contract, self.session.account)
         await self._turn(link, Urgency.ORDER)
         order_id = self._new_order_id(link)
         self._sent.add(req.client_order_id)

@@ -205,16 +205,24 @@ class Link:
                 await asyncio.sleep(self._config.heartbeat - quiet_s)
                 continue
             self._heard.clear()
-            self.ib.client.reqCurrentTime()
             try:
+                self.ib.client.reqCurrentTime()
                 await asyncio.wait_for(self._heard.wait(), self._config.probe_timeout)
                 failures = 0
             except TimeoutError:
                 failures += 1
+            except ConnectionError as error:
+                self.fail("closed", str(error))
+                return
         silent_s = self._loop.time() - self._heard_s
         self.fail("silent", f"the gateway has said nothing for {silent_s:.0f} s")
 
     # --- lists -----------------------------------------------------------------------------
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a list is on its way; what of it can't be read is told by who reads it."""
+        return bool(self._collecting)
 
     async def read(self, name: str, seconds: float) -> tuple[Message, ...]:
         """Return a whole list, in the order in which it came.
@@ -235,7 +243,6 @@ class Link:
                 listing.send(self.ib, self.library, number)
                 await self.within(asyncio.shield(future), seconds)
             except TimeoutError:
-                self._late[listing.slot] = future
                 raise ListIncomplete(f"{name}: no answer within {seconds:g} s") from None
             except LinkDown:
                 raise
@@ -243,6 +250,8 @@ class Link:
                 raise ListIncomplete(f"{name}: {error}") from error
             finally:
                 self._collecting.remove(collecting)
+                if not future.done():
+                    self._late[listing.slot] = future
             if self._failures != failures:
                 raise ListIncomplete(f"{name}: a message could not be read")
             return tuple(collecting.found)

@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 from attrs import frozen
 
 from bifrost_engine.domain import BrokerEvent, BrokerEventKind
-from bifrost_engine.errors import GatewayLost
+from bifrost_engine.errors import BifrostError, GatewayLost
 from bifrost_engine.hookspecs import PluginContext
 from bifrost_ib import compat
 from bifrost_ib.config import IBConfig
@@ -33,6 +33,8 @@ STEADY_NS = 60 * SECOND_NS
 """After so long in READY the next pause is the first one again."""
 CUT_OFF_NS = 600 * SECOND_NS
 """So long a gateway may be without its servers before it is connected anew."""
+ASK_AGAIN_NS = 60 * SECOND_NS
+"""Between two questions to the broker because a message couldn't be handled."""
 SLOWER_S = 60.0
 TOO_FAST_LIMIT = 3
 FIRST_TRY_S = 1.0
@@ -142,6 +144,8 @@ class Session:
         self._is_cut_off = False
         self._was_remote = False
         self._too_fast = 0
+        self._pauses = 0
+        self._ask_after_ns = 0
 
     def add(self, listener: Listener) -> None:
         """Let somebody take part; before ``connect``."""
@@ -217,8 +221,19 @@ class Session:
             self._attempts += 1
             self._tell_down(down, self._clock.now_ns() + pause_ns)
             self._tried.set()
-            self._clock.call_at(self._clock.now_ns() + pause_ns, self._wake.set)
-            await self._wake.wait()
+            await self._pause(pause_ns)
+
+    async def _pause(self, pause_ns: int) -> None:
+        """Wait until it is time, or somebody wants an attempt at once."""
+        self._pauses += 1
+        number = self._pauses
+
+        def over() -> None:
+            if self._pauses == number:
+                self._wake.set()
+
+        self._clock.call_at(self._clock.now_ns() + pause_ns, over)
+        await self._wake.wait()
 
     def _pause_s(self) -> float:
         retry = self.config.retry_ib
@@ -246,6 +261,8 @@ class Session:
                 "refused" if refused else "unreachable",
                 f"{self.config.host}:{self.config.port}: {error or type(error).__name__}",
             )
+        except BifrostError as error:
+            return LinkDown("failed", str(error))
         except Exception as error:  # noqa: BLE001 - whatever the way there raises, it is tried again
             self._log.exception("connecting failed")
             return LinkDown("failed", f"{type(error).__name__}: {error}")
@@ -393,11 +410,15 @@ class Session:
     # --- what comes in -----------------------------------------------------------------------
 
     def _on_failure(self, name: str, error: BaseException | None) -> None:
-        """Count what couldn't be handled, and have the broker asked: it may have been a fill."""
+        """Count what couldn't be handled, and have the broker asked now and then: it may have been a fill."""
         key = name if name.isidentifier() else "decode"
         self.failures[key] = self.failures.get(key, 0) + 1
-        self._log.error("ib_handler_error", handler=name, error=repr(error), exc_info=error)
-        if self._is_announced:
+        count = self.failures[key]
+        shown = error if count == 1 else None
+        self._log.error("ib_handler_error", handler=name, error=repr(error), count=count, exc_info=shown)
+        now_ns, link = self._clock.now_ns(), self._link
+        if self._is_announced and link is not None and not link.is_reading and now_ns >= self._ask_after_ns:
+            self._ask_after_ns = now_ns + ASK_AGAIN_NS
             self._emit(BrokerEventKind.DATA_RESTORED, "", {"reason": "a message could not be handled"})
 
     def _on_message(self, message: Message) -> None:

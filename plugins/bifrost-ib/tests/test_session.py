@@ -425,6 +425,40 @@ def test_an_answer_that_comes_late_is_never_taken_for_the_next_ones(tmp_path, ki
     run(work())
 
 
+def test_a_read_that_was_given_up_does_not_spoil_the_next_one(tmp_path, kit, library):
+    async def work():
+        async with kit.gateway(mute=("99",)) as gw, kit.watched(tmp_path, gw.port, library=library) as seen:
+            await seen.session.connect()
+            await seen.ready()
+            link = seen.session.link
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(link.read("completed_orders", 5.0), 0.05)
+            with pytest.raises(ListIncomplete, match="still unanswered"):
+                await link.read("completed_orders", 5.0)
+
+    run(work())
+
+
+def test_messages_that_cannot_be_handled_have_the_broker_asked_once_a_minute(tmp_path, kit, library):
+    async def work():
+        async with kit.gateway() as gw, kit.watched(tmp_path, gw.port, library=library) as seen:
+            await seen.session.connect()
+            await seen.ready()
+
+            async def asked_after(count):
+                for _ in range(3):
+                    gw.say("11", "half an execution")
+                await seen.until(lambda: seen.session.failures.get("decode") == count)
+                return [str(e.kind) for e in seen.context.broker_events].count("DATA_RESTORED")
+
+            assert await asked_after(3) == 1
+            assert await asked_after(6) == 1
+            seen.advance(61)
+            assert await asked_after(9) == 2
+
+    run(work())
+
+
 def test_a_gateway_that_owes_a_vital_list_is_connected_anew(tmp_path, kit, library):
     async def work():
         async with kit.gateway() as gw, kit.watched(tmp_path, gw.port, library=library) as seen:
