@@ -70,19 +70,16 @@ def command(config_path: Path | None, as_json: bool) -> None:
         row = {**row, "suspended": row.get("suspended") and not found.suspended}
         row["killed"] = row.get("killed") and not found.killed
         print_pairs([*strategy_rows(row, instance), ("", "")])
-    print_pairs(daemon_rows(found))
+    print_pairs(daemon_rows(found, instance))
 
 
 def strategy_rows(row: Mapping[str, Any], instance: Instance) -> Iterator[tuple[str, Any]]:
     """Yield one strategy's state in words."""
     from bifrost_engine.cli.display import gauge, last_decision, market_text, states_text
     from bifrost_engine.cli.output import number, signed_money
-    from bifrost_engine.cli.times import show_time
 
-    def at(seconds: Any) -> str:
-        return show_time(int(float(seconds) * 1e9), instance.zone, "%Y-%m-%d %H:%M:%S %Z")
-
-    yield str(row.get("strategy_id")), f"as of {at(row['ts'])}" if row.get("ts") else "nothing seen yet"
+    seen = as_of(row.get("ts"), instance)
+    yield str(row.get("strategy_id")), seen.strip() or "nothing seen yet"
     yield str(row.get("symbol")), market_text(row)
     delta = row.get("net_delta")
     own = [s for s in instance.config.strategies if s.id == row.get("strategy_id")]
@@ -94,13 +91,22 @@ def strategy_rows(row: Mapping[str, Any], instance: Instance) -> Iterator[tuple[
     yield "state", states_text(row)
     yield "last decision", last_decision(row)
     yield "position", f"{row.get('stock_position')} shares, {row.get('option_legs_count')} option legs"
-    pnl_at = f" as of {at(row['daily_pnl_ts'])}" if row.get("daily_pnl_ts") else ""
+    pnl_at = as_of(row.get("daily_pnl_ts"), instance)
     yield from left_out_rows(row)
     yield "day's P&L", f"{signed_money(row.get('daily_pnl'))} USD{pnl_at}"
     yield "hedges today", row.get("daily_hedge_count")
     yield from waiting_rows(row)
     if row.get("config_summary"):
         yield "settings", row["config_summary"]
+
+
+def as_of(seconds: Any, instance: Instance) -> str:
+    """Return of when a value is, in words that follow it; empty for None."""
+    from bifrost_engine.cli.times import show_time
+
+    if seconds is None:
+        return ""
+    return f" as of {show_time(int(float(seconds) * 1e9), instance.zone, '%Y-%m-%d %H:%M:%S %Z')}"
 
 
 def left_out_rows(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -141,20 +147,22 @@ def finding_rows(found: Standing) -> Iterator[tuple[str, Any]]:
         )
 
 
-def account_rows(account: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def account_rows(account: Mapping[str, Any], instance: Instance) -> Iterator[tuple[str, Any]]:
     """Yield what the account is worth, as far as anybody said."""
     from bifrost_engine.cli.output import number, signed_money
 
-    if any(value is not None for value in account.values()):
-        worth, cash = (number(account.get(name), ",.2f") for name in ("net_liquidation", "total_cash"))
-        day = signed_money(account.get("day_pnl"))
-        yield "account", f"net liquidation {worth}, cash {cash}, day's P&L of all books {day} USD"
+    values = [account.get(name) for name in ("net_liquidation", "total_cash", "day_pnl")]
+    if any(value is not None for value in values):
+        worth, cash = (number(value, ",.2f") for value in values[:2])
+        told_at, day_at = (as_of(account.get(name), instance) for name in ("ts", "day_pnl_ts"))
+        yield "account", f"net liquidation {worth}, cash {cash} USD{told_at}"
+        yield "account's day", f"P&L of all books {signed_money(values[2])} USD{day_at}"
 
 
-def daemon_rows(found: Standing) -> Iterator[tuple[str, Any]]:
+def daemon_rows(found: Standing, instance: Instance) -> Iterator[tuple[str, Any]]:
     """Yield the daemon's state in words."""
     yield from finding_rows(found)
-    yield from account_rows(found.account)
+    yield from account_rows(found.account, instance)
     yield "daemon", found.daemon["text"]
     if found.killed:
         yield "kill switch", "on; end it with: bifrost control resume --clear-kill"

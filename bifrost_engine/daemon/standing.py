@@ -15,6 +15,7 @@ from bifrost_engine.journal.story import newest, operations
 
 Row = dict[str, Any]
 LEAST_PATIENCE_S = 30.0
+ACCOUNT = ("net_liquidation", "total_cash", "ts", "day_pnl", "day_pnl_ts")
 
 
 @define(kw_only=True)
@@ -26,8 +27,8 @@ class Standing:
     damage      what of the journal couldn't be read, empty if all could
     strategies  a row each: the fields of a snapshot as far as they are known, ``ts`` in epoch seconds
     daemon      ``alive`` (None: not known), ``text``, and what is known beyond
-    account     ``net_liquidation``, ``total_cash`` and ``day_pnl`` of the account, quote currency; what
-                isn't known is missing or None
+    account     ``net_liquidation``, ``total_cash`` and ``day_pnl`` of the account, quote currency, and of
+                when they are: ``ts`` of the former two, ``day_pnl_ts``, epoch seconds; None: not known
     suspended, killed  the flags of all strategies
     """
 
@@ -80,11 +81,13 @@ def _account(status: Mapping[str, Any]) -> Row:
     """Return the account that was told of last."""
     accounts = sorted(status.get("accounts") or (), key=lambda row: row["updated_at"])
     newest: Mapping[str, Any] = accounts[-1] if accounts else {}
-    day = (status.get("account_day") or {}).get("day_pnl")
+    day: Mapping[str, Any] = status.get("account_day") or {}
     return {
         "net_liquidation": newest.get("net_liquidation"),
         "total_cash": newest.get("total_cash"),
-        "day_pnl": None if day is None else float(day),
+        "ts": newest["updated_at"].timestamp() if newest else None,
+        "day_pnl": None if day.get("day_pnl") is None else float(day["day_pnl"]),
+        "day_pnl_ts": day["ts"].timestamp() if day else None,
     }
 
 
@@ -122,7 +125,7 @@ def _by_journal(instance: Instance, why: str) -> Standing:
         damage=proven.note,
         strategies=rows,
         daemon=process,
-        account={name: found.account.get(name) for name in ("net_liquidation", "total_cash", "day_pnl")},
+        account={name: found.account.get(name) for name in ACCOUNT},
         suspended=bool(rows) and all(row["suspended"] for row in rows),
         killed=bool(rows) and all(row["killed"] for row in rows),
     )

@@ -30,7 +30,7 @@ class Trail:
         """Record a decision; return the number of its risk record if it may become an order."""
         intent = decision.intent
         allowed = judgement is not None and bool(judgement.quantity)
-        key = decision.key
+        key = (*decision.key, self._core.lifecycle)
         if intent is not None and judgement is not None:
             key = (*key, intent.side, intent.force, judgement.vetoes, judgement.shrinks)
         if key == slot.last_key and not allowed:
@@ -82,7 +82,7 @@ class Trail:
 
     def _signal(self, slot: Slot, decision: Decision) -> int:
         symbol, now_ns = slot.config.symbol, self._core.now_ns
-        payload = partial(_signal_payload, slot.run_id, symbol, now_ns, decision)
+        payload = partial(_signal_payload, slot.run_id, symbol, now_ns, decision, self._core.lifecycle)
         slot.signal_jseq = self._core.record("signal", payload, slot.id)
         return slot.signal_jseq
 
@@ -98,7 +98,9 @@ def _contract_key(symbol: str, intent: Intent | None) -> str:
     return stock_key(symbol) if intent is None else intent.contract_key
 
 
-def _signal_payload(run_id: str, symbol: str, now_ns: int, decision: Decision) -> dict[str, Any]:
+def _signal_payload(
+    run_id: str, symbol: str, now_ns: int, decision: Decision, daemon_state: str
+) -> dict[str, Any]:
     intent = decision.intent
     facts = told(decision.explain)
     return {
@@ -112,7 +114,7 @@ def _signal_payload(run_id: str, symbol: str, now_ns: int, decision: Decision) -
         "side": None if intent is None else intent.side,
         "quantity": None if intent is None else intent.quantity,
         "force": intent is not None and intent.force,
-        "facts": facts,
+        "facts": {**facts, "daemon_state": daemon_state},
     }
 
 

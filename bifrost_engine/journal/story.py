@@ -220,7 +220,8 @@ class Newest:
     strategies  for each strategy the fields of a snapshot, as far as they were recorded;
                 ``ts`` and ``daily_pnl_ts`` in epoch seconds say of when they are
     ended       the last run's end was recorded
-    account     ``net_liquidation``, ``total_cash`` and ``day_pnl`` of the account, as far as they are known
+    account     ``net_liquidation``, ``total_cash`` and ``day_pnl`` of the account, as far as they are known;
+                ``ts`` and ``day_pnl_ts`` in epoch seconds say of when the former two and the latter are
     """
 
     state: State
@@ -248,9 +249,10 @@ def newest(records: Iterable[Record], state: State, symbols: Mapping[str, str] |
             vetoes = (gate for gate, verdict, *_ in record.payload["gates"] if verdict == VETOED)
             result.strategies.setdefault(record.strategy_id or "", {})["last_veto"] = next(vetoes, None)
         elif record.kind == "recon":
-            _see_account(result.account, record.payload["broker_state"].get("summary") or {})
+            _see_account(result.account, record.payload["broker_state"].get("summary"), "ts", record)
         elif record.kind == "portfolio" and record.payload["owner"] == "ACCOUNT":
-            _see_account(result.account, {"day_pnl": record.payload["day_pnl"]})
+            day = {"day_pnl": record.payload["day_pnl"]}
+            _see_account(result.account, day, "day_pnl_ts", record)
         elif record.kind == "operation":
             result.ended = record.payload["type"] == "stopped"
     for strategy_id, row in result.strategies.items():
@@ -258,8 +260,10 @@ def newest(records: Iterable[Record], state: State, symbols: Mapping[str, str] |
     return result
 
 
-def _see_account(row: Row, values: Mapping[str, Any]) -> None:
-    row.update((name, None if value is None else float(value)) for name, value in values.items())
+def _see_account(row: Row, values: Mapping[str, Any] | None, clock: str, record: Record) -> None:
+    if values:
+        row.update((name, None if value is None else float(value)) for name, value in values.items())
+        row[clock] = record.ts_ns / NS
 
 
 def _see(row: Row, record: Record) -> None:

@@ -37,9 +37,10 @@ def test_status_has_the_accounts_worth_and_the_days_result_of_all_books(look):
     account = json.loads(look("status", "--json").out)["account"]
     assert account["net_liquidation"] == pytest.approx(account["total_cash"], rel=0.05)
     assert account["day_pnl"] is not None
-    line = next(line for line in look("status").out.splitlines() if line.startswith("account"))
-    assert f"net liquidation {account['net_liquidation']:,.2f}" in line
-    assert f"day's P&L of all books {account['day_pnl']:+,.2f} USD" in line
+    worth, day = (line for line in look("status").out.splitlines() if line.startswith("account"))
+    assert f"net liquidation {account['net_liquidation']:,.2f}" in worth
+    assert f"P&L of all books {account['day_pnl']:+,.2f} USD" in day
+    assert all(" USD as of 2025-03-03 " in line for line in (worth, day))
 
 
 def test_status_names_each_option_that_is_left_out_and_why(bifrost, tmp_path: Path):

@@ -54,3 +54,12 @@ def test_details_stand_beside_the_columns():
     found = by_database(status(), "db")
     assert (found.strategies[0]["symbol"], found.strategies[0]["gamma"]) == ("SPY", 1.5)
     assert found.suspended is True
+
+
+def test_the_account_is_told_with_the_times_of_its_values():
+    account = {"net_liquidation": 5.0, "total_cash": 1.0, "updated_at": NOW}
+    day = {"day_pnl": "2.5", "ts": NOW + timedelta(seconds=3)}
+    found = by_database({**status(), "accounts": [account], "account_day": day}, "db")
+    assert (found.account["ts"], found.account["day_pnl_ts"]) == (NOW.timestamp(), NOW.timestamp() + 3)
+    nothing = by_database(status(), "db").account
+    assert (nothing["ts"], nothing["day_pnl_ts"]) == (None, None)

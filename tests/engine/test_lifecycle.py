@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from bifrost_engine.domain import BrokerEventKind
+from bifrost_engine.config.strategy import StrategyConfig
+from bifrost_engine.domain import BrokerEventKind, Decision
 from bifrost_engine.domain.effects import Notice
 from bifrost_engine.domain.events import Connecting, Stopped
 from bifrost_engine.engine.lifecycle import LIFECYCLE
-from bifrost_engine.testing.engine import EngineUnderTest
+from bifrost_engine.engine.state import State
+from bifrost_engine.journal.story import newest
+from bifrost_engine.testing.engine import EngineUnderTest, make_slot
 
 # A copy of the table: state | event | all strategies suspended (?: either) | to.
 ROWS = """
@@ -133,3 +136,32 @@ def test_each_connection_is_told_and_so_is_its_loss() -> None:
         run.broker(kind)
         told += [effect.event for effect in run.effects if isinstance(effect, Notice)]
     assert told == ["broker connected", "broker connection lost", "broker connected"]
+
+
+class Unmoved:
+    """A strategy that wants nothing, whatever happens."""
+
+    def on_heartbeat(self, beat: object, view: object) -> Decision:
+        return Decision(key=("nothing",))
+
+
+@pytest.mark.parametrize("strategies", [None, [make_slot(StrategyConfig(symbol="NVDA"), Unmoved())]])
+def test_the_journal_tells_the_state_of_the_last_decision_even_where_that_stays_the_same(strategies) -> None:
+    run = EngineUnderTest(strategies=strategies)
+
+    def told() -> object:
+        run.advance(1).beat()
+        (row,) = newest(run.stored_records(), State(run.account)).strategies.values()
+        return row["daemon_state"]
+
+    seen = [told()]
+    run.broker(BrokerEventKind.LINK_DOWN)
+    seen.append(told())
+    run.connect()
+    seen.append(told())
+    run.command("suspend")
+    seen.append(told())
+    assert seen == ["RUNNING", "WAITING_IB", "RUNNING", "RUNNING_SUSPENDED"]
+    signals = len([record for record in run.records if record.kind == "signal"])
+    assert told() == "RUNNING_SUSPENDED"
+    assert len([record for record in run.records if record.kind == "signal"]) == signals  # folded again

@@ -215,6 +215,22 @@ def test_the_newest_state_takes_each_field_where_it_was_seen_last():
     assert found.ended is False
 
 
+def test_what_the_account_is_worth_is_told_with_its_time():
+    pages = Pages()
+    worth = {"net_liquidation": "1000.5", "total_cash": "10"}
+    pages.add("recon", 3, {"broker_state": {"summary": worth}}, sid=None)
+    pages.add("recon", 4, {"broker_state": {}}, sid=None)  # an attempt that brought nothing
+    pages.add("portfolio", 5, {"owner": "ACCOUNT", "day_pnl": "-2"}, sid=None)
+    account = newest(pages.records, State("D")).account
+    assert account == {
+        "net_liquidation": 1000.5,
+        "total_cash": 10.0,
+        "ts": 3.0,
+        "day_pnl": -2.0,
+        "day_pnl_ts": 5.0,
+    }
+
+
 def test_a_journal_that_ends_with_a_stop_has_ended():
     pages = Pages()
     for kind in ("start", "stopped"):
