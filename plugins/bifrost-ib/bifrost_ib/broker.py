@@ -34,6 +34,7 @@ from bifrost_ib.account import statements
 from bifrost_ib.check import check
 from bifrost_ib.config import IBConfig
 from bifrost_ib.holdings import Holdings
+from bifrost_ib.hours import session_end_ns
 from bifrost_ib.link import Link
 from bifrost_ib.messages import (
     AccountValue,
@@ -129,10 +130,14 @@ class IBBroker(Listener):
         await self._turn(link, Urgency.ORDER)
         order_id = self._new_order_id(link)
         self._sent.add(req.client_order_id)
-        self._register.sent(evolve(req, account=sheet.account), order_id)
+        self._register.sent(evolve(req, account=sheet.account), order_id, self._ends_ns(req))
         self._write(link, order_id, sheet)
         self._recent.append((self._clock.now_ns(), order_id))
         return PlaceAck(broker_order_id=str(order_id), client_id=self.config.client_id)
+
+    def _ends_ns(self, req: OrderRequest) -> int | None:
+        listed = self.session.contracts.known(req.contract.key)
+        return None if listed is None else session_end_ns(listed.hours, listed.zone, self._clock.now_ns())
 
     @hookimpl
     async def cancel_order(self, req: CancelRequest) -> None:

@@ -20,6 +20,12 @@ def is_open(hours: str, zone: str, now_ns: int) -> bool:
     return any(begin <= now_ns // NS < end for begin, end in _spans(hours, zone))
 
 
+def session_end_ns(hours: str, zone: str, now_ns: int) -> int | None:
+    """Return when the session under way ends, or the next one; None if that can't be read."""
+    ends = [end for _, end in _spans(hours, zone) if end > now_ns / NS]
+    return int(min(ends)) * NS if ends else None
+
+
 def _spans(hours: str, zone: str) -> Iterator[tuple[float, float]]:
     try:
         place = ZoneInfo(ZONES.get(zone, zone))
