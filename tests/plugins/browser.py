@@ -130,9 +130,9 @@ class Browser:
             self.do("Input.dispatchKeyEvent", type="rawKeyDown", **pressed)
         self.do("Input.dispatchKeyEvent", type="keyUp", **pressed)
 
-    def picture(self, file: Path) -> None:
-        """Write a picture of the whole page."""
-        shown = self.do("Page.captureScreenshot", captureBeyondViewport=True)
+    def picture(self, file: Path, beyond: bool = True) -> None:
+        """Write a picture of the page, of all of it or of what the window shows."""
+        shown = self.do("Page.captureScreenshot", captureBeyondViewport=beyond)
         file.write_bytes(base64.b64decode(shown["data"]))
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from zoneinfo import ZoneInfo
 
 import msgspec
+from anyio import CapacityLimiter
 from attrs import define, field
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -28,6 +29,7 @@ from bifrost_monitor.tokens import Tokens
 from bifrost_monitor.visitors import Visitors
 from bifrost_monitor.watch import Watch
 
+WRITERS = 4
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -47,10 +49,17 @@ class Monitor:
     secure: bool = False  # whether it speaks TLS
     watch: Watch = field(init=False)
     visitors: Visitors = field(init=False)
+    _writing: CapacityLimiter | None = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
         self.watch = Watch(self.database, self.zone)
         self.visitors = Visitors(self.tokens)
+
+    def writing(self) -> CapacityLimiter:
+        """Return the threads that commands have for themselves, whoever else reads."""
+        if self._writing is None:
+            self._writing = CapacityLimiter(WRITERS)
+        return self._writing
 
 
 def application(monitor: Monitor) -> App:

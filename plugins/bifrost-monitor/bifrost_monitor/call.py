@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from attrs import frozen
 from starlette.requests import Request
 
@@ -54,15 +54,17 @@ class Call:
 
     async def write(self, work: Work[T]) -> T:
         """Return what ``work`` writes. Raises Refusal if it can't be written, or nobody knows."""
-        return await _in_thread(self.monitor.database.write, work, UNSURE)
+        return await _in_thread(self.monitor.database.write, work, UNSURE, self.monitor.writing())
 
 
 UNSURE = "; it isn't known whether it was written, look before you ask again"
 
 
-async def _in_thread(run: Callable[[Any], T], work: Any, more: str) -> T:
+async def _in_thread(
+    run: Callable[[Any], T], work: Any, more: str, limiter: CapacityLimiter | None = None
+) -> T:
     try:
-        return await to_thread.run_sync(run, work)
+        return await to_thread.run_sync(run, work, limiter=limiter)
     except SinkError as error:
         raise Refusal(503, f"{error}{more}") from None
 

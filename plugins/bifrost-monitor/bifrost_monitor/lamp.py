@@ -142,7 +142,7 @@ def _retry(sight: Sight) -> str:
 def _vanished(sight: Sight) -> str:
     beat = sight.beat
     assert beat is not None
-    return f"{beat.who} was last heard of {beat.age_s:.0f} s ago and never said that it stopped"
+    return f"nothing was heard of {beat.who} for more than {beat.patience_s:.0f} s, and it didn't say goodbye"
 
 
 def _in(*states: str) -> Callable[[Any], bool]:
@@ -182,7 +182,7 @@ OF_THE_DAEMON = (
         "red",
         "Stopped",
         lambda s: _gone(s) and s.beat.stopped,
-        lambda s: f"{s.beat.who} stopped in good order, {s.beat.age_s:.0f} s ago",
+        lambda s: f"{s.beat.who} stopped in good order; nothing is hedged",
         daemon=True,
     ),
     Rule(

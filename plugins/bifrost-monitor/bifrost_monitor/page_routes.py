@@ -69,6 +69,7 @@ class Browser:
         return self._html(
             "page.html",
             page=rendered,
+            now=self._monitor.watch.newest.now,
             user=visitor.name if visitor else "",
             theme=theme if theme in THEMES else "auto",
             regions=REGIONS,
@@ -88,12 +89,12 @@ class Browser:
             shown: dict[str, str] = {}
             async for _ in changes(self._monitor.watch):
                 page = await self._pages.page(strategy_id)
-                part = _changed(page, shown)
+                part = _changed(page, shown, self._monitor.watch.newest.now)
                 shown = page.regions
                 yield (
                     event("page", msgspec.json.encode(part))
                     if part.regions
-                    else STILL_HERE + event("here", msgspec.json.encode({"now": page.now}))
+                    else STILL_HERE + event("here", msgspec.json.encode({"now": part.now}))
                 )
 
         return EventStream(told)
@@ -138,9 +139,9 @@ class Browser:
         return Response(text, status, NO_STORE, "text/html")
 
 
-def _changed(page: Rendered, shown: dict[str, str]) -> Told:
+def _changed(page: Rendered, shown: dict[str, str], now: float) -> Told:
     regions = {name: text for name, text in page.regions.items() if shown.get(name) != text}
-    return Told(now=page.now, lamp=page.lamp, title=page.title, regions=regions)
+    return Told(now=now, lamp=page.lamp, title=page.title, regions=regions)
 
 
 async def static(request: Request) -> Response:

@@ -40,7 +40,6 @@ class Rendered(NamedTuple):
     """The page as it is now: regions by name, and what stands outside of them."""
 
     number: int
-    now: float
     lamp: str
     title: str
     regions: dict[str, str]
@@ -134,7 +133,7 @@ class Pages:
         regions = {name: self.environment.get_template(f"{name}.html").render(view=view) for name in REGIONS}
         whose = view.strategy.symbol if view.strategy and view.strategy.symbol else "Bifrost"
         title = whose if status.status_lamp == "green" else f"{view.title.upper()} · {whose}"
-        return Rendered(number, status.now, view.shape, title, regions)
+        return Rendered(number, view.shape, title, regions)
 
     def _view(self, status: Status, strategy_id: str | None) -> View:
         watch = self._monitor.watch

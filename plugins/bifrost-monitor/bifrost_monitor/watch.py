@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from attrs import define
 
 from bifrost_engine.errors import SinkError
@@ -63,6 +63,7 @@ class Watch:
         self._last_operation = -1
         self._listeners: set[Listener] = set()
         self._lock = asyncio.Lock()
+        self._limiter: CapacityLimiter | None = None
         self._looked = asyncio.Event()
 
     @property
@@ -125,7 +126,7 @@ class Watch:
     async def _look(self) -> None:
         started = time.monotonic()
         try:
-            found, operations = await to_thread.run_sync(self._read)
+            found, operations = await to_thread.run_sync(self._read, limiter=self._thread())
         except SinkError as error:
             self.newest = unreadable(str(error), time.time())
             key: Any = str(error)
@@ -139,6 +140,12 @@ class Watch:
         self.read_s = self._read_at - started
         self._tell(key != self._key, operations)
         self._key = key
+
+    def _thread(self) -> CapacityLimiter:
+        # Its own, so that no crowd of requests keeps the watch from looking.
+        if self._limiter is None:
+            self._limiter = CapacityLimiter(1)
+        return self._limiter
 
     def _read(self) -> tuple[Mapping[str, Any], list[Operation]]:
         found = self._database.watch(queries.newest_state)

@@ -68,6 +68,14 @@ def test_numbers_of_a_daemon_that_is_gone_are_dimmed_and_say_of_when_they_are(de
     assert text.count(" stale") >= 5
 
 
+def test_ages_are_counted_from_now_however_long_nothing_has_changed(desk, client):
+    def now() -> float:
+        return float(re.search(r'data-now="([^"]+)"', page(client)).group(1))
+
+    first = now()
+    wait_for(lambda: now() > first + 0.5, "for the page's time to move on")
+
+
 def test_several_strategies_each_have_their_page(desk, client):
     rows.write_snapshot(desk, 2, snapshot(strategy_id="spy", symbol="SPY"), False)
     assert "<h1>NVDA</h1>" in page(client, needle="/?strategy=spy")
