@@ -123,7 +123,7 @@ class Daemon:
     async def _run(self) -> None:
         owns_time = hasattr(load("feeds", feed_name(self.config)), "read_quotes")
         self.clock: Clock = EventClock() if owns_time else WallClock(self._loop, self.log)
-        self.intake = Intake(self.clock, self.log, self._forward)
+        self.intake = Intake(self.clock, self.log, self._forward, self.config.broker)
         self.parts = Assembly(self.config, self.folder, self.clock, self.intake.take, self.log)
         self.threads = Threads(self.parts, self.stop.clock)
         self.parts.start_sinks()

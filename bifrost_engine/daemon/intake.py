@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import evolve
 
-from bifrost_engine.domain.broker import BrokerEvent
+from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind
 from bifrost_engine.domain.greeks import BrokerGreeks
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.hookspecs import Clock
@@ -22,21 +22,26 @@ from bifrost_engine.replay.misfit import misfit, quote_misfit
 AHEAD_NS = 60_000_000_000
 """A quote from further in the future is dropped: every later one would count as older."""
 TOLD_EVERY = 1000
+LINK = (BrokerEventKind.LINK_UP, BrokerEventKind.LINK_DOWN)
+FEED_DOWN = "feed_connection"
 
 
 class Intake:
     """Takes reports; ``forward`` gets those that fit.
 
+    broker   the plugin whose link is the broker's; empty: every plugin's
+
     refused  reports that were dropped, by plugin
     quotes   quotes that were taken
     """
 
-    def __init__(self, clock: Clock, log: Any, forward: Callable[[Any], None]) -> None:
+    def __init__(self, clock: Clock, log: Any, forward: Callable[[Any], None], broker: str = "") -> None:
         self.refused: Counter[str] = Counter()
         self.quotes = 0
         self._clock = clock
         self._log = log
         self._forward = forward
+        self._broker = broker
 
     def take(self, plugin: str, report: Any) -> None:
         """Take a report of a plugin; never raises for what it is."""
@@ -50,10 +55,20 @@ class Intake:
         else:
             fault = misfit(report, BrokerGreeks if report.__class__ is BrokerGreeks else BrokerEvent)
             if fault is None:
-                late = report.ts_ns > now_ns
-                self._forward(evolve(report, ts_ns=now_ns) if late else report)
+                report = evolve(report, ts_ns=now_ns) if report.ts_ns > now_ns else report
+                self._forward(self._of_the_broker(plugin, report))
                 return
         self._refuse(plugin, fault)
+
+    def _of_the_broker(self, plugin: str, report: Any) -> Any:
+        """Return a report as the engine is to have it: the link of a feed of another name is no broker's."""
+        if plugin == self._broker or not self._broker or getattr(report, "kind", None) not in LINK:
+            return report
+        is_down = report.kind is BrokerEventKind.LINK_DOWN
+        text = f"{plugin}: {report.text}" if is_down else f"{plugin} is connected"
+        told = {"standing": is_down, "about": ""}
+        notice = evolve(report, kind=BrokerEventKind.INFO, code=FEED_DOWN, text=text, values=told)
+        return evolve(notice, client_id=None)
 
     def _from_the_future(self, quote: Quote, now_ns: int) -> str | None:
         ahead_ns = quote.ts_ns - now_ns

@@ -46,6 +46,22 @@ def test_a_brokers_greeks_go_on_and_their_time_is_not_of_the_future():
     assert (taken.contract_key, taken.delta, taken.ts_ns) == (greeks.contract_key, 0.5, START_NS)
 
 
+def test_the_link_of_a_feed_of_another_name_is_a_notice_and_the_brokers_is_the_link():
+    taken: list[Any] = []
+    intake = Intake(EventClock(START_NS), structlog.get_logger(), taken.append, "paper")
+    down = BrokerEvent(kind=BrokerEventKind.LINK_DOWN, ts_ns=START_NS, text="refused")
+    up = BrokerEvent(kind=BrokerEventKind.LINK_UP, ts_ns=START_NS, client_id=3)
+    for plugin in ("ib", "paper"):
+        intake.take(plugin, down)
+        intake.take(plugin, up)
+    told = [(event.kind, event.code, event.text, event.values.get("standing")) for event in taken[:2]]
+    assert told == [
+        (BrokerEventKind.INFO, "feed_connection", "ib: refused", True),
+        (BrokerEventKind.INFO, "feed_connection", "ib is connected", False),
+    ]
+    assert taken[2:] == [down, up]
+
+
 FILL = make_fill()
 GREEKS = BrokerGreeks(
     contract_key="NVDA|OPT|20250328|100|C",

@@ -421,6 +421,7 @@ class MischiefSinkConfig:
 
     wrong: dict[str, str] = wrong_setting()
     flood: bool = False
+    saved: dict[str, Any] = field(factory=dict, metadata={"help": "settings that an operator saved"})
     suspended: bool | None = None
 
 
@@ -453,6 +454,10 @@ class _Sink:
     def write_heartbeat(self, heartbeat: Mapping[str, Any]) -> None:
         self.wrong.now("write_heartbeat")
         self.heartbeats.append(heartbeat)
+
+    @hookimpl
+    def load_settings(self) -> Mapping[str, Any] | None:
+        return self.config.saved or None
 
     @hookimpl
     def write_accounts(self, accounts: Sequence[Mapping[str, Any]]) -> None:

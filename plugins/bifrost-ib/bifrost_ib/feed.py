@@ -10,17 +10,11 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from attrs import evolve
-
 from bifrost_engine.domain import (
-    BrokerEvent,
-    BrokerEventKind,
-    BrokerGreeks,
     BrokerState,
     BrokerStateRequest,
     CheckResult,
     Contract,
-    Quote,
 )
 from bifrost_engine.errors import GatewayLost
 from bifrost_engine.hookspecs import HOOK_VERSION, PluginContext, hookimpl
@@ -30,14 +24,11 @@ from bifrost_ib.config import IBConfig
 from bifrost_ib.lines import Lines
 from bifrost_ib.link import Link, ListIncomplete
 from bifrost_ib.messages import Message, PositionReport
-from bifrost_ib.reporting import reporting_to
 from bifrost_ib.session import Listener, shared_session
 from bifrost_ib.translate.account import holdings_of
 
 READY_S = 5.0
 """So long a rehearsal's opening waits for the connection, before it is tried again."""
-CONNECTION = "feed_connection"
-LINK = (BrokerEventKind.LINK_UP, BrokerEventKind.LINK_DOWN)
 
 
 class IBFeed(Listener):
@@ -53,7 +44,7 @@ class IBFeed(Listener):
     def __init__(self, config: IBConfig, context: PluginContext) -> None:
         self.config = config
         self._context = context
-        self.session = shared_session(config, reporting_to(context, self._report), "feed")
+        self.session = shared_session(config, context, "feed")
         self.session.add(self)
         self.lines = Lines(config, context, self.session.contracts)
         self._clock = context.clock
@@ -129,16 +120,3 @@ class IBFeed(Listener):
         """Wait for the next connection; quotes get old meanwhile."""
         self._ready.clear()
         self.lines.close()
-
-    def _report(self, event: Quote | BrokerGreeks | BrokerEvent) -> None:
-        """Pass on what the session reports; where nobody trades its link is no broker's, but a notice."""
-        is_link = isinstance(event, BrokerEvent) and event.kind in LINK
-        if not isinstance(event, BrokerEvent) or not self.session.is_watching:
-            self._context.emit(event)
-        elif is_link:
-            is_down = event.kind is BrokerEventKind.LINK_DOWN
-            text = f"no quotes: {event.text}" if is_down else "quotes come from the gateway"
-            notice = evolve(event, kind=BrokerEventKind.INFO, code=CONNECTION, text=text, client_id=None)
-            self._context.emit(evolve(notice, values={"standing": is_down, "about": ""}))
-        elif "next_retry_ns" not in event.values and event.kind is BrokerEventKind.INFO:
-            self._context.emit(event)

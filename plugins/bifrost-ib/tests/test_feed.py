@@ -70,6 +70,10 @@ class Fed:
                     del found[name]
         return found
 
+    def links(self) -> list[str]:
+        kinds = (BrokerEventKind.LINK_UP, BrokerEventKind.LINK_DOWN)
+        return [str(event.kind) for event in self.context.broker_events if event.kind in kinds]
+
     def asked(self, name: str = "reqMktData") -> list[dict[str, Any]]:
         return [dict(one.values) for one in self.gateway.received if one.name == name]
 
@@ -420,9 +424,9 @@ def test_data_that_was_kept_proves_it_within_thirty_seconds_or_is_asked_for(tmp_
     async def work(here: Fed) -> None:
         await here.until(lambda: here.last(NVDA) and here.last(SPY))
         here.error(1100, "lost")
-        await here.until(lambda: "feed_connection" in here.standing())
+        await here.until(lambda: here.links()[-1] == "LINK_DOWN")
         here.error(1102, "Connectivity restored - data maintained")
-        await here.until(lambda: here.standing() == {})
+        await here.until(lambda: here.links()[-1] == "LINK_UP")
         assert (len(here.numbers(NVDA)), len(here.numbers(SPY))) == (1, 1)
         here.lose(SPY)
         await here.quoted(NVDA, 132.0, 132.02)
@@ -494,19 +498,6 @@ def test_while_a_market_is_shut_silence_is_no_trouble(tmp_path, library):
 
 
 # --- alone ---------------------------------------------------------------------------------
-
-
-def test_alone_it_tells_of_its_connection_by_notices_for_it_is_no_brokers(tmp_path, library):
-    async def work(here: Fed) -> None:
-        links = (BrokerEventKind.LINK_UP, BrokerEventKind.LINK_DOWN)
-        (session,) = here.gateway._hub.sessions
-        session.close()
-        await here.until(lambda: "feed_connection" in here.standing())
-        await here.feed.connect()
-        await here.until(lambda: here.standing() == {})
-        assert [e for e in here.context.broker_events if e.kind in links] == []
-
-    run(tmp_path, library, work, NVDA)
 
 
 def test_the_positions_behind_it_are_told_with_their_costs(tmp_path, library):

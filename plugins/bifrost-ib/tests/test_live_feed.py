@@ -13,6 +13,8 @@ from bifrost_ib.compat import TRADING
 from bifrost_ib.simgateway import SimGateway
 from daemon_under_test import Home, eager, until
 
+from bifrost_engine.config.loader import Override
+
 NVDA, CALL = "NVDA|STK|||", "NVDA|OPT|20301220|130|C"
 HELD = {
     "account": {
@@ -113,7 +115,7 @@ def test_a_rehearsal_waits_for_the_gateway_before_its_account_is_opened(desk):
             await until(lambda: daemon.engine.core.lifecycle == "WAITING_IB", 20.0)
             assert not paper(daemon).record_path.exists()
             notices = daemon.engine.snapshots()[0]["notices"]
-            assert any("feed_connection: no quotes" in notice for notice in notices)
+            assert any(notice.startswith("feed_connection: ib: refused") for notice in notices)
 
     run(work)
 
@@ -207,5 +209,24 @@ def test_a_gateway_on_this_machine_is_no_matter(desk):
         async with desk(broker="ib", strategies=NO_TRADER) as (_, daemon, _home):
             await compared(daemon)
             assert daemon.engine.snapshots()[0]["notices"] == []
+
+    run(work)
+
+
+def test_settings_saved_in_a_sink_are_over_the_file_and_under_the_command_line(desk):
+    async def work():
+        async with SimGateway() as gw:
+            saved = {"sink": ["plain"], "plain": {"saved": {"ib": {"host": "127.0.0.1", "port": gw.port}}}}
+            wrong = {"ib": {"port": 1, "client_id": 9}, "status": saved}
+            async with desk(broker="ib", strategies=NO_TRADER, **wrong) as (_, daemon, home):
+                await compared(daemon)
+                assert gw.clients() == [9]
+            override = (Override("ib.port", 2),)
+            loaded = home.daemon(overrides=override)
+            async with home.running(overrides=override) as daemon:
+                assert daemon.config.sections["ib"]["port"] == 2
+                assert daemon.config.sections["ib"]["host"] == "127.0.0.1"
+                assert loaded.config.sections["ib"]["port"] == 2
+                assert gw.clients() == []
 
     run(work)
