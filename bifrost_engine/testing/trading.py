@@ -134,11 +134,11 @@ class Trading:
                 await self._command("clear_kill")
             await self._command("manual_resume")
 
-    async def come_to_rest(self) -> None:
-        """Cancel what still works, and let enough time pass for the books to be put right."""
+    async def come_to_rest(self, steps: int = QUIET_STEPS) -> None:
+        """Cancel what still works, and let time pass, ``steps`` moments, for the books to be put right."""
         self._turner.wanted = None
         await self._command("kill")
-        for step in range(QUIET_STEPS):
+        for step in range(steps):
             await self._step()
             if step % STEPS_PER_LOOK == 0:
                 await self._command("refresh_accounts")

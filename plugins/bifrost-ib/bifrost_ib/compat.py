@@ -18,6 +18,7 @@ from typing import Any
 from attrs import frozen
 
 from bifrost_engine.errors import NotSent, PluginError
+from bifrost_ib.fields import VITAL, local_time, readable, said_time
 from bifrost_ib.messages import (
     AccountValue,
     Commission,
@@ -43,6 +44,8 @@ _UNSET_INTEGER = 2**31 - 1
 
 Failed = Callable[[str, BaseException | None], None]
 """Told of what could not be handled: the name of the callback and what it raised."""
+Unread = Callable[[str], None]
+"""Told of a message that could not be read and doesn't matter: what it was."""
 
 
 @frozen(kw_only=True)
@@ -136,28 +139,72 @@ def make_ib(library: Library, timezone: str | None = None) -> Any:
 # --- what the gateway says ---------------------------------------------------------------
 
 
-def attach_wire(ib: Any, sink: Sink, failed: Failed) -> Callable[[], None]:
+def attach_wire(ib: Any, sink: Sink, failed: Failed, unread: Unread = lambda _: None) -> Callable[[], None]:
     """Hand every message of ours to ``sink`` before the library has it; return what ends that.
 
     failed  told of a sink that raises and of a message that can't be decoded; the library
             goes on with its own work in either case
+    unread  told of messages on which nothing depends, of an unknown kind for example
     """
-    wrapper = ib.wrapper
+    wrapper, reading = ib.wrapper, _Reading(ib, failed, unread)
 
     def open_order(order_id: int, contract: Any, order: Any, state: Any) -> OpenOrder:
         return _open_order(order_id, contract, order, state, wrapper._results.get("openOrders") is not None)
 
-    for name, read in {"openOrder": open_order, **_READERS}.items():
+    def execution(request_id: int, contract: Any, told: Any) -> ExecutionDetails:
+        return _execution(request_id, contract, told, reading.time(told))
+
+    readers: dict[str, Callable[..., Message | None]] = {
+        "openOrder": open_order,
+        "execDetails": execution,
+        **_READERS,
+    }
+    for name, read in readers.items():
         setattr(wrapper, name, _tapped(name, getattr(wrapper, name), read, sink, failed))
+    decoder = ib.client.decoder
     # A logger of this connection's own: the library only logs what it can't decode.
-    ib.client.decoder.logger = logger = logging.Logger(f"{ib.client.decoder.logger.name}.wire")
-    logger.addHandler(_Undecoded(failed))
+    decoder.logger = logger = logging.Logger(f"{decoder.logger.name}.wire")
+    logger.addHandler(_Undecoded(reading))
+    decoder.interpret = reading.take
 
     def detach() -> None:
-        for name in ("openOrder", *_READERS):
+        for name in readers:
             vars(wrapper).pop(name, None)
 
     return detach
+
+
+class _Reading:
+    """Reads one message after the other, and knows which one it is at."""
+
+    def __init__(self, ib: Any, failed: Failed, unread: Unread) -> None:
+        self._ib, self._failed, self._unread = ib, failed, unread
+        self._interpret = ib.client.decoder.interpret
+        self._known = {str(number) for number in ib.client.decoder.handlers}
+        self._fields: list[str] = []
+
+    def take(self, fields: list[str]) -> None:
+        """Have a message decoded, unless no library knows its kind."""
+        if not fields or (fields[0].isdecimal() and fields[0] not in self._known):
+            self._unread(f"message {fields[0] if fields else 'without a number'}")
+            return
+        self._fields = fields
+        self._interpret(readable(fields, self._ib.client.serverVersion()))
+
+    def time(self, execution: Any) -> Any:
+        """Return an execution's time: as text, but for one whose zone only this machine can say."""
+        said, self._fields = said_time(self._fields) if self._fields else None, []
+        if said is None:
+            return execution.time
+        local = None if self._ib.TimezoneTWS else local_time(said)
+        return said if local is None else local.astimezone()
+
+    def undecoded(self, text: str, error: BaseException | None) -> None:
+        """Hear that the library couldn't decode the message."""
+        if self._fields and self._fields[0] not in VITAL:
+            self._unread(f"message {self._fields[0]}")
+        else:
+            self._failed(text, error)
 
 
 def _tapped(
@@ -190,13 +237,13 @@ def guard(name: str, handler: Callable[..., None], failed: Failed) -> Callable[.
 class _Undecoded(logging.Handler):
     """Hears of messages that a library couldn't decode."""
 
-    def __init__(self, failed: Failed) -> None:
+    def __init__(self, reading: _Reading) -> None:
         super().__init__(logging.ERROR)
-        self._failed = failed
+        self._reading = reading
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        self._failed(record.getMessage()[:300], error)
+        self._reading.undecoded(record.getMessage()[:300], error)
 
 
 def wire_contract(contract: Any) -> WireContract:
@@ -277,14 +324,14 @@ def _order_status(
     )
 
 
-def _execution(request_id: int, contract: Any, execution: Any) -> ExecutionDetails:
+def _execution(request_id: int, contract: Any, execution: Any, time: Any) -> ExecutionDetails:
     order_id = execution.orderId
     return ExecutionDetails(
         request_id=request_id,
         order_id=0 if order_id == _UNSET_INTEGER else order_id,  # as manual orders have it
         contract=wire_contract(contract),
         exec_id=execution.execId,
-        time=execution.time,
+        time=time,
         account=execution.acctNumber,
         side=execution.side,
         shares=execution.shares,
@@ -367,7 +414,6 @@ def _market_data_type(request_id: int, kind: int) -> MarketDataType:
 _READERS: dict[str, Callable[..., Message | None]] = {
     "completedOrder": _completed_order,
     "orderStatus": _order_status,
-    "execDetails": _execution,
     "commissionReport": _commission,
     "error": _error,
     "position": _position,

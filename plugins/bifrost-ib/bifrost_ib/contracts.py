@@ -217,10 +217,14 @@ class Contracts:
 
     async def _ask(self, link: Link, send: Callable[[], Awaitable[Any]], what: str, seconds: float) -> Any:
         await link.within(link.pacer.turn(Urgency.DATA))
+        failures = link.failures
         try:
-            return await link.within(send(), seconds)
+            found = await link.within(send(), seconds)
         except TimeoutError:
             raise ContractUnknown("unanswered", f"{what}: no answer within {seconds:g} s") from None
+        if link.failures != failures:
+            raise ContractUnknown("unanswered", f"{what}: a message could not be read")
+        return found
 
     # --- the day's file ----------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from attrs import define, frozen
 
 from bifrost_engine.errors import BrokerError, GatewayLost
 from bifrost_ib import compat
-from bifrost_ib.compat import Failed, Library
+from bifrost_ib.compat import Failed, Library, Unread
 from bifrost_ib.config import IBConfig
 from bifrost_ib.messages import (
     AccountValue,
@@ -121,12 +121,20 @@ class _Collecting:
 class Link:
     """A connection. Made on the running loop; nothing happens before ``open``.
 
-    ib      the library's connection object, new for this connection
-    pacer   lets messages go; whatever is sent takes its turn
-    lost    the ``LinkDown`` that ended it
+    ib        the library's connection object, new for this connection
+    pacer     lets messages go; whatever is sent takes its turn
+    lost      the ``LinkDown`` that ended it
+    failures  how many messages that matter couldn't be handled
     """
 
-    def __init__(self, library: Library, config: IBConfig, sink: Sink, failed: Failed) -> None:
+    def __init__(
+        self,
+        library: Library,
+        config: IBConfig,
+        sink: Sink,
+        failed: Failed,
+        unread: Unread = lambda _: None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self.library = library
         self.ib = compat.make_ib(library, config.gateway_timezone)
@@ -135,14 +143,14 @@ class Link:
         self._config = config
         self._sink = sink
         self._failed = failed
-        self._failures = 0
+        self.failures = 0
         self._collecting: list[_Collecting] = []
         self._locks: dict[str, asyncio.Lock] = {}
         self._late: dict[str, asyncio.Future[Any]] = {}
         self._summary_number = 0
         self._heard = asyncio.Event()
         self._heard_s = self._loop.time()
-        self._detach = [compat.attach_wire(self.ib, self._take, self._note_failure)]
+        self._detach = [compat.attach_wire(self.ib, self._take, self._note_failure, unread)]
         client, conn = self.ib.client, self.ib.client.conn
         self.listen(conn.disconnected, self._on_hung_up)
         self.listen(conn.hasData, self._on_data)
@@ -163,6 +171,9 @@ class Link:
         self.ib.wrapper.clientId = config.client_id
         opening = client.connectAsync(config.host, config.port, config.client_id, config.connect_timeout)
         await self.within(opening)
+        offered, answered = self.library.info.max_client_version, client.serverVersion()
+        if answered > offered:
+            raise LinkDown("version_too_high", f"the gateway answers {answered}, {offered} was offered")
         client.conn.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return tuple(client.getAccounts())
 
@@ -238,7 +249,7 @@ class Link:
             future.add_done_callback(_retrieve)
             collecting = _Collecting(listing, number, [])
             self._collecting.append(collecting)
-            failures = self._failures
+            failures = self.failures
             try:
                 listing.send(self.ib, self.library, number)
                 await self.within(asyncio.shield(future), seconds)
@@ -252,7 +263,7 @@ class Link:
                 self._collecting.remove(collecting)
                 if not future.done():
                     self._late[listing.slot] = future
-            if self._failures != failures:
+            if self.failures != failures:
                 raise ListIncomplete(f"{name}: a message could not be read")
             return tuple(collecting.found)
 
@@ -298,7 +309,7 @@ class Link:
         self._sink(message)
 
     def _note_failure(self, name: str, error: BaseException | None) -> None:
-        self._failures += 1
+        self.failures += 1
         self._failed(name, error)
 
     def _on_data(self, _data: bytes) -> None:

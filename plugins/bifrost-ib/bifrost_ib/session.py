@@ -271,7 +271,7 @@ class Session:
         library = compat.load(self.config.library)
         self._set(State.CONNECTING)
         self.read_only = _READ_ONLY if self.config.read_only else ""
-        link = self._link = Link(library, self.config, self._on_message, self._on_failure)
+        link = self._link = Link(library, self.config, self._on_message, self._on_failure, self._on_unread)
         watch: asyncio.Task[None] | None = None
         try:
             for listener in self._listeners:
@@ -293,11 +293,15 @@ class Session:
                 await self._look_at_host()
                 self.accounts = await link.open()
                 self._check_account()
+                self._raise_ids(link)
                 self._set(State.SYNCING)
                 await self._synchronise(link)
         except TimeoutError:
             what = "the account wasn't read" if self.state is State.SYNCING else "no complete answer"
             raise LinkDown("connect_timeout", f"{what} within {limit_s:g} s") from None
+
+    def _raise_ids(self, link: Link) -> None:
+        """Begin above every id of an order of ours, requests too: an error names either. Raises LinkDown."""
         try:
             link.raise_ids(self.order_ids.of(self.config.client_id))
         except (OSError, ValueError) as error:
@@ -421,6 +425,12 @@ class Session:
             self._ask_after_ns = now_ns + ASK_AGAIN_NS
             self._emit(BrokerEventKind.DATA_RESTORED, "", {"reason": "a message could not be handled"})
 
+    def _on_unread(self, name: str) -> None:
+        """Count what nobody needs, and log each kind once."""
+        if name not in self.failures:
+            self._log.warning("ib_unread", what=name)
+        self.failures[name] = self.failures.get(name, 0) + 1
+
     def _on_message(self, message: Message) -> None:
         if isinstance(message, GatewayError):
             self._on_code(message)
@@ -434,7 +444,7 @@ class Session:
         code, text = error.code, f"{error.code}: {error.text}"
         if code == 326:
             link.fail("client_id_in_use", text)
-        elif code in (502, 504):
+        elif code in (502, 503, 504, 507):
             link.fail("not_connected", text)
         elif code == 1300:
             link.fail("port_reset", text)
