@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bifrost_monitor.app import Monitor
 
 HOST, PORT = "127.0.0.1", 8765
+MOST_CONNECTIONS = 3000
 token_file_option = click.option(
     "--token-file",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -126,6 +127,7 @@ def _serve(made: Monitor, host: str, port: int, certfile: Path | None, keyfile: 
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=30,
+        limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=3,
         ssl_certfile=certfile,
         ssl_keyfile=keyfile,

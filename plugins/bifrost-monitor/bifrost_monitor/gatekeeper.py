@@ -119,7 +119,8 @@ def same_site(scheme: str, host: str, headers: dict[str, str]) -> bool:
     if fetched is not None and fetched not in ("same-origin", "none"):
         return False
     if origin is not None:
-        return origin.lower() == f"{scheme}://{host}".lower()
+        # Behind a proxy that speaks TLS the page's scheme is another than the one that arrives here.
+        return origin.lower() in (f"{scheme}://{host}".lower(), f"https://{host}".lower())
     return fetched is not None or "cookie" not in headers
 
 

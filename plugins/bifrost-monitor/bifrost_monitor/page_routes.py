@@ -114,9 +114,10 @@ class Browser:
             page = self._html("login.html", refused.status, problem=refused.text, theme="auto")
             page.headers.update({k: v for k, v in refused.headers.items() if k == "Retry-After"})
             return page
-        return self._welcomed(visitor)
+        behind_tls = request.headers.get("origin", "").lower().startswith("https://")
+        return self._welcomed(visitor, self._monitor.secure or behind_tls)
 
-    def _welcomed(self, visitor: Visitor) -> Response:
+    def _welcomed(self, visitor: Visitor, secure: bool) -> Response:
         answer = RedirectResponse("/", 303, NO_STORE)
         answer.set_cookie(
             COOKIE,
@@ -124,7 +125,7 @@ class Browser:
             max_age=LASTS_S,
             httponly=True,
             samesite="strict",
-            secure=self._monitor.secure,
+            secure=secure,
         )
         return answer
 

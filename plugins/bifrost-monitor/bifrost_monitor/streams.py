@@ -62,11 +62,10 @@ class EventStream(Response):
             await asyncio.gather(sending, leaving, return_exceptions=True)
 
     async def _send(self, send: Send) -> None:
-        with suppress(TimeoutError):
-            async with aclosing(self._events()) as events:  # type: ignore[type-var]
-                async for data in events:
-                    async with asyncio.timeout(PATIENCE_S):
-                        await send({"type": "http.response.body", "body": data, "more_body": True})
+        async with aclosing(self._events()) as events:  # type: ignore[type-var]
+            async for data in events:
+                async with asyncio.timeout(PATIENCE_S):
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 

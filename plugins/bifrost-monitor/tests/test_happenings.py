@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import socket
+from contextlib import closing
+
 import pytest
 from bifrost_pg import rows
 from bifrost_pg.control import Poller
@@ -193,3 +197,22 @@ def test_metrics_tell_the_lamp_and_the_figures(desk, client):
     wait_for(lambda: "bifrost_monitor_lamp 2.0" in lines(), "for the first look")
     assert 'bifrost_monitor_net_delta{strategy="gamma"} 16.6' in lines()
     assert "bifrost_monitor_database_up 1.0" in lines()
+
+
+def test_a_listener_that_does_not_read_is_let_go_and_holds_nobody_up(desk, client, monkeypatch):
+    from bifrost_monitor import streams
+
+    monkeypatch.setattr(streams, "PATIENCE_S", 0.2)
+    desk.execute("UPDATE status_current SET detail = %s", (json.dumps({"long": "x" * 4_000_000}),))
+    with closing(socket.socket()) as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.connect(("127.0.0.1", client.port))
+        line.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+        def listeners():
+            desk.execute("UPDATE status_current SET spot = spot + 1")  # there is something to tell again
+            text = client.get("/metrics").text
+            return float(text.partition("\nbifrost_monitor_listeners ")[2].split("\n")[0])
+
+        wait_for(lambda: listeners() == 1, "for it to listen")
+        wait_for(lambda: listeners() == 0, "for it to be let go")

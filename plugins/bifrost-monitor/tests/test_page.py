@@ -123,6 +123,12 @@ def test_who_shows_a_token_gets_a_session_that_a_script_cannot_read(desk, client
     assert asked_by == [("ann (monitor, 127.0.0.1)",)]
 
 
+def test_behind_tls_the_session_is_for_tls_alone(desk, client):
+    reply = log_in(client, client.token, Origin=f"https://127.0.0.1:{client.port}")
+    assert "Secure" in reply.headers["set-cookie"]
+    assert "Secure" not in log_in(client, client.token).headers["set-cookie"]
+
+
 def test_a_forged_session_is_nobodys(desk, client):
     cookie = session(log_in(client, client.token))
     forged = Client(client.port, "", cookie[:-1] + ("0" if cookie[-1] != "0" else "1"))
