@@ -40,12 +40,16 @@ class SimFeed:
 
     @hookimpl
     async def subscribe(self, contracts: Sequence[Contract]) -> None:
-        """Quote these from now on; a symbol that wasn't there at the start is left out, with a warning."""
+        """Quote these from now on; a symbol that wasn't there at the start is left out, with a warning.
+
+        One that isn't among them goes on as it was: an account may hold it, and a stream without
+        a quote would be waited for without an end.
+        """
         wanted = self._by_symbol(contracts)
         for symbol in wanted.keys() - self._paths.keys() if self._paths else ():
             self._log.warning("symbol isn't in the simulated market; it needs a restart", symbol=symbol)
         for symbol, path in self._paths.items():
-            path.wanted = wanted.get(symbol, Wanted())
+            path.wanted = wanted.get(symbol, path.wanted)
 
     @hookimpl
     def read_quotes(self, contracts: Sequence[Contract]) -> Iterator[Quote]:

@@ -96,13 +96,16 @@ class SymbolPath:
         self._set_regime(REGIMES["quiet"])
 
     def quotes(self) -> Iterator[Quote]:
-        """Yield session after session, for ``days`` or for ever."""
+        """Yield session after session, for ``days`` or for ever; options alone end with the last of them."""
         for day, (open_ns, close_ns) in enumerate(sessions(self._config.exchange, self._start_ns)):
-            if day == self._config.days:
+            if day == self._config.days or not self._has_quotes_after(open_ns):
                 return
             if day:
                 self._log_price += self._random.gauss(0.0, self._gap)
             yield from self._session(open_ns, max(open_ns, self._start_ns), close_ns)
+
+    def _has_quotes_after(self, open_ns: int) -> bool:
+        return self.wanted.stock or any(option.expiry_ns > open_ns for option in self.wanted.options)
 
     def _set_regime(self, regime: Regime) -> None:
         sign = self._random.choice((-1, 1))

@@ -276,6 +276,19 @@ def test_contracts_that_are_subscribed_to_later_are_quoted_from_then_on():
     assert {q.contract_key for q in islice(quotes, 1, 100)} == {CALL.key}
 
 
+def test_a_symbol_that_nobody_wants_any_more_holds_nobody_up():
+    feed = make_feed(**CALM)
+    quotes = feed.read_quotes([SPY, TWX])
+    next(quotes)
+    asyncio.run(feed.subscribe([SPY]))
+    assert {quote.contract_key for quote in islice(quotes, 1000)} == {SPY.key, TWX.key}
+
+
+def test_options_alone_end_when_the_last_of_them_has_expired():
+    quotes = make_feed(start="2025-03-28T15:59", **CALM).read_quotes([CALL])
+    assert {quote.contract_key for quote in quotes} == {CALL.key}
+
+
 def test_without_contracts_there_is_no_market():
     assert list(make_feed().read_quotes([])) == []
 
