@@ -10,11 +10,12 @@ from bifrost_engine.domain.decision import Intent
 from bifrost_engine.domain.effects import ConnectBroker, StopHost, WakeAt
 from bifrost_engine.domain.events import FlagsPolled
 from bifrost_engine.domain.order import Origin, Purpose, Side
-from bifrost_engine.engine.core import SECOND_NS, Core
+from bifrost_engine.engine.core import AUDIT_SINK, DISK_FULL, SECOND_NS, Core
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.losses import Losses
 from bifrost_engine.engine.operator import ASKED, Operator
 from bifrost_engine.engine.reconciler import Reconciler
+from bifrost_engine.engine.repair import SINK_AHEAD
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.engine.state import EVERYBODY
 from bifrost_engine.oms.event import EventSource
@@ -23,6 +24,12 @@ from bifrost_engine.risk.restraint import ACCOUNT_LOSS, BREAKER, RAISED
 Flatten = Callable[[Slot, Intent, Origin], bool]
 FLATTEN_PATIENCE_NS = 10 * SECOND_NS
 FLATTENING = "flattening; new hedges are suspended until resume"
+ENDS_WITH = {
+    SINK_AHEAD: "bifrost journal repair",
+    DISK_FULL: "make room on the journal's disk",
+    AUDIT_SINK: "a sink has to keep the audit trail again",
+}
+"""What holds the account whatever a person says, with what ends it."""
 TOLD = -1
 """In place of the time since when a flatten waits: a person knows."""
 
@@ -176,19 +183,28 @@ class Control:
 
     def _resume_account(self) -> str:
         """Lift what holds the account or an instrument; return what can't be lifted."""
-        core, refused = self._core, ""
+        core, refused = self._core, []
         for reason in list(core.state.strategy(EVERYBODY).halts):
             if reason == ACCOUNT_LOSS and self._losses.is_still_lost(None):
-                refused = (
+                refused.append(
                     "account refused: the day's loss reached max_account_loss_usd; raise the limit first"
                 )
+            elif self._lasts(reason):
+                refused.append(f"account stays held by {reason}: {ENDS_WITH[reason]}")
             else:
                 core.lift(None, reason)
         for key in list(core.state.instrument_holds):
             for reason in core.holds_of(key):
                 if not core.state.items_that_keep(key, reason):
                     core.lift_instrument(key, reason)
-        return "; ".join(filter(None, (refused, *self._kept())))
+        return "; ".join((*refused, *self._kept()))
+
+    def _lasts(self, reason: str) -> bool:
+        """Return whether what holds the account is still so: no person's word makes up for it."""
+        if reason != SINK_AHEAD:
+            return reason in ENDS_WITH
+        found = any(item.rule == "R02" for item in self._core.state.open_items.values())
+        return found or self._reconciler.sink_ahead is not None
 
     def _kept(self, strategy_id: str | None = None) -> list[str]:
         """Return what only the acceptance of a finding ends, for one strategy or for all."""

@@ -115,8 +115,10 @@ class Operator:
                 return f"refused: what {key} cost isn't known until its first mark; again then"
             number = f"{core.state.last_jseq + 1}"
             incoming = self._books.move(number, EXTERNAL, strategy_id, key, Decimal(quantity))
-        except (ValueError, InvalidOperation) as error:
-            return f"refused: {error or 'expected a quantity, was ' + quantity}"
+        except InvalidOperation:
+            return f"refused: expected a quantity, was {quantity}"
+        except ValueError as error:
+            return f"refused: {error}"
         return f"{plain(incoming.signed_quantity)} {key} moved to {strategy_id} at {plain(incoming.price)}"
 
 

@@ -25,7 +25,8 @@ from bifrost_engine.domain.money import EXACT, round_amount
 from bifrost_engine.domain.order import Order, Origin, Side
 from bifrost_engine.domain.record import Record
 from bifrost_engine.engine.image import state_to_plain
-from bifrost_engine.engine.state import State
+from bifrost_engine.engine.repair import SINK_AHEAD
+from bifrost_engine.engine.state import OpenItem, State, StrategyState
 from bifrost_engine.errors import JournalCorrupt
 from bifrost_engine.journal.checkpoint import newest_state
 from bifrost_engine.journal.lock import FileLock
@@ -221,10 +222,20 @@ def _image(state: State, orders: dict[str, Order]) -> dict[str, Any]:
     executions = {fill.base_id for book in state.portfolio.books.values() for fill in book.fills()}
     carried.portfolio = Portfolio(state.account, state.portfolio.currency)
     carried.orders = orders
+    carried.strategies, carried.open_items = _without_sink_ahead(state)
     carried.sent = type(state.sent)(entry for entry in state.sent if entry[1] in orders)
     # What was executed before is in the adjustments: heard of once more, it is not booked again.
     carried.earlier_executions = state.earlier_executions | executions
     return state_to_plain(carried)
+
+
+def _without_sink_ahead(state: State) -> tuple[dict[str, StrategyState], dict[int, OpenItem]]:
+    """Return what holds and what waits, but for a sink that was ahead: of the new journal none can be."""
+    strategies = {
+        owner: evolve(own, halts={why: held for why, held in own.halts.items() if why != SINK_AHEAD})
+        for owner, own in state.strategies.items()
+    }
+    return strategies, {jseq: item for jseq, item in state.open_items.items() if item.rule != "R02"}
 
 
 def _order_event(order: Order) -> dict[str, Any]:

@@ -166,3 +166,11 @@ def test_who_has_said_or_holds_none_or_shares_the_symbol_or_plays_with_paper_is_
     assert live(None, "one", "two").slot.view.halts == ()
     paper = EngineUnderTest(positions=(*LEGS, (STOCK, 100)))
     assert paper.slot.view.halts == ()
+
+
+@pytest.mark.parametrize("quantity", ["abc", "NaN", "sNaN"])
+def test_a_claim_of_no_number_is_refused_with_what_was_expected(quantity: str) -> None:
+    run = EngineUnderTest(positions=((STOCK, 40),))
+    run.mid(100)
+    run.command(f"claim gamma NVDA {quantity}")
+    assert run.operations("claim")[-1]["outcome"] == f"refused: expected a quantity, was {quantity}"

@@ -10,6 +10,7 @@ from attrs import define, evolve
 
 from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain import BrokerEventKind, Decision, Intent, Purpose, Side
+from bifrost_engine.domain.events import DiskChecked, SinkAhead, TrailChecked
 from bifrost_engine.testing.engine import STOCK, EngineUnderTest, make_slot
 
 BUY = Intent(contract_key=STOCK.key, side=Side.BUY, quantity=Decimal(10), net_delta=-10.0)
@@ -179,3 +180,31 @@ def test_a_resume_of_one_strategy_leaves_what_holds_the_account() -> None:
     assert wants(run, Side.BUY, 10) == "HOLD"
     run.command("manual_resume")
     assert wants(run, Side.BUY, 10) == ""
+
+
+@pytest.mark.parametrize(
+    ("held", "reason"),
+    [
+        (TrailChecked(ts_ns=0, problem="postgres: away"), "audit_sink"),
+        (DiskChecked(ts_ns=0, free_bytes=1, low=True), "disk_full"),
+        (SinkAhead(ts_ns=0, problem="postgres has 9 records more"), "sink_ahead"),
+    ],
+)
+def test_no_manual_resume_ends_what_is_still_so(held: Any, reason: str) -> None:
+    run = EngineUnderTest()
+    run.handle(evolve(held, ts_ns=run.now_ns))
+    run.command("manual_resume")
+    assert run.engine.core.halts("gamma") == (reason,)
+    assert f"account stays held by {reason}" in run.operations("manual_resume")[-1]["outcome"]
+
+
+def test_with_its_finding_open_a_sink_ahead_halts_a_run_that_doesnt_hear_of_it_too() -> None:
+    run = EngineUnderTest()
+    run.handle(SinkAhead(ts_ns=run.now_ns, problem="postgres has 9 records more"))
+    run.reconcile()
+    again = run.restart()  # and the sink is away
+    again.command("manual_resume")
+    assert again.engine.core.halts("gamma") == ("sink_ahead",)
+    again.accept()
+    again.command("manual_resume")
+    assert again.engine.core.halts("gamma") == ()

@@ -13,6 +13,7 @@ import pytest
 from bifrost_engine.audit.checks import CHECKS
 from bifrost_engine.audit.collected import Collected
 from bifrost_engine.domain import BrokerEventKind, OrderState
+from bifrost_engine.domain.events import SinkAhead
 from bifrost_engine.domain.order import Origin
 from bifrost_engine.engine.state import State
 from bifrost_engine.errors import JournalCorrupt, LockHeld
@@ -107,6 +108,17 @@ def test_positions_orders_flags_halts_counts_and_the_days_result_go_on(
     for engine in (again, same):
         engine.mid(105)
     assert again.snapshot["daily_pnl"] == pytest.approx(same.snapshot["daily_pnl"], abs=1e-6)
+
+
+def test_a_new_journal_isnt_halted_for_a_sink_that_was_ahead_of_the_old_one(tmp_path: Path) -> None:
+    run = EngineUnderTest()
+    run.handle(SinkAhead(ts_ns=run.now_ns, problem="postgres has 9 records more"))
+    run.reconcile()
+    assert run.engine.core.halts("gamma")
+    state, journal = repaired(journal_of(tmp_path, run), run.engine.core.state.last_jseq)
+    journal.close()
+    assert not any(own.halts for own in state.strategies.values())
+    assert not state.open_items
 
 
 def test_what_was_executed_before_isnt_booked_again(tmp_path: Path) -> None:
