@@ -12,6 +12,7 @@ import os
 import select
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ def warm() -> None:
     for name in ("cli.main", "cli.run", "cli.running"):
         import_module(f"bifrost_engine.{name}")
     for name in ("bifrost_paper.broker", "bifrost_pg.plugin", "bifrost_pg.session"):
-        import_module(name)
+        if find_spec(name.partition(".")[0]) is not None:
+            import_module(name)
     from bifrost_engine.calendar import ExchangeSessions
 
     ExchangeSessions().session_at(1_741_012_200_000_000_000)
