@@ -85,6 +85,7 @@ class Order:
     executed: dict[str, tuple[str, Decimal, str, str]] = Factory(dict)
     fees: set[str] = Factory(set)
     cancels: int = 0
+    is_known: bool = True
 
     @property
     def filled(self) -> Decimal:
@@ -92,7 +93,7 @@ class Order:
 
     @property
     def is_over(self) -> bool:
-        return self.status in ("Filled", "Cancelled", "ApiCancelled", "Inactive")
+        return not self.is_known or self.status in ("Filled", "Cancelled", "ApiCancelled", "Inactive")
 
 
 class OtherGateway:
@@ -144,7 +145,7 @@ class OtherGateway:
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sending = asyncio.create_task(self._send(writer, self._outbox))
         self._tasks.add(sending)
-        with suppress(OSError, asyncio.IncompleteReadError):
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             assert await reader.readexactly(4) == b"API\0"
             await _frame(reader)
             self.say(self.habits.version, "20131007 10:00:00 EST")
@@ -318,6 +319,9 @@ class OtherGateway:
         order.status = status
         self.open_order(order)
 
+    def _gone(self, order: Order) -> None:
+        order.is_known = False
+
     def _error(self, order: Order, code: str, *words: str) -> None:
         self.error(order.order_id, code, " ".join(words))
 
@@ -479,6 +483,7 @@ _STEPS = {
     "exec": OtherGateway._exec,
     "fee": OtherGateway._fee,
     "error": OtherGateway._error,
+    "gone": OtherGateway._gone,
     "notice": lambda gw, _order, code, *words: gw.error(-1, code, " ".join(words)),
     "say": lambda gw, _order, *fields: gw.say(*fields),
     "close": lambda gw, _order: gw.close(),
