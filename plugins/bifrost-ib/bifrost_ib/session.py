@@ -42,6 +42,8 @@ LEAVE_S = 1.5
 INSECURE = "insecure_transport"
 _READ_ONLY = "ib.read_only is set"
 SYNCHRONISED = ("positions", "account_summary", "own_orders", "open_orders", "executions")
+WATCHED = ("positions",)
+"""All that is read where nobody trades: an interface that is read-only shows no orders."""
 
 
 _SHARED: WeakValueDictionary[tuple[str, int, int, Path], Session] = WeakValueDictionary()
@@ -321,7 +323,7 @@ class Session:
 
     async def _synchronise(self, link: Link) -> None:
         """Read what the account holds; nothing counts until all is there. Raises LinkDown."""
-        for name in SYNCHRONISED:
+        for name in WATCHED if self.is_watching else SYNCHRONISED:
             try:
                 await link.read(name, self.config.sync_timeout)
             except ListIncomplete as error:
@@ -512,5 +514,5 @@ class Session:
         if not self.read_only:
             self.read_only = f"the gateway's interface is read-only; {mend}"
             self._log.error("no order can be sent", why=self.read_only)
-        if not self._is_announced:
+        if not self._is_announced and not self.is_watching:
             link.fail("read_only_api", f"{text}; {mend}")

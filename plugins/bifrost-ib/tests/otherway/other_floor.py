@@ -15,7 +15,7 @@ from bifrost_ib.config import IBConfig
 from bifrost_ib.session import State
 from other_gateway import Habits, OtherGateway
 
-from bifrost_engine.domain import Contract
+from bifrost_engine.domain import BrokerEventKind, Contract
 from bifrost_engine.testing import make_config, make_context
 from bifrost_engine.testing.conformance import Subject
 from bifrost_engine.testing.trading import Trading
@@ -23,7 +23,7 @@ from bifrost_engine.testing.trading import Trading
 STOCK = Contract.stock("SPY")
 STEP_S = 2.0
 PATIENCE_S = 8.0
-CALM_TURNS = 12
+CALM_TURNS = 8
 MOST_TURNS = 20_000
 SPEED = 10.0
 
@@ -84,12 +84,13 @@ class Floor:
         for _ in range(MOST_TURNS):
             await asyncio.sleep(0)
             now = (self.gw.said, len(self.gw.received), len(self.context.events), self.gw.is_quiet)
-            calm = calm + 1 if now == before and self.gw.is_quiet else 0
+            busy = self.session.state in (State.CONNECTING, State.SYNCING) or not self.gw.is_quiet
+            calm = calm + 1 if now == before and not busy else 0
             if calm >= CALM_TURNS:
                 return
             before = now
 
-    async def trade(self, orders: int = 1, quiet: int = 24) -> None:
+    async def trade(self, orders: int = 1, quiet: int = 16) -> None:
         """Have the engine place as many orders, and come to rest."""
         await self.trading.connect()
         await self.trading.trade(orders)
@@ -138,6 +139,43 @@ class Floor:
         made = sum(len([1 for _, quantity, _, _ in o.executed.values() if quantity]) for o in self.gw.placed)
         if len(fills) != made:
             yield f"{len(fills)} executions here, {made} at the gateway: {[fill.base_id for fill in fills]}"
+
+
+class Seen:
+    """One plugin at one gateway, ready or not."""
+
+    def __init__(self, gateway: OtherGateway, plugin: Any, context: Any) -> None:
+        self.gw, self.plugin, self.context = gateway, plugin, context
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the link was down, each time that it was told."""
+        told = [e for e in self.context.broker_events if e.kind is BrokerEventKind.LINK_DOWN]
+        return [event.values.get("reason", "") for event in told]
+
+    async def until(self, holds: Any) -> None:
+        """Wait until ``holds`` is true, while the plugin's clock runs."""
+        async with asyncio.timeout(PATIENCE_S * SPEED):
+            while not holds():
+                await asyncio.sleep(0.05)
+                clock = self.context.clock
+                clock.advance_to(clock.now_ns() + 100_000_000)
+
+
+@asynccontextmanager
+async def connecting(
+    make: Any, folder: Path, library: str, section: dict[str, Any] | None = None, **habits: Any
+) -> AsyncIterator[Seen]:
+    """Give a broker or a feed that began to connect."""
+    async with OtherGateway(Habits(**habits)).listening() as gateway:
+        context = make_context(folder, name="ib")
+        settings = {"account": "DU1", "sync_timeout": 4.0, "connect_timeout": 40.0, **(section or {})}
+        plugin = make(make_config(IBConfig, port=gateway.port, library=library, **settings), context)
+        await plugin.connect()
+        try:
+            yield Seen(gateway, plugin, context)
+        finally:
+            await plugin.disconnect()
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from attrs import Factory, define, frozen
 
 UNSET = "1.7976931348623157E308"
 SPY = ["756733", "SPY", "STK", "", "0", "?", "", "SMART", "USD", "SPY", "SPY"]
+READ_ONLY = "Error validating request.-'bX' : cause - The API interface is currently in Read-Only mode."
 PLAIN_ORDER = (
     "perm",
     "open PreSubmitted",
@@ -119,7 +120,8 @@ class OtherGateway:
         self.changed = asyncio.Event()
         self._held: list[Order] = []
         self._writer: asyncio.StreamWriter | None = None
-        self._outbox: asyncio.Queue[bytes | float] = asyncio.Queue()
+        self._outbox: asyncio.Queue[Any] = asyncio.Queue()
+        self._is_there = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # --- the line ----------------------------------------------------------------------
@@ -141,7 +143,7 @@ class OtherGateway:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        self._writer, self._outbox = writer, asyncio.Queue()
+        self._writer, self._outbox, self._is_there = writer, asyncio.Queue(), True
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sending = asyncio.create_task(self._send(writer, self._outbox))
         self._tasks.add(sending)
@@ -158,13 +160,17 @@ class OtherGateway:
         sending.cancel()
         writer.close()
 
-    async def _send(self, writer: asyncio.StreamWriter, outbox: asyncio.Queue[bytes | float]) -> None:
+    async def _send(self, writer: asyncio.StreamWriter, outbox: asyncio.Queue[Any]) -> None:
         with suppress(OSError):
             while True:
                 part = await outbox.get()
                 if isinstance(part, float):
                     await asyncio.sleep(part)
                     continue
+                if isinstance(part, bool):
+                    self._is_there = False
+                    self.close(abruptly=part)
+                    return
                 if self.habits.pieces == "joined":
                     while not outbox.empty():
                         more = outbox.get_nowait()
@@ -183,6 +189,10 @@ class OtherGateway:
     def pause(self, seconds: float) -> None:
         """Let what comes next wait."""
         self._outbox.put_nowait(seconds)
+
+    def leave(self, *, abruptly: bool = False) -> None:
+        """Hang up after what was said before; nothing that is said afterwards arrives."""
+        self._outbox.put_nowait(abruptly)
 
     def close(self, *, abruptly: bool = False) -> None:
         """Hang up; abruptly: without a word of farewell to the other side's socket."""
@@ -203,7 +213,7 @@ class OtherGateway:
 
     @property
     def is_quiet(self) -> bool:
-        return self._outbox.empty()
+        return not self._is_there or self._outbox.empty()
 
     # --- requests ----------------------------------------------------------------------
 
@@ -463,6 +473,13 @@ _HELLO = {
     "farms": lambda gw: [gw.error(-1, code, text) for code, text in _FARMS],
     "none": lambda gw: gw.say(15, 1, ""),
     "unknown": lambda gw: gw.say(9999, 1, "what", ""),
+    "in use": lambda gw: gw.error(-1, 326, "Unable to connect as the client id is already in use."),
+    "lost": lambda gw: gw.error(-1, 1100, "Connectivity between IB and TWS has been lost."),
+    "restored": lambda gw: gw.error(-1, 1102, "Connectivity has been restored - data maintained."),
+    "read-only": lambda gw: gw.error(-1, 321, READ_ONLY),
+    "too old": lambda gw: gw.error(-1, 503, "The TWS is out of date and must be upgraded."),
+    "close": lambda gw: gw.leave(),
+    "reset": lambda gw: gw.leave(abruptly=True),
 }
 _ANSWERS = {
     "71": OtherGateway._hello,
@@ -486,6 +503,6 @@ _STEPS = {
     "gone": OtherGateway._gone,
     "notice": lambda gw, _order, code, *words: gw.error(-1, code, " ".join(words)),
     "say": lambda gw, _order, *fields: gw.say(*fields),
-    "close": lambda gw, _order: gw.close(),
-    "reset": lambda gw, _order: gw.close(abruptly=True),
+    "close": lambda gw, _order: gw.leave(),
+    "reset": lambda gw, _order: gw.leave(abruptly=True),
 }

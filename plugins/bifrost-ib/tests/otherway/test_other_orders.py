@@ -120,7 +120,7 @@ def test_a_cancel_leaves_what_was_executed(tmp_path, library, way):
 
     async def work():
         async with open_floor(tmp_path, library, [steps], [cancel]) as floor:
-            await floor.trade(quiet=60)
+            await floor.trade(quiet=30)
             assert floor.wrong() == []
             assert len(floor.gw.placed) == 1
             assert (str(floor.order.state), floor.held) == (state, filled)
@@ -149,7 +149,7 @@ def test_an_order_that_was_not_taken_ends_and_is_not_sent_again(tmp_path, librar
 
     async def work():
         async with open_floor(tmp_path, library, [steps], [[NOT_FOUND]]) as floor:
-            await floor.trade(quiet=60)
+            await floor.trade(quiet=30)
             assert floor.wrong() == []
             assert len(floor.gw.placed) == 1
             assert (str(floor.order.state), floor.held) == (state, 0)
