@@ -10,7 +10,7 @@ from attrs import evolve
 from bifrost_engine.domain.contract import plain
 from bifrost_engine.domain.order import Order, OrderState
 from bifrost_engine.oms.event import EventSource, OrderEventKind, Severity, fill_event
-from bifrost_engine.recon.finding import POSITION_DIFFERENCE, Finding, Hold, Status, Step
+from bifrost_engine.recon.finding import POSITION_DIFFERENCE, Finding, Hold, Settle, Status, Step
 from bifrost_engine.recon.look import SETTLED_NS, Look, facts
 from bifrost_engine.recon.positions import adjustment
 from bifrost_engine.recon.working import event_of, inferred
@@ -27,10 +27,11 @@ def filled_unseen(look: Look) -> Iterator[Finding]:
         if not difference or key in settled or key in look.vanishing:
             continue
         settled.add(key)
-        if _explains(order, difference) and len(_candidates(look, key, difference)) == 1:
-            yield _inferred(look, order, difference)
-        else:
+        if not _explains(order, difference) or len(_candidates(look, key, difference)) != 1:
             yield _unexplained(look, order, difference)
+            continue
+        price, waits = order.limit_price or look.ours.mark(key), _priceless(look, order)
+        yield waits if price is None else _inferred(look, order, difference, price, waits.key)
 
 
 def never_arrived(look: Look) -> Iterator[Finding]:
@@ -91,13 +92,18 @@ def _candidates(look: Look, contract_key: str, difference: Decimal) -> list[Orde
     ]
 
 
-def _inferred(look: Look, order: Order, difference: Decimal) -> Finding:
+def _priceless(look: Look, order: Order) -> Finding:
+    """Return what is said of a fill at a price that nobody knows yet: any number would be made up."""
+    made = _finding(look, "R11", order, "kept until a price is known", (), Severity.ERROR, None)
+    return evolve(made, status=Status.OPEN)
+
+
+def _inferred(look: Look, order: Order, difference: Decimal, price: Decimal, waiting: str) -> Finding:
     quantity = abs(difference)
     cum = order.cum_quantity + quantity
-    price = order.limit_price or look.price(order.contract_key)
     execution = inferred(look, order, cum, quantity, price)
     filled = fill_event(execution, look.now_ns, EventSource.RECON)
-    steps: tuple[Step, ...] = (event_of(order, filled),)
+    steps: tuple[Step, ...] = (event_of(order, filled), Settle(waiting, "a price is known"))
     if cum < order.quantity:
         steps = (*steps, event_of(order, _absence(look, order)))
     action = f"{plain(quantity)} inferred at {plain(price)}: the position has it"

@@ -141,3 +141,25 @@ def test_a_fill_says_whether_it_was_reported_or_found() -> None:
     run.reconcile()
     trades = [r.payload for r in run.records if r.kind == "fill" and r.payload["kind"] == "TRADE"]
     assert [trade["source"] for trade in trades] == ["LIVE", "RECON"]
+
+
+def test_a_fill_that_only_the_position_shows_waits_for_a_price_instead_of_one_made_up() -> None:
+    run = EngineUnderTest(settings=FAST).hedge(103, filled=True)
+    run.advance(60).mid(100)
+    order, held = run.order, run.positions[STOCK]
+    assert (order.side, order.state) == ("BUY", S.SUBMITTED)
+    run.fill(price="100", heard=False)
+    run.executions = []  # of another day: told no more
+    run = run.advance(16 * 3600).restart(connect=False)
+    run.broker(K.LINK_UP)
+    for _ in range(3):
+        run.advance(6).reconcile()
+    assert run.order.state is S.UNKNOWN
+    (waits,) = [item for item in run.engine.core.state.open_items.values() if item.rule == "R11"]
+    assert waits.action == "kept until a price is known"
+    run.mid(101)
+    run.advance(6).reconcile()
+    assert run.order.state is S.FILLED
+    assert [e.price for e in run.order.executions.values()] == [101]
+    assert run.positions[STOCK] == held + order.quantity
+    assert waits.jseq not in run.engine.core.state.open_items
