@@ -46,15 +46,16 @@ def chains(source: Source) -> Iterator[str]:
 
 def executions(source: Source) -> Iterator[str]:
     """Find orders whose filled quantity isn't that of their fills."""
-    filled: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    # One of another contract or side than the order's is booked outside, and fills nothing of it.
+    filled: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
     for fill in _latest(source.rows("fills")):
         if fill["client_order_id"] is not None:
-            filled[fill["client_order_id"], fill["inst_id"]] += _signed(fill)
+            filled[fill["client_order_id"], fill["owner"], fill["inst_id"]] += _signed(fill)
     for order in source.rows("orders"):
         if order["origin"] == "RECOVERED":
             continue  # what was filled before is in the journal that came before
         sign = 1 if order["side"] == "BUY" else -1
-        found = filled[order["client_order_id"], order["inst_id"]] * sign
+        found = filled[order["client_order_id"], order["strategy_id"], order["inst_id"]] * sign
         if found != order["cum_qty"]:
             yield (
                 f"order {order['client_order_id']}: filled {plain(order['cum_qty'])}, its fills are"

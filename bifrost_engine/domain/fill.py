@@ -22,6 +22,8 @@ from bifrost_engine.domain.order import Side
 
 EXTERNAL = "EXTERNAL"
 """Owner of all that the account holds and no strategy caused."""
+ACCOUNT = "ACCOUNT"
+"""Owner under which the sum of all books is told."""
 
 
 class FillKind(StrEnum):

@@ -305,6 +305,9 @@ class State:
         )
         self.positions_version += 1
 
+    def _on_portfolio(self, record: Record, payload: Mapping[str, Any]) -> None:
+        self.portfolio.clear_restatement(payload["owner"])
+
     def _on_flag(self, record: Record, payload: Mapping[str, Any]) -> None:
         flags = self.suspended if payload["flag"] == "suspended" else self.killed
         name = record.strategy_id or EVERYBODY
@@ -411,6 +414,7 @@ class State:
         "fill": _on_fill,
         "transfer": _on_transfer,
         "commission": _on_commission,
+        "portfolio": _on_portfolio,
         "flag": _on_flag,
         "polled_flags": _on_polled_flags,
         "halt": _on_halt,

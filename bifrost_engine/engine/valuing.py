@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from bifrost_engine.domain.fill import ACCOUNT
 from bifrost_engine.domain.money import round_amount
 from bifrost_engine.engine.core import SECOND_NS, Core
 from bifrost_engine.engine.marks import price_of
 from bifrost_engine.portfolio.valuation import Mark, Valuation, position_payload, total
-
-ACCOUNT = "ACCOUNT"
 
 
 class Valuing:

@@ -15,7 +15,7 @@ from typing import Any
 from attrs import Factory, define
 
 from bifrost_engine.domain.contract import plain
-from bifrost_engine.domain.fill import Fill, FillKind, FillSource
+from bifrost_engine.domain.fill import ACCOUNT, Fill, FillKind, FillSource
 from bifrost_engine.domain.money import EXACT, round_amount
 from bifrost_engine.domain.order import Side
 from bifrost_engine.errors import InvariantViolated
@@ -115,7 +115,10 @@ class Portfolio:
         return {owner: self.value(owner, mark_of).net for owner in self._books}
 
     def restatement(self, owner: str) -> Decimal:
-        """Return by how much revisions changed realized results since ``clear_restatement``."""
+        """Return by how much revisions changed realized results since ``clear_restatement``.
+
+        owner  ``ACCOUNT`` for that of all books
+        """
         return self._restated.get(owner, ZERO)
 
     def clear_restatement(self, owner: str) -> None:
@@ -142,7 +145,8 @@ class Portfolio:
         self._owners[fill.base_id] = book.owner
         self.version += change.kind is not ChangeKind.DUPLICATE
         if change.restated:
-            self._restated[book.owner] = EXACT.add(self.restatement(book.owner), change.restated)
+            for owner in (book.owner, ACCOUNT):
+                self._restated[owner] = EXACT.add(self.restatement(owner), change.restated)
         return change
 
     def fill(self, base_id: str) -> Fill | None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
+import pytest
 from attrs import evolve
 
+from bifrost_engine.audit.checks import CHECKS
+from bifrost_engine.audit.collected import Collected
 from bifrost_engine.domain import BrokerEventKind, Contract, Execution, Side
 from bifrost_engine.domain.effects import FetchBrokerState
 from bifrost_engine.domain.fill import EXTERNAL
+from bifrost_engine.testing.audit import batches
 from bifrost_engine.testing.engine import CALL, PUT, STOCK, EngineUnderTest
 
 K = BrokerEventKind
@@ -119,3 +124,15 @@ def test_an_execution_that_could_not_be_read_makes_the_broker_be_asked() -> None
     incidents = [r.payload["incident"] for r in run.records if r.kind == "order_event"]
     assert "BAD_EVENT" in incidents[-1]
     assert run.snapshot["stock_position"] == 0
+
+
+@pytest.mark.parametrize("changes", [{"side": Side.BUY}, {"contract": CALL}])
+def test_an_execution_that_was_booked_outside_its_order_is_no_gap_in_the_trail(changes: Any) -> None:
+    run = EngineUnderTest().hedge(103, filled=True)
+    assert run.last_order.side is Side.SELL
+    reported(run, evolve(run.executions[0], base_id="odd", **changes))
+    trail = Collected("j")
+    for batch in batches(run.stored_records()):
+        for row in batch.rows:
+            trail.take(row)
+    assert {name: list(check(trail)) for name, check in CHECKS.items()} == {name: [] for name in CHECKS}

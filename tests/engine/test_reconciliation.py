@@ -224,10 +224,12 @@ def test_an_order_that_was_never_answered_and_filled_before_midnight_isnt_reject
     run.executions.clear()
     again = run.advance(86_400).restart()
     again.executions = []
+    again.mid(104)
     for _ in range(2):
         assert again.order.state is S.UNKNOWN
         again.advance(6).reconcile()
     assert again.order.state is S.FILLED
+    assert again.order.average_price == 104
     assert again.snapshot["stock_position"] == -again.order.quantity
 
 

@@ -8,6 +8,8 @@ from bifrost_engine.domain import BrokerEventKind
 from bifrost_engine.domain.events import Stopped
 from bifrost_engine.testing.engine import STOCK, EngineUnderTest
 
+FAST = {"gates.intent.hedge.cooldown_seconds": 0.0, "gates.intent.hedge.min_price_move_pct": 0.0}
+
 
 def kinds(run, kind):
     return [record.payload for record in run.records if record.kind == kind]
@@ -98,3 +100,17 @@ def test_repetitions_are_told_once_a_minute_on_the_walls_clock():
         told[on_wall] = [p["n"] for p in kinds(run, "signal") if "of_jseq" in p]
     assert len(told[True]) > len(told[False])
     assert sum(told[True]) == sum(told[False])
+
+
+def test_a_correction_restates_once_its_owners_result_and_the_accounts():
+    run = EngineUnderTest(settings=FAST).hedge(mid=103.0, filled=True)
+    run.advance(60).hedge(mid=100.0, filled=True)
+    before = len(kinds(run, "portfolio"))
+    revised = evolve(run.executions[0], revision=2, price=run.executions[0].price + 1)
+    run.broker(BrokerEventKind.ORDER_FILL, client_order_id=revised.client_order_id, execution=revised)
+    closed = min(execution.quantity for execution in run.executions)
+    for _ in range(2):
+        run.advance(61).beat()
+    told = [(row["owner"], row["restatement"]) for row in kinds(run, "portfolio")[before:]]
+    assert [one for one in told if one[1]] == [("gamma", closed), ("ACCOUNT", closed)]
+    assert run.restart().engine.core.state.portfolio.restatement("gamma") == 0
