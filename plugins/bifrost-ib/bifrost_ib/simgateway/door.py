@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable
+from contextlib import suppress
 
 from bifrost_ib.simgateway.hub import Hub
 from bifrost_ib.simgateway.limiter import SlidingWindow
@@ -68,6 +69,8 @@ class Door:
             await asyncio.wait(self._running, timeout=GOODBYE_S)
         for session in sessions:
             session.abort()
+        for task in self._running:  # one that was hung up on while it hung may still wait
+            task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
     def hang_up(self, client_id: int | None = None) -> None:
@@ -93,7 +96,9 @@ class Door:
         session.is_silent = self.is_silent
         self._hub.sessions.append(session)
         try:
-            await session.run()
+            # Swallowed at the end of its task: a stream's own callback can't bear a cancelled one.
+            with suppress(asyncio.CancelledError):
+                await session.run()
         finally:
             self._gone(session)
 
