@@ -66,6 +66,7 @@ class Connections:
     """All links of a run. Everything but ``heard`` happens in the pipeline's turn.
 
     next_retry_ns  when the broker is tried again, by the host's clock; None if nobody knows
+    reconnects     how often the broker's link came back
     client_id      number of the broker's connection, None where it has none
     on_renewed     told before a broker whose code raised is connected anew
     """
@@ -81,6 +82,8 @@ class Connections:
     ) -> None:
         self.next_retry_ns: int | None = None
         self.client_id: int | None = None
+        self.reconnects = 0
+        self._was_lost = self._is_up = False
         self._ports = tuple(ports)
         self._pipeline = pipeline
         self._clock = clock
@@ -114,6 +117,7 @@ class Connections:
         error = port.guard.last_error
         if error is not None and port.is_broker:
             now_ns = self._pipeline.engine.core.now_ns
+            self._lost()
             down = BrokerEvent(kind=BrokerEventKind.LINK_DOWN, ts_ns=now_ns, text=str(error))
             await self._pipeline.handle(down)
         return error is None
@@ -135,6 +139,7 @@ class Connections:
         if self._raised:
             return
         self._raised = True
+        self._lost()
         self._pipeline.broker_failed()
         self._failed = tuple(port for port in self._ports if port.is_broker or port in self._failed)
         self._try_again()
@@ -142,10 +147,17 @@ class Connections:
     def heard(self, event: BrokerEvent) -> None:
         """Hear of the link, as its plugin reports it; from any thread."""
         if event.kind is BrokerEventKind.LINK_UP:
+            self.reconnects += self._was_lost
+            self._was_lost, self._is_up = False, True
             self.next_retry_ns, self.client_id = None, event.client_id
         elif event.kind in TELL_OF_RETRIES:
+            if event.kind is BrokerEventKind.LINK_DOWN:
+                self._lost()
             told = event.values.get("next_retry_ns")
             self.next_retry_ns = told if isinstance(told, int) else self.next_retry_ns
+
+    def _lost(self) -> None:
+        self._was_lost, self._is_up = self._was_lost or self._is_up, False
 
     async def leave(self, within_s: float) -> None:
         """Disconnect everything at once; who takes longer than ``within_s`` is left."""

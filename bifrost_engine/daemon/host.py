@@ -150,7 +150,15 @@ class Daemon:
             quotes = self.feed.quotes(self.clock, resume_ns, self.engine.wanted_contracts())
         for event in self._early:
             self.pipeline.emit(event)
-        metrics = open_metrics(self.parts, self.pipeline, self.intake, self.threads, self.journal)
+        metrics = open_metrics(
+            self.parts,
+            self.pipeline,
+            self.intake,
+            lambda: self.quotes_read,
+            self.connections,
+            self.threads,
+            self.journal,
+        )
         crash: BaseException | None = None
         feed_error = None
         try:

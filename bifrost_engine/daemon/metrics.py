@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +20,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from bifrost_engine.daemon.connections import Connections
 from bifrost_engine.daemon.figures import KINDS, Figures
 from bifrost_engine.daemon.intake import Intake
 from bifrost_engine.daemon.sinks import SinkThread
@@ -39,14 +40,24 @@ Rows = Iterable[tuple[tuple[str, ...], float]]
 class Metrics(Collector):
     """The figures of one run.
 
+    ticks  returns how many quotes were taken so far
     after  number of the record before the run's first; earlier ones aren't counted
     """
 
     def __init__(
-        self, pipeline: Pipeline, intake: Intake, threads: Threads, journal: Path, after: int
+        self,
+        pipeline: Pipeline,
+        intake: Intake,
+        ticks: Callable[[], int],
+        connections: Connections,
+        threads: Threads,
+        journal: Path,
+        after: int,
     ) -> None:
         self._pipeline = pipeline
         self._intake = intake
+        self._ticks = ticks
+        self._connections = connections
         self._threads = threads
         self._journal = journal
         self._after = after
@@ -126,6 +137,9 @@ class Metrics(Collector):
             ("strategy",),
         )
         yield _counter("incidents", "Incidents of orders", _keyed(figures.incidents), ("kind",))
+        decided = figures.decisions.items()
+        labels = ("strategy", "outcome", "reason")
+        yield _counter("decisions", "Decisions by what came of them and why", decided, labels)
         for name, help in RESULTS.items():
             known = {o: r[name] for o, r in figures.results.items() if r[name] is not None}
             yield _gauge(name, f"{help}, quote currency", _keyed(known), ("owner",))
@@ -194,6 +208,11 @@ class Metrics(Collector):
         ]
         labels = ("strategy", "contract", "reason", "level")
         yield _gauge("restraints", "Holds and halts; of neither: the account's", held, labels)
+        yield _counter("ticks", "Quotes that were taken", [((), float(self._ticks()))], ())
+        came_back = float(self._connections.reconnects)
+        yield _counter("reconnects", "How often the broker's link came back", [((), came_back)], ())
+        waiting = _keyed(pipeline.queues)
+        yield _gauge("queue_length", "What waits to be handled or written", waiting, ("queue",))
         rejected = _keyed(core.quotes.rejected)
         yield _counter("quotes_rejected", "Quotes that were refused", rejected, ("reason",))
         refused = _keyed(self._intake.refused)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import time as time_of_day
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from bifrost_engine.calendar import ExchangeSessions
 from bifrost_engine.config.loader import missing_live_limits
 from bifrost_engine.config.schema import Config
 from bifrost_engine.daemon.assemble import Assembly, feed_name, seed_of, set_aside
+from bifrost_engine.daemon.connections import Connections
 from bifrost_engine.daemon.intake import Intake
 from bifrost_engine.daemon.threads import Threads
 from bifrost_engine.domain.broker import BrokerCaps
@@ -125,7 +126,13 @@ def broker_caps(parts: Assembly) -> BrokerCaps:
 
 
 def open_metrics(
-    parts: Assembly, pipeline: Pipeline, intake: Intake, threads: Threads, journal: Journal
+    parts: Assembly,
+    pipeline: Pipeline,
+    intake: Intake,
+    ticks: Callable[[], int],
+    connections: Connections,
+    threads: Threads,
+    journal: Journal,
 ) -> Metrics | None:
     """Return the figures that are served now, None if none are wanted.
 
@@ -141,7 +148,7 @@ def open_metrics(
             f"daemon.metrics_port: {error.name} isn't installed; "
             "pip install 'bifrost-engine[metrics]', or leave the setting out"
         ) from error
-    metrics = Metrics(pipeline, intake, threads, journal.path, journal.last_jseq)
+    metrics = Metrics(pipeline, intake, ticks, connections, threads, journal.path, journal.last_jseq)
     port = metrics.open(daemon.metrics_host, daemon.metrics_port)
     parts.log.info("figures are served", url=f"http://{daemon.metrics_host}:{port}/metrics")
     return metrics

@@ -185,6 +185,11 @@ class Pipeline:
 
     # --- in ----------------------------------------------------------------------------------
 
+    @property
+    def queues(self) -> dict[str, int]:
+        """Return how much waits: ``events`` for their turn, ``records`` for the disk."""
+        return {"events": len(self.inbox), "records": len(self._records)}
+
     def emit(self, event: Event | Work) -> None:
         """Take an event or work of the host; safe from any thread, never blocks, keeps order."""
         self.inbox.append(event)

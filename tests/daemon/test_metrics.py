@@ -9,12 +9,12 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from daemon_under_test import QUICK, until
+from daemon_under_test import QUICK, broker_of, until
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from bifrost_engine.daemon.figures import KINDS, Figures
-from bifrost_engine.domain import BrokerEventKind, Side
+from bifrost_engine.domain import BrokerEvent, BrokerEventKind, Side
 from bifrost_engine.domain.record import Record
 from bifrost_engine.errors import ConfigError
 from bifrost_engine.testing.engine import EngineUnderTest
@@ -54,6 +54,11 @@ def test_a_scrape_tells_of_orders_latencies_sinks_and_results(home):
     assert figures["bifrost_sink_failing", "plain"] == 0
     assert figures["bifrost_journal_commit_seconds_count",] > 0
     assert figures["bifrost_journal_bytes",] > 4096
+    assert figures["bifrost_ticks_total",] == 1
+    assert figures["bifrost_reconnects_total",] == 0
+    assert figures["bifrost_decisions_total", "allow", "", "eager"] == 1
+    assert ("bifrost_queue_length", "events") in figures
+    assert ("bifrost_queue_length", "records") in figures
     assert {("bifrost_net", "eager"), ("bifrost_drawdown", "eager"), ("bifrost_slippage", "eager")} <= set(
         figures
     )
@@ -74,6 +79,25 @@ def test_a_scrape_tells_of_an_order_of_unknown_outcome(home):
     assert figures["bifrost_unknown_orders", "eager"] == 1
     assert figures["bifrost_unknown_order_age_seconds",] >= 0
     assert ("bifrost_fill_seconds_count", "eager") not in figures
+
+
+def test_a_link_that_was_lost_counts_when_it_is_back_and_not_before_nor_twice(home):
+    here = home(wave=SLOW, daemon=SERVED, mischief=QUICK, status={"sink": ["plain"]})
+
+    async def counted() -> list[float]:
+        seen = []
+        with capture_logs() as lines:
+            async with here.running(speed=1.0) as daemon:
+                await until(lambda: daemon.engine.core.connected)
+                (url,) = [line["url"] for line in lines if line["event"] == "figures are served"]
+                for kind in ("LINK_DOWN", "LINK_DOWN", "LINK_UP", "LINK_UP"):
+                    now_ns = daemon.clock.now_ns()
+                    broker_of(daemon).context.emit(BrokerEvent(kind=BrokerEventKind(kind), ts_ns=now_ns))
+                    figures = await asyncio.to_thread(scrape, url)
+                    seen.append(figures["bifrost_reconnects_total",])
+        return seen
+
+    assert asyncio.run(counted()) == [0, 0, 1, 1]
 
 
 def test_nothing_is_served_unless_it_is_asked_for_and_nothing_afterwards(home):
@@ -118,6 +142,36 @@ def figures_of(run: EngineUnderTest) -> Figures:
 
 def counts(durations: Any) -> list[int]:
     return [count for _, count in durations.up_to()]
+
+
+def test_decisions_are_counted_by_what_came_of_them_and_the_code_of_the_first_reason() -> None:
+    run = EngineUnderTest()
+    run.command("suspend")
+    for _ in range(4):  # one record, and one that tells of three more
+        run.mid(103)
+    run.beat()
+    run.advance(120).mid(103)
+    counted = {("gamma", "block", "suspended"): 5, ("gamma", "none", "AT_BEAT"): 1}
+    assert figures_of(run).decisions == counted
+    run.command("resume")
+    run.hedge(103)
+    assert figures_of(run).decisions == {**counted, ("gamma", "allow", ""): 1}
+
+
+def test_a_reason_that_is_no_code_has_no_name_and_there_are_only_so_many() -> None:
+    figures = Figures()
+
+    def take(jseq: int, reason: str) -> None:
+        payload = {"filtered": True, "reasons": [reason], "n": 1}
+        figures.take(Record(jseq, jseq, "signal", "own", None, payload))
+
+    take(1, "spread of 0.3 %")
+    take(2, "state SAFE (hold)")
+    assert figures.decisions == {("own", "none", ""): 1, ("own", "none", "SAFE"): 1}
+    for number in range(300):
+        take(3 + number, f"R{number} why")
+    assert len(figures.decisions) == 201
+    assert figures.decisions["own", "none", "other"] == 102
 
 
 def test_latencies_are_of_the_records_time() -> None:

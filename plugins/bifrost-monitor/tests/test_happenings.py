@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from bifrost_pg import rows
 from bifrost_pg.control import Poller
 from monitor_client import wait_for
 from monitor_rows import snapshot
+from prometheus_client.parser import text_string_to_metric_families
 
 
 def add(conn, count, **changed):
@@ -197,6 +200,17 @@ def test_metrics_tell_the_lamp_and_the_figures(desk, client):
     wait_for(lambda: "bifrost_monitor_lamp 2.0" in lines(), "for the first look")
     assert 'bifrost_monitor_net_delta{strategy="gamma"} 16.6' in lines()
     assert "bifrost_monitor_database_up 1.0" in lines()
+
+
+def test_the_reference_has_each_metric_and_no_other(desk, client):
+    def families():
+        told = text_string_to_metric_families(client.get("/metrics").text)
+        return {family.name: family.type for family in told if family.type != "untyped"}
+
+    wait_for(lambda: "bifrost_monitor_heartbeat_age_seconds" in families(), "for the first look")
+    text = (Path(__file__).parents[3] / "docs" / "reference" / "metrics.md").read_text("utf-8")
+    table = re.findall(r"^\| `(bifrost_monitor_\w+)` \| [^|]*\| (counter:)?", text, re.MULTILINE)
+    assert {name: "counter" if kind else "gauge" for name, kind in table} == families()
 
 
 def test_a_listener_that_does_not_read_is_let_go_and_holds_nobody_up(desk, client, monkeypatch):
