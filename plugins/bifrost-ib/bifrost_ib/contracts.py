@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from attrs import Factory, asdict, define, frozen
+from attrs import Factory, asdict, define, evolve, frozen
 
 from bifrost_engine.domain import Contract, SecType
 from bifrost_engine.errors import BrokerError
@@ -134,7 +134,7 @@ class Contracts:
             several = ", ".join(_shown(one.contract) for one in fitting.values())
             raise ContractUnknown("ambiguous", f"{contract.key}: several contracts fit: {several}")
         (found,) = fitting.values()
-        listed = await self._listed(link, contract.key, found, seconds)
+        listed = await self._listed(link, contract, found, seconds)
         self._today().listed[contract.key] = listed
         self._save()
         return listed
@@ -189,10 +189,11 @@ class Contracts:
                 raise ContractUnknown("not_found", f"{what}: the gateway knows no such contract") from None
             raise ContractUnknown("unanswered", f"{what}: {error.code}: {error.message}") from None
 
-    async def _listed(self, link: Link, key: str, details: Any, seconds: float) -> Listed:
+    async def _listed(self, link: Link, contract: Contract, details: Any, seconds: float) -> Listed:
         return Listed(
-            key=key,
-            contract=wire_of(details.contract),
+            key=contract.key,
+            # A gateway may list a contract once for each of its exchanges; orders go where they are meant to.
+            contract=evolve(wire_of(details.contract), exchange=contract.exchange),
             min_tick=str(details.minTick),
             steps=await self._steps(link, details, seconds),
             hours=details.liquidHours,

@@ -256,10 +256,10 @@ class Lines:
                 self._on_tick(line, message)
 
     def _on_tick(self, line: Line, tick: Tick) -> None:
-        line.ticker = ticked(line.ticker, tick)
-        if isinstance(tick, MarketDataType):
+        before, line.ticker = line.ticker.quality, ticked(line.ticker, tick)
+        if line.ticker.quality is not before:
             self._on_quality(line)
-        else:
+        if not isinstance(tick, MarketDataType):
             line.heard_ns = self._now()
             line.proof_ns = None
         if isinstance(tick, PriceTick):

@@ -140,7 +140,8 @@ def _on_price(ticker: Ticker, tick: PriceTick) -> Ticker:
         return ticker
     price = _price(tick.price, may_be_zero=name == "bid" and ticker.zero_bid)
     facts: dict[str, Any] = {name: price}
-    if name in SIZE_OF:
+    if name in SIZE_OF and (price is None or tick.size):
+        # A price that comes without its size has the one that was told by itself.
         facts[SIZE_OF[name]] = None if price is None else _size(tick.size)
     return evolve(ticker, **facts)
 

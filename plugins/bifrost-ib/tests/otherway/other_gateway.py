@@ -19,6 +19,7 @@ from attrs import Factory, define, frozen
 
 UNSET = "1.7976931348623157E308"
 SPY = ["756733", "SPY", "STK", "", "0", "?", "", "SMART", "USD", "SPY", "SPY"]
+HOURS = "20131007:0930-20131007:1600;20131008:CLOSED"
 READ_ONLY = "Error validating request.-'bX' : cause - The API interface is currently in Read-Only mode."
 PLAIN_ORDER = (
     "perm",
@@ -48,7 +49,7 @@ class Habits:
     has_json    errors end with a field for details, from version 166
     mute        requests that it doesn't answer
     between     messages that it puts into each list, before its end
-    perm_late   orders have no lasting number until a step says so
+    contracts   what it lists of any contract, where that isn't as asked; ``rule``: price steps, or no answer
     """
 
     version: int = 176
@@ -65,6 +66,8 @@ class Habits:
     summary: tuple[tuple[str, str, str], ...] = SUMMARY
     positions: tuple[tuple[Any, ...], ...] = ()
     with_order_ref: bool = True
+    contracts: tuple[dict[str, Any], ...] = ({},)
+    rule: tuple[tuple[str, str], ...] | None = (("0", "0.01"),)
 
 
 @define(eq=False)
@@ -269,6 +272,63 @@ class OtherGateway:
             for name in order.fees:
                 self.commission(order, name)
         self._in_list(55, 1, fields[2])
+
+    def _details(self, fields: list[str]) -> None:
+        request, (_, symbol, kind, expiry, strike, right, multiplier, _, _, currency, _, _) = (
+            fields[2],
+            fields[3:15],
+        )
+        old = self.habits.version < 164
+        for row in self.habits.contracts:
+            said = {
+                "con_id": 4001,
+                "symbol": symbol,
+                "expiry": expiry,
+                "strike": strike or "0.0",
+                "right": right,
+            }
+            said |= {
+                "multiplier": multiplier,
+                "exchange": "SMART",
+                "currency": currency,
+                "class": symbol,
+            } | row
+            self.say(
+                *(10, *([8] if old else []), request, said["symbol"], kind, said["expiry"], said["strike"]),
+                *(
+                    said["right"],
+                    said["exchange"],
+                    said["currency"],
+                    said["symbol"],
+                    said["class"],
+                    said["class"],
+                ),
+                *(
+                    said["con_id"],
+                    said.get("tick", "0.01"),
+                    *([1] if old else []),
+                    said["multiplier"],
+                    "LMT,MKT",
+                ),
+                *("ISLAND,SMART,ARCA", 1, 0, "A NAME", "ARCA", "", "", "", "", "US/Eastern", "", HOURS),
+                *("", "", 0, 1, "", "", said.get("rules", "26,26,26"), "", "COMMON"),
+                *(["1"] if self.habits.version == 163 else [] if old else ["1", "1", "100"]),
+            )
+        if self.habits.contracts:
+            self.say(52, 1, request)
+        else:
+            self.error(int(request), 200, "No security definition has been found for the request")
+
+    def _rule(self, fields: list[str]) -> None:
+        if self.habits.rule is not None:
+            self.say(
+                93, fields[1], len(self.habits.rule), *(part for row in self.habits.rule for part in row)
+            )
+
+    def lines(self) -> list[str]:
+        """Numbers of the lines of market data that are asked for."""
+        ended = {fields[2] for fields in self.received if fields[0] == "2"}
+        return [fields[2] for fields in self.received if fields[0] == "1" and fields[2] not in ended]
 
     def _place(self, fields: list[str]) -> None:
         order_id = int(fields[1])
@@ -490,6 +550,8 @@ _ANSWERS = {
     "7": OtherGateway._executions,
     "99": lambda gw, _fields: gw.say(102),
     "49": lambda gw, _fields: gw.say(49, 1, 1381154400),
+    "9": OtherGateway._details,
+    "91": OtherGateway._rule,
     "3": OtherGateway._place,
     "4": OtherGateway._cancel,
 }
