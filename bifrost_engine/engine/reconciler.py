@@ -30,6 +30,7 @@ ATTEMPTS = 3
 RETRY_S = (1, 2, 5, 10, 30)
 """After these times a snapshot that wasn't whole is asked for again; the last one stays."""
 NEW_LINK = ("STARTUP", "RECONNECT")
+OPERATOR = "OPERATOR"
 IN_FLIGHT = (
     OrderState.SUBMITTED,
     OrderState.CANCEL_REQUESTED,
@@ -78,13 +79,14 @@ class Reconciler:
         """Begin a session: what a broker showed over an earlier link proves nothing."""
         self._evidence.clear()
         self._repair.resent.clear()
-        self._asked.clear()
         self._link_up_ns = self._core.now_ns
         self._attempt, self._incomplete = 1, 0
         self.request("RECONNECT" if self._core.state.opened else "STARTUP")
 
     def request(self, trigger: str) -> None:
-        """Ask the host for a snapshot."""
+        """Ask the host for a snapshot; one in the place of an operator's is the operator's."""
+        if self._retry[1] == OPERATOR and trigger not in NEW_LINK:
+            trigger = OPERATOR
         self._retry = (FAR, "")
         self._look_ns = FAR
         self._core.effects.append(FetchBrokerState(trigger))
@@ -92,7 +94,7 @@ class Reconciler:
     def compare_for(self, command: Command) -> None:
         """Ask for a snapshot, and tell the command's source what the comparison came to."""
         self._asked.append(command)
-        self.request("OPERATOR")
+        self.request(OPERATOR)
 
     def keep_time(self) -> None:
         """Ask for what has come due."""
@@ -204,14 +206,18 @@ class Reconciler:
         else:
             core.reconciled = core.reconciled or result != "HALT"
             self._incomplete = 0
-        if trigger == "OPERATOR":
-            self._answer(f"{result}: {'; '.join(told) or 'nothing differs'}")
+        if trigger == OPERATOR or trigger in NEW_LINK:
+            self._answer(f"{result}: {'; '.join(told) or self._nothing_found()}")
         before, self._told = self._told, (result, told)
         if told and self._told != before:  # what stays as it was is told once
             bad = result in ("INCOMPLETE", "OPEN_ITEMS", "HALT")
             core.notice(
                 "warning" if bad else "info", "reconciliation", trigger=trigger, result=result, items=told
             )
+
+    def _nothing_found(self) -> str:
+        waiting = ", ".join(map(str, self._core.state.open_items))
+        return f"nothing new; findings that wait to be accepted: {waiting}" if waiting else "nothing differs"
 
     def _answer(self, outcome: str) -> None:
         for command in self._asked:

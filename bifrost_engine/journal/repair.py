@@ -22,7 +22,7 @@ from attrs import evolve, frozen
 
 from bifrost_engine.domain.fill import Fill, FillKind, FillSource
 from bifrost_engine.domain.money import EXACT, round_amount
-from bifrost_engine.domain.order import Order, Origin, Side
+from bifrost_engine.domain.order import Order, OrderState, Origin, Side
 from bifrost_engine.domain.record import Record
 from bifrost_engine.engine.image import state_to_plain
 from bifrost_engine.engine.repair import SINK_AHEAD
@@ -207,11 +207,27 @@ class _Records:
 def _carried(state: State) -> dict[str, Order]:
     """Return the orders that are open, and those of the last day: of them something may still be heard."""
     since_ns = state.last_ns - DAY_NS
+    booked = _booked(state) | state.earlier_executions
     return {
-        coid: evolve(order, origin=Origin.RECOVERED, decision_jseq=None)
+        coid: evolve(_as_booked(order, booked), origin=Origin.RECOVERED, decision_jseq=None)
         for coid, order in state.orders.items()
         if order.is_open or (order.closed_ns or 0) >= since_ns
     }
+
+
+def _booked(state: State) -> frozenset[str]:
+    return frozenset(fill.base_id for book in state.portfolio.books.values() for fill in book.fills())
+
+
+def _as_booked(order: Order, booked: frozenset[str]) -> Order:
+    """Return an order with the executions that the books have; the broker tells the others again.
+
+    A row that is cut off may be the fill of the last one that is kept.
+    """
+    kept = {base_id: one for base_id, one in order.executions.items() if base_id in booked}
+    if len(kept) == len(order.executions):
+        return order
+    return evolve(order, executions=kept, state=OrderState.UNKNOWN, closed_ns=None)
 
 
 def _image(state: State, orders: dict[str, Order]) -> dict[str, Any]:
@@ -219,13 +235,12 @@ def _image(state: State, orders: dict[str, Order]) -> dict[str, Any]:
     carried = State(state.account)
     for name in vars(state):
         setattr(carried, name, getattr(state, name))
-    executions = {fill.base_id for book in state.portfolio.books.values() for fill in book.fills()}
     carried.portfolio = Portfolio(state.account, state.portfolio.currency)
     carried.orders = orders
     carried.strategies, carried.open_items = _without_sink_ahead(state)
     carried.sent = type(state.sent)(entry for entry in state.sent if entry[1] in orders)
     # What was executed before is in the adjustments: heard of once more, it is not booked again.
-    carried.earlier_executions = state.earlier_executions | executions
+    carried.earlier_executions = state.earlier_executions | _booked(state)
     return state_to_plain(carried)
 
 

@@ -272,7 +272,8 @@ def test_who_asks_for_a_comparison_hears_its_result() -> None:
     run.command("refresh_accounts")
     run.advance(10).reconcile()
     assert len(run.operations("reconcile")) == 4
-    assert outcome(run).startswith("OPEN_ITEMS")
+    (number,) = run.engine.core.state.open_items
+    assert outcome(run) == f"OPEN_ITEMS: nothing new; findings that wait to be accepted: {number}"
 
 
 def test_a_strangers_order_is_followed_to_its_end_and_never_touched() -> None:
@@ -480,3 +481,22 @@ def test_a_broker_that_cant_be_read_is_told_of_once_until_something_changes() ->
     assert told("refused") == 1
     passes = [r for r in run.records if r.kind == "recon_item" and r.payload["rule"] == "R01"]
     assert len(passes) == 6
+
+
+def test_a_person_who_asked_is_told_also_if_another_look_comes_in_between() -> None:
+    run = EngineUnderTest()
+    run.advance(10).command("reconcile", command_id="17")
+    run.reconcile(stable=False)  # to be asked for again in a second
+    run.broker(K.POSITION)
+    run.reconcile()
+    assert outcome(run) == "CLEAN: nothing differs"
+    assert run.operations("reconcile")[-1]["command_id"] == "17"
+
+
+def test_a_person_who_asked_as_the_link_was_lost_is_told_by_the_look_after_it() -> None:
+    run = EngineUnderTest()
+    run.advance(10).command("reconcile")
+    run.broker(K.LINK_DOWN)
+    run.advance(10).broker(K.LINK_UP)
+    run.reconcile()
+    assert outcome(run) == "CLEAN: nothing differs"

@@ -21,7 +21,7 @@ from bifrost_engine.journal import Journal, JournalReader, recovered
 from bifrost_engine.journal.inspection import inspect
 from bifrost_engine.journal.repair import cut_at, repair
 from bifrost_engine.journal.writer import REPAIRED
-from bifrost_engine.testing.engine import CALL, EngineUnderTest, lasting
+from bifrost_engine.testing.engine import CALL, STOCK, EngineUnderTest, lasting
 
 ACCOUNT = EngineUnderTest.account
 K = BrokerEventKind
@@ -236,3 +236,18 @@ def test_the_new_journal_adds_up_by_itself(tmp_path: Path) -> None:
         for row in reader.batch(0, last).rows:
             trail.take(row)
     assert {name: list(check(trail)) for name, check in CHECKS.items()} == {name: [] for name in CHECKS}
+
+
+def test_a_fill_that_was_cut_off_its_orders_event_is_booked_again_where_it_belongs(tmp_path: Path) -> None:
+    run = EngineUnderTest()
+    run.hedge(103, filled=True)
+    last = next(r.jseq for r in run.records if r.kind == "fill" and r.client_order_id) - 1
+    sold = run.order.quantity
+    _, journal = repaired(journal_of(tmp_path, run), last)
+    run.records = list(journal.records())
+    journal.close()
+    again = run.advance(10).restart()
+    assert again.engine.core.state.portfolio.quantities("gamma")[STOCK.key] == -sold
+    assert again.order.state is OrderState.FILLED
+    assert not again.engine.core.state.open_items
+    assert again.engine.core.halts("gamma") == ()
