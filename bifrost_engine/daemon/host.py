@@ -41,6 +41,7 @@ from bifrost_engine.daemon.reload import FileWatch
 from bifrost_engine.daemon.rows import account_rows
 from bifrost_engine.daemon.stop import Stop
 from bifrost_engine.daemon.stopping import StopClock
+from bifrost_engine.daemon.systemd import ServiceManager
 from bifrost_engine.daemon.threads import Threads
 from bifrost_engine.daemon.upkeep import Upkeep
 from bifrost_engine.daemon.wallclock import WallClock
@@ -94,6 +95,7 @@ class Daemon:
         self.folder = instance_folder(self.config, environ)
         self.recent: deque[Mapping[str, Any]] = deque(maxlen=RECENT)
         self.stop = Stop(StopClock(self.config.daemon.shutdown_grace_seconds, leave, log), log)
+        self.manager = ServiceManager(environ)
         self._drive: Drive | WallDrive | None = None
         self._early: list[Any] = []
         self._environ = environ
@@ -294,6 +296,8 @@ class Daemon:
         await self.pipeline.drain()
         self.pipeline.flush()
         self.beats.watch = FileWatch(self.options, self._environ, self.config, self._saved)
+        self.manager.ready()
+        self._tasks.append(asyncio.create_task(self.manager.keep(self.pipeline)))
         self._tasks.append(asyncio.create_task(self.beats.keep()))
         if self.display is not None:
             self._tasks.append(asyncio.create_task(self._displays(self.display)))
@@ -337,6 +341,7 @@ class Daemon:
     async def _end(self, crash: BaseException | None) -> None:
         """Flush, tell, disconnect: each within its own few seconds, whatever the others do."""
         self.pipeline.stop_requested = True
+        self.manager.stopping()
         for task in self._tasks:
             task.cancel()
         if crash is None:

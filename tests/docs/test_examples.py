@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import re
 from contextlib import chdir
 from pathlib import Path
@@ -63,12 +62,3 @@ def test_a_configuration_in_a_document_loads(block):
 def test_there_are_examples_to_check():
     assert len(FILES) >= 4
     assert len(BLOCKS) >= 5
-
-
-def test_the_unit_for_systemd_starts_the_daemon_and_does_not_restart_in_vain():
-    unit = configparser.ConfigParser(interpolation=None, strict=False)
-    unit.optionxform = str
-    unit.read(ROOT / "docs" / "how-to" / "bifrost.service")
-    assert " run --config " in unit["Service"]["ExecStart"]
-    assert unit["Service"]["RestartPreventExitStatus"].split() == ["2", "3"]
-    assert int(unit["Service"]["TimeoutStopSec"]) > 10
