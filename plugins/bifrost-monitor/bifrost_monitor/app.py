@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.routing import Route as StarletteRoute
 
-from bifrost_monitor.answers import Problem
+from bifrost_monitor.answers import Problem, Status
 from bifrost_monitor.call import Call, body_of, query_of
 from bifrost_monitor.database import Database
 from bifrost_monitor.gatekeeper import App, Gatekeeper, Hosts
@@ -47,12 +47,13 @@ class Monitor:
     open_to_read: bool
     zone: ZoneInfo = ZoneInfo("America/New_York")
     secure: bool = False  # whether it speaks TLS
+    on_look: Callable[[Status], None] = lambda _: None  # told of the state each time it was read
     watch: Watch = field(init=False)
     visitors: Visitors = field(init=False)
     _writing: CapacityLimiter | None = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
-        self.watch = Watch(self.database, self.zone)
+        self.watch = Watch(self.database, self.zone, self.on_look)
         self.visitors = Visitors(self.tokens)
 
     def writing(self) -> CapacityLimiter:

@@ -86,6 +86,7 @@ def _monitor(
     if settings.embedded and state_dir is None:
         raise click.UsageError("the embedded server needs the state directory; give --config")
     portfolio = getattr(config, "portfolio", None)
+    alarm = _alarm(config)
     return Monitor(
         database=Database(settings, Path(state_dir or "monitor")),
         tokens=tokens,
@@ -93,7 +94,24 @@ def _monitor(
         open_to_read=loopback,
         zone=ZoneInfo(getattr(portfolio, "roll_tz", "America/New_York")),
         secure=secure,
+        **({} if alarm is None else {"on_look": alarm.look}),
     )
+
+
+def _alarm(config: Any) -> Any:
+    """Return who tells of a daemon that is gone; None where nobody is to be told, or nothing can."""
+    section = (getattr(config, "status", None) or {}).get("notify")
+    if not section or not section.get("urls"):
+        return None
+    try:
+        from bifrost_monitor.alarm import Alarm
+    except ModuleNotFoundError as error:
+        click.echo(f"no alerts: {error}; pip install 'bifrost-monitor[notify]'", err=True)
+        return None
+    try:
+        return Alarm.of(section)
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(f"status.notify: {error}") from None
 
 
 def is_loopback(host: str) -> bool:

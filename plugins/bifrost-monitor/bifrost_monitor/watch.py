@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -48,7 +48,9 @@ class Listener:
 class Watch:
     """Reads the state and tells its listeners. Runs in one event loop."""
 
-    def __init__(self, database: Database, zone: ZoneInfo) -> None:
+    def __init__(
+        self, database: Database, zone: ZoneInfo, on_look: Callable[[Status], None] = lambda _: None
+    ) -> None:
         self.newest: Status = unreadable("nothing was read yet", time.time())
         self.last_good: Status | None = None
         self.changes = 0  # how often there was something to tell
@@ -57,6 +59,7 @@ class Watch:
         self.read_s = 0.0
         self._database = database
         self._zone = zone
+        self._on_look = on_look
         self._read_at = float("-inf")
         self._key: Any = None
         self._encoded: bytes | None = None
@@ -140,6 +143,7 @@ class Watch:
         self.read_s = self._read_at - started
         self._tell(key != self._key, operations)
         self._key = key
+        self._on_look(self.newest)
 
     def _thread(self) -> CapacityLimiter:
         # Its own, so that no crowd of requests keeps the watch from looking.
