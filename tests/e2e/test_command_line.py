@@ -278,7 +278,7 @@ def test_the_self_check_passes_a_good_set_up_and_names_what_is_wrong_with_anothe
     (tmp_path / "live.yaml").write_text("symbol: NVDA\nib: {host: 127.0.0.1, port: 7497}\n")
     bad = bifrost("check", "--config", "live.yaml")
     assert bad.returncode == 1
-    assert re.search(r"broker ib +failed", bad.stdout)
+    assert re.search(r"ib gateway +failed", bad.stdout)
     assert bifrost("check", "--config", "live.yaml", "--skip-ib").returncode == 0
 
 
