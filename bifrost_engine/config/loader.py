@@ -115,11 +115,9 @@ def missing_live_limits(config: Config) -> tuple[str, ...]:
 
 def live_warnings(config: Config) -> tuple[str, ...]:
     """Return a line if a run on a live account would be refused for want of limits."""
-    account = str(config.sections.get(config.broker, {}).get("account") or "")
-    is_paper = config.broker == "paper" or account.startswith("D")
     means_live = any(not strategy.gates.guard.risk.paper_trade for strategy in config.strategies)
     missing = missing_live_limits(config)
-    if is_paper or not means_live or not missing:
+    if config.broker == "paper" or not means_live or not missing:
         return ()
     return (f"broker {config.broker}: a live account is refused without {', '.join(missing)}",)
 

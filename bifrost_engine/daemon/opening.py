@@ -173,7 +173,7 @@ def check_limits(config: Config, caps: BrokerCaps, account: str) -> None:
     Raises ConfigError that names the keys to set.
     """
     missing = missing_live_limits(config)
-    if missing and not caps.paper and not account.startswith("D"):
+    if missing and not caps.paper:
         raise ConfigError(
             f"live trading on account {account} needs {', '.join(missing)}: expected a limit each, was none; "
             "a limit that isn't set denies every order"

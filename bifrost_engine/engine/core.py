@@ -76,8 +76,8 @@ class Core:
 
     @property
     def is_paper(self) -> bool:
-        """Whether no real money can move."""
-        return self.caps.paper or self.account.startswith("D")
+        """Whether no real money can move: what the broker says, whatever an account's name is like."""
+        return self.caps.paper
 
     @property
     def limits(self) -> AccountLimits:

@@ -35,7 +35,8 @@ def test_real_money_needs_every_limit_of_the_account_by_name():
 
 def test_paper_trading_and_a_full_set_of_limits_may_begin():
     check_limits(Config(), BrokerCaps(paper=True), "U123")
-    check_limits(Config(), LIVE, "DU123")
+    with pytest.raises(ConfigError, match="live trading on account D123"):
+        check_limits(Config(), LIVE, "D123")
     check_limits(Config(account=Config().account.or_generous), LIVE, "U123")
 
 

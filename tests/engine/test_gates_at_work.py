@@ -108,7 +108,7 @@ def test_the_daily_count_ends_with_the_trading_day() -> None:
 @pytest.mark.parametrize(
     ("account", "paper", "paper_trade", "sent"),
     [
-        ("DU123", False, True, True),  # a paper account at the live broker's
+        ("D123", False, True, False),  # what a name means is the broker's to say
         ("U123", True, True, True),  # the paper broker's account may have any name
         ("U123", False, True, False),
         ("U123", False, False, True),
