@@ -18,9 +18,9 @@ from bifrost_monitor.server import Server
 PATIENCE_S = 15.0
 
 
-def wait_for(holds: Callable[[], Any], what: str = "") -> Any:
+def wait_for(holds: Callable[[], Any], what: str = "", patience_s: float = PATIENCE_S) -> Any:
     """Return what a condition gives as soon as it holds."""
-    deadline_s = time.monotonic() + PATIENCE_S
+    deadline_s = time.monotonic() + patience_s
     while not (found := holds()):
         assert time.monotonic() < deadline_s, f"waited in vain {what}"
         time.sleep(0.01)
