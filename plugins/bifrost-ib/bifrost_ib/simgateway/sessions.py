@@ -121,7 +121,7 @@ class Session:
         return True
 
     async def _awake(self) -> None:
-        while self.is_silent:
+        while self.is_silent and not self.is_closed:
             self.unheard.clear()
             await self.unheard.wait()
 
