@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from threading import get_ident
 from typing import Any
 
 from bifrost_engine import __version__
@@ -113,6 +114,7 @@ class Daemon:
         """
         crash.arm(self._environ)
         self._loop = asyncio.get_running_loop()
+        self._thread = get_ident()
         self._wake = asyncio.Event()
         self.stop.clock.start()
         try:
@@ -239,6 +241,9 @@ class Daemon:
         pipeline.on_broker_state = lambda state: self.threads.put("write_accounts", "", account_rows(state))
 
     def _wake_from_anywhere(self) -> None:
+        if get_ident() == self._thread:
+            self._wake.set()  # without the system calls that another thread's word takes
+            return
         with suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._wake.set)
 
