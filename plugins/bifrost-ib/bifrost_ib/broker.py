@@ -216,7 +216,7 @@ class IBBroker(Listener):
     async def _turn(self, link: Link, urgency: Urgency) -> None:
         """Wait until a message may be sent. Raises NotSent if that takes too long, or can't be any more."""
         try:
-            await link.within(link.pacer.turn(urgency), self.patience_s)
+            await link.turn(urgency, self.patience_s)
         except TimeoutError:
             raise NotSent(f"no turn within {self.patience_s:g} s: too many messages wait") from None
         except (GatewayLost, ConnectionError) as error:

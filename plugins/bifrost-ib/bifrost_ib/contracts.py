@@ -12,6 +12,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -32,6 +33,7 @@ ZONE = ZoneInfo("America/New_York")
 FILE = "ib-contracts.json"
 SMART = "SMART"
 NO_DEFINITION = 200
+MINUTE_NS = 60_000_000_000
 
 
 class ContractUnknown(BrokerError):
@@ -217,7 +219,7 @@ class Contracts:
         return known[rule]
 
     async def _ask(self, link: Link, send: Callable[[], Awaitable[Any]], what: str, seconds: float) -> Any:
-        await link.within(link.pacer.turn(Urgency.DATA))
+        await link.turn(Urgency.DATA)
         failures = link.failures
         try:
             found = await link.within(send(), seconds)
@@ -230,7 +232,7 @@ class Contracts:
     # --- the day's file ----------------------------------------------------------------
 
     def _today(self) -> _Day:
-        day = f"{datetime.fromtimestamp(self._now_ns() // 1_000_000_000, ZONE):%Y%m%d}"
+        day = _day(self._now_ns() // MINUTE_NS)
         if self._day is None:
             self._day = self._load()
         if self._day.day != day:
@@ -292,6 +294,11 @@ def _chain(row: Any) -> Chain:
 def _listed_of(row: Mapping[str, Any]) -> Listed:
     steps = _pairs(row["steps"])
     return Listed(**{**row, "contract": WireContract(**row["contract"]), "steps": steps})
+
+
+@lru_cache(maxsize=1)  # each order asks
+def _day(minute: int) -> str:
+    return f"{datetime.fromtimestamp(minute * 60, ZONE):%Y%m%d}"
 
 
 def _pairs(rows: Iterable[Sequence[str]]) -> tuple[tuple[str, str], ...]:

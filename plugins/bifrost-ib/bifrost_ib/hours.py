@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 ZONES = {"EST": "America/New_York", "EST5EDT": "America/New_York", "CST": "America/Chicago"}
@@ -17,13 +18,19 @@ def is_open(hours: str, zone: str, now_ns: int) -> bool:
 
     What can't be read covers nothing: nobody can say that a market is silent then.
     """
-    return any(begin <= now_ns // NS < end for begin, end in _spans(hours, zone))
+    return any(begin <= now_ns // NS < end for begin, end in _read(hours, zone))
 
 
 def session_end_ns(hours: str, zone: str, now_ns: int) -> int | None:
     """Return when the session under way ends, or the next one; None if that can't be read."""
-    ends = [end for _, end in _spans(hours, zone) if end > now_ns / NS]
+    ends = [end for _, end in _read(hours, zone) if end > now_ns / NS]
     return int(min(ends)) * NS if ends else None
+
+
+# An order asks for its session's end, and a line each second whether it is open.
+@lru_cache(maxsize=512)
+def _read(hours: str, zone: str) -> tuple[tuple[float, float], ...]:
+    return tuple(_spans(hours, zone))
 
 
 def _spans(hours: str, zone: str) -> Iterator[tuple[float, float]]:

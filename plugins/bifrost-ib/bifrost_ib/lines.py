@@ -165,7 +165,7 @@ class Lines:
 
     async def _keep(self, link: Link) -> None:
         with suppress(GatewayLost, ConnectionError):
-            await link.within(link.pacer.turn(Urgency.DATA))
+            await link.turn(Urgency.DATA)
             link.ib.client.reqMarketDataType(self._config.market_data_type)
             while True:
                 self._wake.clear()
@@ -196,7 +196,7 @@ class Lines:
             self._in_the_way(line, Trouble(error.code), str(error))
             line.next_ns = self._now() + AGAIN_NS if error.code == "unanswered" else None
             return
-        await link.within(link.pacer.turn(Urgency.DATA))
+        await link.turn(Urgency.DATA)
         if self._lines.get(line.key) is not line:
             return  # not wanted any more
         line.request_id = link.next_id()

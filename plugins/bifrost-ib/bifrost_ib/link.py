@@ -192,6 +192,14 @@ class Link:
             future.cancel()
         compat.hang_up(self.ib)
 
+    async def turn(self, urgency: Urgency, seconds: float | None = None) -> None:
+        """Wait for the right to send one message.
+
+        Raises LinkDown or ConnectionError if the connection ends first, or TimeoutError.
+        """
+        if self.lost.done() or not self.pacer.passes():
+            await self.within(self.pacer.turn(urgency), seconds)
+
     async def within(self, work: Awaitable[T], seconds: float | None = None) -> T:
         """Return what ``work`` gives. Raises LinkDown if the connection ends first, or TimeoutError."""
         task = asyncio.ensure_future(work)
@@ -243,7 +251,7 @@ class Link:
         listing = LISTINGS[name]
         async with self._locks.setdefault(listing.slot, asyncio.Lock()):
             self._check_late(name, listing)
-            await self.within(self.pacer.turn(Urgency.STATE))
+            await self.turn(Urgency.STATE)
             number = self._number(listing)
             future = self.ib.wrapper.startReq(number or listing.slot)
             future.add_done_callback(_retrieve)

@@ -42,14 +42,20 @@ class Pacer:
 
     async def turn(self, urgency: Urgency) -> None:
         """Wait for the right to send one message; to be cancelled by who can't wait any longer."""
-        self._fill()
-        if self._tokens >= 1 and not self._queue:
-            self._take()
+        if self.passes():
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heappush(self._queue, (urgency, next(self._numbers), turn))
         self._set_timer()
         await turn
+
+    def passes(self) -> bool:
+        """Take the right to send one message if it is there, and nobody waits for it."""
+        self._fill()
+        if self._tokens < 1 or self._queue:
+            return False
+        self._take()
+        return True
 
     def slow_down(self, seconds: float) -> None:
         """Halve the rate for a while: the gateway found it too high."""

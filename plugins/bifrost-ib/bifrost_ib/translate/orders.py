@@ -105,8 +105,9 @@ class Saying:
         self.events: list[BrokerEvent] = []
 
     def learn(self, **facts: Any) -> None:
-        """Change what is known."""
-        self.known = evolve(self.known, **facts)
+        """Change what is known; most messages repeat it."""
+        if any(getattr(self.known, name) != value for name, value in facts.items()):
+            self.known = evolve(self.known, **facts)
 
     def say(self, kind: BrokerEventKind, **facts: Any) -> None:
         """Tell the engine something of the order."""

@@ -43,6 +43,7 @@ class Register:
         self._zone = zone
         self._orders: list[Known] = []
         self._by_perm: dict[int, int] = {}
+        self._by_ref: dict[str, int] = {}
         self._by_number: dict[tuple[int, int], int] = {}
         self._executions: dict[str, Execution] = {}
         self._costs: dict[str, Cost] = {}
@@ -63,8 +64,7 @@ class Register:
             time_in_force=str(request.time_in_force),
             ends_ns=ends_ns,
         )
-        self._by_number[self._client_id, order_id] = len(self._orders)
-        self._orders.append(known)
+        self._by_number[self._client_id, order_id] = self._new(known)
 
     def withdrawn(self, order_id: int) -> None:
         """Forget an order that was never written after all."""
@@ -81,7 +81,7 @@ class Register:
     def _learn(self, order_id: int, **facts: Any) -> None:
         at = self._by_number.get((self._client_id, order_id))
         if at is not None:
-            self._orders[at] = evolve(self._orders[at], **facts)
+            self._keep(at, evolve(self._orders[at], **facts))
 
     # --- who is who --------------------------------------------------------------------
 
@@ -96,8 +96,22 @@ class Register:
         at = self._by_perm.get(lasting) if lasting else None
         if at is not None:
             return self._orders[at]
+        at = self._by_ref.get(client_order_id)
+        if at is None or self._orders[at].order_ref == client_order_id:
+            return None if at is None else self._orders[at]
+        # Somebody has changed the newest one's reference.
         named = (known for known in reversed(self._orders) if known.order_ref == client_order_id)
         return next(named, None)
+
+    def _new(self, known: Known) -> int:
+        self._orders.append(known)
+        return self._keep(len(self._orders) - 1, known)
+
+    def _keep(self, at: int, known: Known) -> int:
+        self._orders[at] = known
+        if known.order_ref:
+            self._by_ref[known.order_ref] = max(at, self._by_ref.get(known.order_ref, at))
+        return at
 
     def new_session(self) -> None:
         """Forget the session's numbers: they may be given again. What was executed stays known."""
@@ -124,7 +138,9 @@ class Register:
         if at is None:
             return []
         if isinstance(message, OpenOrder):
-            self._orders[at] = evolve(self._orders[at], account=words(message.account) or self._account)
+            account = words(message.account) or self._account
+            if self._orders[at].account != account:
+                self._keep(at, evolve(self._orders[at], account=account))
         elsewhere = self._is_elsewhere(self._orders[at].account)
         return [] if elsewhere else self._reported(at, message, now_ns)
 
@@ -134,7 +150,7 @@ class Register:
 
     def _reported(self, at: int, message: Any, now_ns: int) -> list[BrokerEvent]:
         known, events = reports(self._orders[at], message, now_ns)
-        self._orders[at] = known
+        self._keep(at, known)
         if known.perm_id > 0:
             self._by_perm[known.perm_id] = at
         return events
@@ -161,8 +177,7 @@ class Register:
     ) -> list[BrokerEvent]:
         exec_id = words(message.exec_id)
         if at is None:
-            at = len(self._orders)
-            self._orders.append(Known(order_ref=execution.client_order_id or "", account=self._account))
+            at = self._new(Known(order_ref=execution.client_order_id or "", account=self._account))
         known = self._orders[at]
         if execution.client_order_id is None and known.order_ref:
             execution = evolve(execution, client_order_id=known.order_ref)
@@ -171,7 +186,7 @@ class Register:
             return []
         if before is None:
             self._executions[exec_id] = execution
-        self._orders[at] = evolve(known, account=known.account or words(message.account))
+        self._keep(at, evolve(known, account=known.account or words(message.account)))
         events = self._reported(at, execution, now_ns)
         if message.liquidation:
             text = f"execution {exec_id}: the broker liquidated"
@@ -264,8 +279,7 @@ class Register:
             if not lasting and number <= 0:
                 self.counts["without_identity"] += 1
                 return None
-            at = len(self._orders)
-            self._orders.append(Known(account=self._account))
+            at = self._new(Known(account=self._account))
         if number > 0:
             self._by_number[owner] = at
         if lasting:

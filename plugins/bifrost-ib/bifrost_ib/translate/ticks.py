@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from math import nan
-from typing import Any
+from typing import Any, NamedTuple
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from bifrost_engine.domain import Quote, SecType
 from bifrost_ib.messages import GenericTick, MarketDataType, OptionTick, PriceTick, SizeTick, Tick
@@ -70,8 +70,7 @@ class Greeks:
     theta: float | None = None
 
 
-@frozen(kw_only=True)
-class Ticker:
+class Ticker(NamedTuple):
     """What a line brought so far.
 
     zero_bid     a bid of 0 is a price: the contract is an option
@@ -143,7 +142,7 @@ def _on_price(ticker: Ticker, tick: PriceTick) -> Ticker:
     if name in SIZE_OF and (price is None or tick.size):
         # A price that comes without its size has the one that was told by itself.
         facts[SIZE_OF[name]] = None if price is None else _size(tick.size)
-    return evolve(ticker, **facts)
+    return ticker._replace(**facts)
 
 
 def _on_size(ticker: Ticker, tick: SizeTick) -> Ticker:
@@ -151,15 +150,15 @@ def _on_size(ticker: Ticker, tick: SizeTick) -> Ticker:
     if name is None:
         return ticker
     facts: dict[str, Any] = {name: _size(tick.size)}
-    return evolve(ticker, **facts)
+    return ticker._replace(**facts)
 
 
 def _on_generic(ticker: Ticker, tick: GenericTick) -> Ticker:
     value = floating(tick.value)
     if tick.kind in HALTED:
-        return evolve(ticker, halted=None if value is None or value < 0 else value > 0)
+        return ticker._replace(halted=None if value is None or value < 0 else value > 0)
     if tick.kind == IMPLIED_VOLATILITY:
-        return evolve(ticker, implied_volatility=None if value is None or value <= 0 else value)
+        return ticker._replace(implied_volatility=None if value is None or value <= 0 else value)
     return ticker
 
 
@@ -169,7 +168,7 @@ def _on_computation(ticker: Ticker, tick: OptionTick) -> Ticker:
         return ticker
     found = Greeks(**{field: _computed(field, getattr(tick, field)) for field in NO_VALUE})
     others = tuple(pair for pair in ticker.greeks if pair[0] != name)
-    return evolve(ticker, greeks=(*others, (name, found)))
+    return ticker._replace(greeks=(*others, (name, found)))
 
 
 def _on_quality(ticker: Ticker, tick: MarketDataType) -> Ticker:
