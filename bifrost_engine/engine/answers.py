@@ -86,6 +86,9 @@ class Answers:
         if event.kind is BrokerEventKind.COMMISSION:
             self._on_commission(event)
             return
+        if event.execution is not None and event.execution.base_id in core.state.earlier_executions:
+            core.counters["execution_before_the_opening"] += 1  # the account's first positions have it
+            return
         order = self._order_of(event)
         if order is None:
             self._park(event)

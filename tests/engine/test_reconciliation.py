@@ -244,6 +244,35 @@ def test_a_first_start_takes_what_the_account_holds_for_its_opening() -> None:
     assert run.slot.view.halts == ()
 
 
+def test_an_execution_that_the_opening_has_is_not_booked_again_when_it_is_told_late() -> None:
+    run = EngineUnderTest(positions=((STOCK, 5),), connect=False)
+    run.broker(K.LINK_UP)
+    theirs = BrokerOrder(
+        client_order_id=None,
+        broker_order_id="7",
+        perm_id="901",
+        contract=STOCK,
+        side=Side.BUY,
+        quantity=Decimal(20),
+        filled=Decimal(5),
+        status="OPEN",
+        client_id=0,
+    )
+    bought = Execution(
+        base_id="m",
+        contract=STOCK,
+        side=Side.BUY,
+        quantity=Decimal(5),
+        price=Decimal("99.5"),
+        ts_ns=run.now_ns,
+        perm_id="901",
+    )
+    run.reconcile(open_orders=(theirs,), executions=(bought,))
+    run.broker(K.ORDER_FILL, perm_id="901", client_order_id=None, execution=bought)
+    assert run.engine.core.state.portfolio.account_quantities() == {STOCK.key: 5}
+    assert [record.payload["kind"] for record in of_kind(run, "fill")] == ["ADJUST"]
+
+
 def test_an_execution_that_is_told_no_more_is_busted_once_the_position_is_short_of_it() -> None:
     run = EngineUnderTest(settings=PATIENT).hedge(103, filled=True)
     run.executions.clear()

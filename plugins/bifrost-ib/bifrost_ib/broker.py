@@ -59,8 +59,6 @@ SECOND_NS = 1_000_000_000
 SAME_CANCEL_NS = 5 * SECOND_NS
 DUPLICATE_ID, TOO_FAST = 103, 100
 IDS_SKIPPED = 1000
-LARGEST_ID = 2**31 - 1
-"""The gateway's numbers have 32 bits."""
 Kind = BrokerEventKind
 
 
@@ -230,10 +228,10 @@ class IBBroker(Listener):
 
     def _new_order_id(self, link: Link) -> int:
         order_id = link.next_id()
-        if order_id > LARGEST_ID:
+        if order_id >= compat.LARGEST_ID:
             # Kept on disk it would be the end of all orders; a new connection counts anew.
             link.fail("order_ids", f"the next order id would be {order_id}: a message was spoilt")
-            raise NotSent(f"order id {order_id}: expected at most {LARGEST_ID}; connecting anew")
+            raise NotSent(f"order id {order_id}: expected below {compat.LARGEST_ID}; connecting anew")
         try:
             self.session.order_ids.reserve(self.config.client_id, order_id)
         except (OSError, ValueError) as error:
@@ -265,6 +263,7 @@ class IBBroker(Listener):
     def on_link(self, link: Link) -> None:
         """Forget the numbers of the connection before."""
         self._register.new_session()
+        self._cancelled_ns.clear()
         self._holdings.clear()
         self._sheets.clear()
 

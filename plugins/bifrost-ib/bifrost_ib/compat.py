@@ -40,7 +40,8 @@ from bifrost_ib.messages import (
 
 LIBRARIES = ("ib_insync", "ib_async")
 _EVENTKITS = ("eventkit", "aeventkit")
-_UNSET_INTEGER = 2**31 - 1
+LARGEST_ID = 2**31 - 1
+"""The gateway's numbers have 32 bits; the largest one also stands for none."""
 
 Failed = Callable[[str, BaseException | None], None]
 """Told of what could not be handled: the name of the callback and what it raised."""
@@ -132,6 +133,9 @@ def make_ib(library: Library, timezone: str | None = None) -> Any:
     ib.RaiseRequestErrors = True  # else a request that is refused counts as one with nothing to show
     ib.TimezoneTWS = timezone or ""
     ib.errorEvent.disconnect(ib._onError)  # it asks for a second account summary by itself
+    raise_ids = ib.client.updateReqId
+    # A number beyond what the wire can carry, as of an order that has none, would be the end of all orders.
+    ib.client.updateReqId = lambda least: None if least > LARGEST_ID else raise_ids(least)
     ib.client.MaxRequests = 0  # the session's own limit is stricter, and loses nothing in a queue
     return ib
 
@@ -328,7 +332,7 @@ def _execution(request_id: int, contract: Any, execution: Any, time: Any) -> Exe
     order_id = execution.orderId
     return ExecutionDetails(
         request_id=request_id,
-        order_id=0 if order_id == _UNSET_INTEGER else order_id,  # as manual orders have it
+        order_id=0 if order_id == LARGEST_ID else order_id,  # as manual orders have it
         contract=wire_contract(contract),
         exec_id=execution.execId,
         time=time,

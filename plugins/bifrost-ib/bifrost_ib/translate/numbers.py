@@ -11,6 +11,8 @@ LARGEST = 1e15
 LONGEST = 1000
 MOST_ID = 2**62
 ONE = Decimal(1)
+PLACES = Decimal("1e-8")
+"""No limit has finer steps: what a price has beyond is the noise of somebody's arithmetic."""
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)  # the usual one rounds to 28 digits
 
 
@@ -34,6 +36,11 @@ def _plain(found: Decimal) -> Decimal:
     """Return the same number without zeros at its end, and without an exponent as far as it can be."""
     shortest = found.normalize(_EXACT) if found else Decimal(0)
     return shortest.quantize(ONE) if shortest == shortest.to_integral_value() else shortest
+
+
+def to_places(price: Decimal | None) -> Decimal | None:
+    """Return a limit price as it was meant, 130.01 for 130.00999999999996."""
+    return None if price is None else _plain(price.quantize(PLACES, context=_EXACT))
 
 
 def above_zero(value: Any) -> Decimal | None:

@@ -18,7 +18,7 @@ from bifrost_engine.domain.order import Terms
 from bifrost_ib.messages import GatewayError, OpenOrder, OrderStatus
 from bifrost_ib.translate.codes import Says, Stand, explained, refuses, says
 from bifrost_ib.translate.executions import perm_text
-from bifrost_ib.translate.numbers import above_zero, not_below_zero, whole, words
+from bifrost_ib.translate.numbers import above_zero, not_below_zero, to_places, whole, words
 
 K = BrokerEventKind
 ZERO = Decimal(0)
@@ -271,7 +271,7 @@ def _ended(saying: Saying, kind: BrokerEventKind, code: str | None, text: str) -
 
 def terms_of(quantity: Any, order_type: str, limit_price: Any) -> Terms | None:
     """Return an order's terms; None if they can't be read."""
-    wanted, limit = above_zero(quantity), not_below_zero(limit_price)
+    wanted, limit = above_zero(quantity), to_places(not_below_zero(limit_price))
     if wanted is None or (order_type == LIMIT and limit is None):
         return None
     return Terms(quantity=wanted, limit_price=limit if order_type == LIMIT else None)

@@ -47,6 +47,7 @@ class Register:
         self._by_number: dict[tuple[int, int], int] = {}
         self._executions: dict[str, Execution] = {}
         self._costs: dict[str, Cost] = {}
+        self._unreadables: set[str] = set()
 
     # --- what goes out -----------------------------------------------------------------
 
@@ -167,7 +168,7 @@ class Register:
         if told.why_not not in HARMLESS:
             at = self._place(message.perm_id, message.client_id, message.order_id)
         if told.execution is None:
-            return [] if told.why_not in HARMLESS else [self._unreadable(message, at, told.why_not, now_ns)]
+            return [] if told.why_not in HARMLESS else self._unreadable(message, at, told.why_not, now_ns)
         if not told.has_time:
             self.counts["execution_time"] += 1
         return self._booked(message, at, self._priced(told.execution, words(message.exec_id)), now_ns)
@@ -193,12 +194,20 @@ class Register:
             events.append(evolve(events[-1], kind=K.INFO, execution=None, code="LIQUIDATION", text=text))
         return events
 
-    def _unreadable(self, message: ExecutionDetails, at: int | None, why: str, now_ns: int) -> BrokerEvent:
-        """Say that something was executed, and that the broker has to be asked what."""
+    def _unreadable(
+        self, message: ExecutionDetails, at: int | None, why: str, now_ns: int
+    ) -> list[BrokerEvent]:
+        """Say once that something was executed, and that the broker has to be asked what.
+
+        The answer has it again: told each time, it would be asked for without end.
+        """
         known = Known() if at is None else self._orders[at]
         shares, price = (words(repr(value)) for value in (message.shares, message.price))
         text = f"execution {words(message.exec_id)!r} can't be read: {why}; shares {shares}, price {price}"
-        return BrokerEvent(
+        if text in self._unreadables:
+            return []
+        self._unreadables.add(text)
+        event = BrokerEvent(
             kind=K.ORDER_FILL,
             ts_ns=now_ns,
             account=known.account or self._account,
@@ -209,6 +218,7 @@ class Register:
             code="BAD_EVENT",
             text=text,
         )
+        return [event]
 
     def _on_commission(self, message: Commission, now_ns: int) -> list[BrokerEvent]:
         cost, exec_id = cost_of(message), words(message.exec_id)

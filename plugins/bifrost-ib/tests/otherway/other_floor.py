@@ -136,7 +136,8 @@ class Floor:
             if order is not None and order.cum_quantity != theirs.filled:
                 yield f"{theirs.ref}: {order.cum_quantity} here, {theirs.filled} at the gateway"
         fills = [fill for book in portfolio.books.values() for fill in book.fills() if fill.quantity]
-        made = sum(len([1 for _, quantity, _, _ in o.executed.values() if quantity]) for o in self.gw.placed)
+        traded = (order for order in self.gw.placed if order.contract[2] != "BAG")
+        made = sum(len([1 for _, quantity, _, _ in o.executed.values() if quantity]) for o in traded)
         if len(fills) != made:
             yield f"{len(fills)} executions here, {made} at the gateway: {[fill.base_id for fill in fills]}"
 

@@ -250,7 +250,8 @@ class OtherGateway:
     def held(self) -> Decimal:
         """Shares that our orders brought."""
         signs = {"BUY": 1, "SELL": -1}
-        return sum((signs[order.action] * order.filled for order in self.placed), Decimal(0))
+        shares = (order for order in self.placed if order.contract[2] == "STK")
+        return sum((signs[order.action] * order.filled for order in shares), Decimal(0))
 
     def _summary(self, fields: list[str]) -> None:
         for tag, value, currency in self.habits.summary:
@@ -339,16 +340,17 @@ class OtherGateway:
             return
         contract = [*SPY] if fields[3] == "SPY" else [*fields[2:10], *fields[11:14]]
         order = Order(order_id, fields[26], contract, *fields[16:19], limit=fields[19])
-        order.steps = [*self.scripts[min(len(self.placed), len(self.scripts) - 1)]]
+        ours = sum(1 for other in self.placed if other.ref.startswith("BF-"))
+        order.steps = [*self.scripts[min(ours, len(self.scripts) - 1)]]
         self.placed.append(order)
-        self._play(order)
+        self.play(order)
 
     def _cancel(self, fields: list[str]) -> None:
         for order in self.placed:
             if order.order_id == int(fields[2]):
                 order.steps = [*self.cancels[min(order.cancels, len(self.cancels) - 1)]]
                 order.cancels += 1
-                self._play(order)
+                self.play(order)
 
     # --- what becomes of an order ------------------------------------------------------
 
@@ -356,9 +358,10 @@ class OtherGateway:
         """Let orders that wait go on to their next step."""
         held, self._held = self._held, []
         for order in held:
-            self._play(order)
+            self.play(order)
 
-    def _play(self, order: Order) -> None:
+    def play(self, order: Order) -> None:
+        """Say what comes next of an order, until it has to wait."""
         while order.steps:
             name, *words = order.steps.pop(0).split(" ", 1)
             if name == "wait":
@@ -416,8 +419,9 @@ class OtherGateway:
     def execution(self, order: Order, request: Any, name: str, shares: Decimal, price: str) -> None:
         side = {"BUY": "BOT", "SELL": "SLD"}[order.action]
         ref = order.ref if self.habits.with_order_ref else ""
+        right = "" if order.contract[2] == "STK" else order.contract[5]
         self.say(
-            *(11, request, order.order_id, *order.contract[:5], "", *order.contract[6:]),
+            *(11, request, order.order_id, *order.contract[:5], right, *order.contract[6:]),
             *(
                 _exec_id(order, name),
                 self.habits.time,
