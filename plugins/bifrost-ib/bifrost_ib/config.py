@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from attrs import Factory, field, frozen
 
+from bifrost_ib.translate.executions import zone_of
+
 GATEWAY_MESSAGES = 50
 """Messages that the gateway takes in any one second."""
 
@@ -53,7 +55,7 @@ class StaleAfter:
 
 @frozen(kw_only=True)
 class IBConfig:
-    """The ``ib:`` section."""
+    """The ``ib:`` section. Raises ValueError for a zone that nobody knows."""
 
     host: str = setting("127.0.0.1", "where TWS or the gateway runs", pattern=r"\S+", form="a host name")
     port: int = setting(
@@ -75,3 +77,8 @@ class IBConfig:
     stale_after: StaleAfter = setting(Factory(StaleAfter), "time without a quote after which a line is dead")
     gateway_timezone: str | None = setting(None, "zone of times that come without one")
     live: bool = setting(False, "a live port or account needs this, and paper_trade: false")
+
+    def __attrs_post_init__(self) -> None:
+        zone = self.gateway_timezone
+        if zone is not None and zone_of(zone) is None:
+            raise ValueError(f"gateway_timezone: expected a zone such as America/New_York, was {zone!r}")

@@ -46,3 +46,9 @@ def test_pacing_stays_below_the_gateways_fifty_messages_a_second():
     assert make_config(IBConfig, pacing={"rate": 40, "burst": 9}).pacing.rate == 40
     with pytest.raises(ConfigError, match=r"expected below 50, was 40 \+ 10"):
         make_config(IBConfig, pacing={"rate": 40, "burst": 10})
+
+
+def test_the_zone_of_times_without_one_is_one_that_exists():
+    assert make_config(IBConfig, gateway_timezone="Europe/Berlin").gateway_timezone == "Europe/Berlin"
+    with pytest.raises(ConfigError, match=r"gateway_timezone: expected a zone .* was 'Europe/Berlni'"):
+        make_config(IBConfig, gateway_timezone="Europe/Berlni")
