@@ -11,6 +11,7 @@ from bifrost_pg import rows
 from monitor_rows import snapshot
 
 pytest.importorskip("websocket", reason="needs websocket-client")
+from axe import faults
 from browser import Browser, executable
 
 if executable() is None:
@@ -162,3 +163,40 @@ def test_nothing_is_wider_than_the_window(desk, client, browser, width):
     assert browser.js("document.documentElement.scrollWidth") <= width
     docked = browser.js("getComputedStyle(document.getElementById('dock')).display !== 'none'")
     assert docked == (width <= 640)
+
+
+def alarmed(desk) -> None:
+    desk.execute("INSERT INTO daemon_run_status (id, suspended, killed) VALUES (1, true, true)")
+
+
+SHOWN = {"green": lambda desk: None, "red": alarmed}
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("lamp", SHOWN)
+def test_axe_finds_no_serious_fault_of_accessibility(desk, client, browser, scheme, width, lamp):
+    browser.size(width, 900)
+    fields = {"ts": 1741014241.0, "side": "BUY", "price": 119.5, "journal_id": "j1", "strategy_id": "gamma"}
+    for number, kind in enumerate(("hedge_intent", "fill", "reject"), start=1):
+        rows.write_operation(desk, {**fields, "type": kind, "quantity": 31, "jseq": number})
+    SHOWN[lamp](desk)
+    open_page(browser, client)
+    browser.js(f"document.documentElement.dataset.theme = '{scheme}'")
+    browser.wait(f"{LAMP} === '{lamp}'")
+    assert faults(browser) == []
+
+
+def test_axe_finds_no_serious_fault_in_the_login_nor_in_a_question(desk, client, browser):
+    browser.go(f"http://127.0.0.1:{client.port}/login")
+    assert faults(browser) == []
+    open_page(browser, client)
+    browser.click("#controls [data-control=flatten]")
+    browser.wait("document.getElementById('ask').open")
+    assert faults(browser) == []
+
+
+def test_axe_finds_a_fault_that_is_there(desk, client, browser):
+    open_page(browser, client, log_in=False)
+    browser.js("document.querySelector('main').append(document.createElement('button'))")
+    assert [line.split(":")[0] for line in faults(browser)] == ["critical button-name"]
