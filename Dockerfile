@@ -7,10 +7,10 @@ ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS build
 COPY . /src
-RUN python -m pip wheel --no-cache-dir --no-deps -w /wheels /src /src/plugins/bifrost-pg /src/plugins/bifrost-paper /src/plugins/bifrost-ib /src/plugins/bifrost-monitor
+RUN python -m pip wheel --no-cache-dir --no-deps -w /wheels /src /src/plugins/bifrost-pg /src/plugins/bifrost-paper /src/plugins/bifrost-ib /src/plugins/bifrost-monitor /src/plugins/bifrost-notify
 RUN python -m venv /opt/bifrost
 # The files by their names: an index may have something else that is called as we are.
-RUN /opt/bifrost/bin/python -m pip install --no-cache-dir "$(echo /wheels/bifrost_engine-*.whl)[metrics,parquet]" /wheels/bifrost_pg-*.whl /wheels/bifrost_paper-*.whl /wheels/bifrost_ib-*.whl /wheels/bifrost_monitor-*.whl
+RUN /opt/bifrost/bin/python -m pip install --no-cache-dir "$(echo /wheels/bifrost_engine-*.whl)[metrics,parquet]" /wheels/bifrost_pg-*.whl /wheels/bifrost_paper-*.whl /wheels/bifrost_ib-*.whl /wheels/bifrost_monitor-*.whl /wheels/bifrost_notify-*.whl
 RUN /opt/bifrost/bin/python -m pip check
 
 FROM python:${PYTHON}-slim
