@@ -43,6 +43,16 @@ class Floor:
         return [asked.values["orderRef"] for asked in self.gw.received if asked.name == "placeOrder"]
 
     @property
+    def cancels(self):
+        """How many cancels reached the gateway."""
+        return [asked.name for asked in self.gw.received].count("cancelOrder")
+
+    @property
+    def trades(self):
+        """Quantities of the fills that the journal has and the gateway reported."""
+        return [r.payload["quantity"] for r in self.home.records("fill") if r.payload["kind"] == "TRADE"]
+
+    @property
     def held(self):
         return self.engine.state.portfolio.account_quantities().get(KEY, Decimal(0))
 
@@ -56,6 +66,10 @@ class Floor:
     async def reconnected(self):
         """Wait until the link that is there next is ready and the books were compared."""
         await self.until(lambda: self.session.state is State.READY and self.engine.reconciled)
+
+    def rules(self):
+        """Rules of the findings that comparisons with the gateway had, in order."""
+        return [r.payload["rule"] for r in self.home.records("recon_item")]
 
     def events(self, number=1):
         """Kinds of what the journal has of an order, in order."""
@@ -206,6 +220,27 @@ def test_a_fill_that_overtakes_the_cancel_ends_the_order_filled(floor):
     run(work)
 
 
+CANCEL_SOON = {"working_timeout_seconds": 1, "max_reprices": 0}
+UNANSWERED = {"orders": [{"n": 1, "steps": ["ack"]}, {"steps": ["hold"]}], "cancels": [{"do": "ignore"}]}
+
+
+def test_a_cancel_that_is_never_answered_is_not_repeated_and_a_fill_after_it_is_booked(floor):
+    async def work():
+        async with floor(UNANSWERED, strategy=LIMIT, order=CANCEL_SOON) as f:
+            await f.order_is("CANCEL_REQUESTED")
+            await f.until(lambda: f.cancels == 1)
+            ticks = f.daemon.quotes_read
+            await f.until(lambda: f.daemon.quotes_read > ticks + 20)
+            assert (f.orders[0].state, f.cancels, len(f.sent)) == ("CANCEL_REQUESTED", 1, 1)
+            await f.gw.do("steps", order=1, steps=[{"fill": "rest"}])
+            order = await f.order_is("FILLED")
+            await f.until(lambda: f.held == 10)
+            assert (order.cum_quantity, f.trades) == (10, ["10"])
+            assert "CANCEL_OK" not in f.events()
+
+    run(work)
+
+
 # --- when the link breaks ------------------------------------------------------------------
 
 
@@ -248,6 +283,23 @@ def test_an_order_whose_acknowledgement_was_lost_is_adopted(floor):
             await f.reconnected()
             assert order.perm_id == str(f.gw.orders[0].perm_id)
             assert len(f.sent) == 1
+
+    run(work)
+
+
+def test_a_cancel_that_may_be_lost_with_the_link_is_repeated_over_the_next_one(floor):
+    async def work():
+        async with floor(UNANSWERED, strategy=LIMIT, order=CANCEL_SOON, oms={"cancel_timeout": 60}) as f:
+            await f.order_is("CANCEL_REQUESTED")
+            await f.until(lambda: f.cancels == 1)
+            await f.gw.do("disconnect")
+            await f.until(lambda: f.cancels == 2)
+            await f.reconnected()
+            await f.gw.do("steps", order=1, steps=[{"fill": "rest"}])
+            order = await f.order_is("FILLED")
+            await f.until(lambda: f.held == 10)
+            assert (order.cum_quantity, f.trades, len(f.sent), f.cancels) == (10, ["10"], 1, 2)
+            assert "R22" in f.rules()
 
     run(work)
 
