@@ -67,6 +67,15 @@ class Floor:
         """Wait until the link that is there next is ready and the books were compared."""
         await self.until(lambda: self.session.state is State.READY and self.engine.reconciled)
 
+    async def over_midnight(self, happens):
+        """Let something happen while the link is away, and the gateway's day end before it is back."""
+        await self.gw.do("refuse")
+        await self.gw.do("disconnect")
+        await self.until(lambda: not self.engine.connected)
+        await happens()
+        await self.gw.do("midnight")
+        await self.gw.do("refuse", seconds=0.1)
+
     def rules(self):
         """Rules of the findings that comparisons with the gateway had, in order."""
         return [r.payload["rule"] for r in self.home.records("recon_item")]
@@ -365,5 +374,45 @@ def test_an_order_that_never_arrived_is_given_up_after_proof_and_never_sent_agai
             assert f.gw.orders == []
             assert f.sent == []
             assert order.cum_quantity == 0
+
+    run(work)
+
+
+# --- over midnight, when the gateway forgets its executions --------------------------------
+
+
+def test_a_fill_that_midnight_hides_is_inferred_from_the_position(floor):
+    async def work():
+        async with floor({"orders": [{"steps": ["ack"]}]}, strategy=LIMIT) as f:
+            limit = (await f.order_is("ACCEPTED")).limit_price
+            await f.over_midnight(lambda: f.gw.do("steps", order=1, steps=[{"fill": "rest"}]))
+            order = await f.order_is("FILLED")
+            await f.reconnected()
+            assert (f.held, order.average_price, len(f.sent)) == (10, limit, 1)
+            (fill,) = [r.payload for r in f.home.records("fill")]
+            assert (fill["kind"], fill["quantity"]) == ("INFERRED", "10")
+            assert "R11" in f.rules()
+            assert not f.engine.state.open_items
+
+    run(work)
+
+
+def test_a_position_that_midnight_leaves_unexplained_stops_trading_until_it_is_accepted(floor):
+    async def work():
+        async with floor(strategy={"target": 0}) as f:
+            await f.reconnected()
+            strategy = f.daemon.parts.plugins.plugin("strategies", "eager")
+            await f.over_midnight(lambda: f.gw.do("trade", contract="NVDA", quantity=5))
+            await f.until(lambda: f.engine.state.open_items)
+            (item,) = f.engine.state.open_items.values()
+            assert (item.rule, f.held) == ("R14", 5)
+            strategy.config = evolve(strategy.config, target=Decimal(10))
+            ticks = strategy.ticks
+            await f.until(lambda: strategy.ticks > ticks + 20)
+            assert f.sent == []
+            f.home.command(f"reconcile --accept {item.jseq} --note 'bought by phone'")
+            order = await f.order_is("FILLED")
+            await f.until(lambda: f.held == 15)
+            assert (order.quantity, f.sent) == (10, [order.client_order_id])
 
     run(work)
