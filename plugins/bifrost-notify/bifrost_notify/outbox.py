@@ -71,6 +71,7 @@ class Mailbox(Thread):
         self._wait_s = self.waits_s[0]
         self._changed = Condition()
         self._closing = False
+        self._is_last = False
 
     def put(self, alerts: Sequence[Alert]) -> None:
         """Add alerts; never blocks. Beyond ``MOST_WAITING`` the oldest that isn't grave is dropped."""
@@ -108,6 +109,7 @@ class Mailbox(Thread):
         """Wait for alerts; an empty list means that the thread is to end."""
         with self._changed:
             self._changed.wait_for(lambda: self.waiting or self._closing)
+            self._is_last = self._closing
             return self.waiting[:MOST_TOGETHER]
 
     def _send(self, service: Any, batch: Sequence[Alert]) -> bool:
@@ -138,7 +140,7 @@ class Mailbox(Thread):
             next_attempt_s=round(wait_s, 1),
         )
         with self._changed:
-            if self._closing:
+            if self._is_last:
                 return False
             self._changed.wait_for(lambda: self._closing, wait_s)
         return True

@@ -31,6 +31,10 @@ class TestNotifySink(SinkConformance):
         self.made = [*getattr(self, "made", ()), NotifySink(self.config(), context)]
         return self.made[-1]
 
+    def teardown_method(self):
+        for sink in getattr(self, "made", ()):
+            sink.outbox.close(0.0)
+
     def config(self):
         return make_config(
             NotifySink.Config, urls=[NOBODY], tell=list(KINDS), quiet_s=0, most_per_hour=0, sender="test"
