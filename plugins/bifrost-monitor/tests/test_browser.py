@@ -95,7 +95,9 @@ def test_what_trades_is_only_sent_with_its_word_typed_and_never_by_accident(desk
 
 def test_a_control_that_would_do_nothing_says_why_and_does_nothing(desk, client, browser):
     open_page(browser, client)
-    assert browser.text("#controls [data-control=resume]") == "Resume… not suspended"
+    browser.wait(
+        "document.querySelector('#controls [data-control=resume]').innerText.includes('not suspended')"
+    )
     browser.click("#controls [data-control=resume]")
     assert not browser.js("document.getElementById('ask').open")
 
