@@ -32,19 +32,23 @@ def scrape(url: str) -> dict[tuple[Any, ...], float]:
     return {(s.name, *(s.labels[name] for name in sorted(s.labels))): s.value for s in samples}
 
 
-async def scraped_of(here: Any, holds: Any) -> dict[tuple[Any, ...], float]:
-    """Return the figures of a daemon once a condition holds of its orders."""
+async def scraped_of(here: Any, holds: Any, *told: tuple[Any, ...]) -> dict[tuple[Any, ...], float]:
+    """Return the figures of a daemon once a condition holds of its orders and these samples are there."""
     with capture_logs() as lines:
         async with here.running(speed=1.0) as daemon:
             await until(lambda: any(map(holds, daemon.engine.core.state.orders.values())))
             await until(lambda: daemon.threads.sinks[0].position == daemon.journal.last_jseq)
             (url,) = [line["url"] for line in lines if line["event"] == "figures are served"]
-            return await asyncio.to_thread(scrape, url)
+            async with asyncio.timeout(20):
+                while not set(told) <= set(figures := await asyncio.to_thread(scrape, url)):
+                    pass
+            return figures
 
 
 def test_a_scrape_tells_of_orders_latencies_sinks_and_results(home):
     here = home(wave=SLOW, daemon=SERVED, mischief=QUICK, status={"sink": ["plain"]})
-    figures = asyncio.run(scraped_of(here, lambda order: order.state == "FILLED"))
+    filled = ("bifrost_fill_seconds_count", "eager")
+    figures = asyncio.run(scraped_of(here, lambda order: order.state == "FILLED", filled))
     assert figures["bifrost_orders", "FILLED", "eager"] == 1
     assert figures["bifrost_ack_seconds_count", "eager"] == 1
     assert figures["bifrost_fill_seconds_count", "eager"] == 1
