@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from importlib import import_module
 
 import mischief
 import pytest
@@ -250,6 +251,23 @@ def test_a_cancel_that_is_never_answered_is_not_repeated_and_a_fill_after_it_is_
     run(work)
 
 
+@pytest.mark.parametrize("version", [157, 163, 164, 166, 169, 170, 176, 178])
+def test_at_each_version_of_the_protocol_a_fill_and_a_cancel_are_understood(floor, library, version):
+    if library == "ib_insync" and version > 176:
+        pytest.skip("ib_insync offers 176 at most")
+
+    async def work():
+        script = {"orders": [{"n": 1, "steps": ["ack", {"fill": 4}]}, {"steps": ["hold"]}]}
+        spoken = {"server_version": version}
+        async with floor(script, spoken, strategy=LIMIT, order=CANCEL_SOON) as f:
+            order = await f.order_is("CANCELED")
+            assert f.session.link.ib.client.serverVersion() == version
+            assert (order.cum_quantity, f.held, f.trades) == (4, 4, ["4"])
+            assert not f.session.failures  # of the library's decoder, and of what listens to it
+
+    run(work)
+
+
 # --- when the link breaks ------------------------------------------------------------------
 
 
@@ -351,6 +369,44 @@ def test_somebody_elses_trade_counts_in_the_account_and_not_in_the_strategy(floo
             await f.order_is("FILLED")
             await f.gw.do("trade", contract="NVDA", quantity=5)
             await f.until(lambda: f.held == 15)
+            await f.reconnected()
+            assert len(f.sent) == 1
+
+    run(work)
+
+
+def test_another_clients_order_is_left_alone_and_its_fill_counts_in_the_account(floor, library):
+    async def work():
+        async with floor() as f:
+            await f.order_is("FILLED")
+            module = import_module(library)
+            other = module.IB()
+            await other.connectAsync("127.0.0.1", f.gw.port, clientId=2, timeout=8)
+            try:
+                stock = module.Stock("NVDA", "SMART", "USD")
+                other.placeOrder(stock, module.MarketOrder("BUY", 5, orderRef="by hand", tif="DAY"))
+                await f.until(lambda: f.held == 15)
+                other.placeOrder(stock, module.LimitOrder("BUY", 7, 50, orderRef="waits", tif="DAY"))
+                await f.until(lambda: len(f.gw.orders) == 3)
+                ticks = f.daemon.quotes_read
+                await f.until(lambda: f.daemon.quotes_read > ticks + 10)
+            finally:
+                other.disconnect()
+            assert f.sent == [f.orders[0].client_order_id, "by hand", "waits"]
+            assert (f.orders[0].cum_quantity, f.cancels) == (10, 0)
+
+    run(work)
+
+
+def test_a_command_connects_at_once_however_long_the_wait_for_the_next_attempt_is(floor):
+    async def work():
+        async with floor(ib={"retry_ib": {"first": 300, "max": 300}}) as f:
+            await f.order_is("FILLED")
+            await f.gw.do("refuse")
+            await f.gw.do("disconnect")
+            await f.until(lambda: not f.engine.connected and f.daemon.connections.next_retry_ns)
+            await f.gw.do("refuse", seconds=0.0)
+            f.home.command("retry_ib")
             await f.reconnected()
             assert len(f.sent) == 1
 
