@@ -41,7 +41,7 @@ COMMANDS = {
 }
 """Subcommand → its line of help; the module has the command's name."""
 
-COMES_WITH = {"db": "bifrost-pg", "monitor": "bifrost-monitor"}
+COMES_WITH = {"db": "bifrost-pg", "monitor": "bifrost-monitor", "notify": "bifrost-notify"}
 """Command of a plugin → the distribution to install, where it is missing."""
 
 EXIT_CODES = (

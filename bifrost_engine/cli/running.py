@@ -61,7 +61,7 @@ class Run:
             display = stack.enter_context(self._display()) if self.live else None
             self.daemon.display = display
             stop.daemon = self.daemon
-            if self.loaded.config.sinks:
+            if self.instance.databases:
                 # A thread that nothing waits for: an unreachable database mustn't hold a stop up.
                 Thread(target=self._find_address, args=(display, log), daemon=True).start()
             asyncio.run(self.daemon.run())
@@ -111,7 +111,7 @@ class Run:
         lines = [
             f"bifrost runs {names}: broker {config.broker}, feed {config.feed_name}, {self.pace()}",
             f"  state     {self.daemon.folder}",
-            f"  database  {self._sinks_in_words()}",
+            f"  database  {self._databases_in_words()}",
             f"  watch     bifrost status{option}",
             f"  stop      Ctrl-C, or bifrost control stop{option}",
         ]
@@ -119,11 +119,9 @@ class Run:
             lines.append(f"  log       {self._log_file()}")
         return lines
 
-    def _sinks_in_words(self) -> str:
-        sinks = self.loaded.config.sinks
-        return (
-            f"{', '.join(sinks)}; its address follows" if sinks else "none; bifrost status reads the journal"
-        )
+    def _databases_in_words(self) -> str:
+        names = ", ".join(self.instance.databases)
+        return f"{names}; its address follows" if names else "none; bifrost status reads the journal"
 
     def _say(self, line: str) -> None:
         click.echo(line, err=self.as_json)

@@ -150,6 +150,11 @@ class Instance:
                 reader, why = None, str(error)
             yield reader, why
 
+    @property
+    def databases(self) -> tuple[str, ...]:
+        """The sinks that can be read, beside those that only pass on what they get."""
+        return tuple(name for name in self.config.sinks if hasattr(load_plugin("sinks", name), "reader"))
+
     def _reader(self, sink: str) -> Any:
         factory = load_plugin("sinks", sink)
         if not hasattr(factory, "reader"):

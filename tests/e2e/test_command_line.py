@@ -126,6 +126,23 @@ def test_a_run_to_the_end_is_told_journalled_and_explained(bifrost: Call, folder
     assert "What the gates said: ALLOW" in bifrost("explain", "1").stdout
 
 
+@pytest.mark.parametrize(
+    ("sinks", "told"),
+    [
+        ("[notify]", "none; bifrost status reads the journal"),
+        ("[postgres, notify]", "postgres; its address follows"),
+    ],
+)
+def test_what_is_said_before_the_start_calls_only_a_database_one(
+    bifrost: Call, tmp_path: Path, sinks: str, told: str
+):
+    away = 'notify: {urls: ["json://127.0.0.1:1"]}, postgres: {host: 127.0.0.1, port: 1}'
+    (tmp_path / "bifrost.yaml").write_text(REHEARSAL.replace("sink: []", f"sink: {sinks}, {away}"))
+    done = bifrost("run", "--speed", "max", "--until", "2025-03-03T09:31")
+    assert done.returncode == 0, done.stderr
+    assert f"  database  {told}\n" in done.stdout
+
+
 def test_json_logs_are_json_line_by_line_and_leave_stdout_alone(bifrost: Call):
     done = bifrost("run", "--speed", "max", "--until", "2025-03-03T09:31", "--json-logs")
     assert (done.returncode, done.stdout) == (0, "")
