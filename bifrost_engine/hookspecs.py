@@ -140,8 +140,9 @@ def connect() -> Awaitable[None]:
 
     Awaited on the event loop; returns once the loop runs, not once it is connected:
     the plugin emits LINK_UP and LINK_DOWN, and may say in the ``values`` of the latter, or of a
-    later INFO, by ``next_retry_ns`` when it tries again. If it raises or takes 30 s, the plugin
-    counts as disconnected and is asked again after ``daemon.ib_retry_interval``.
+    later INFO, by ``next_retry_ns`` when it tries again, and of the latter, by ``maintenance`` true,
+    that the loss was planned. If it raises or takes 30 s, the plugin counts as disconnected and is
+    asked again after ``daemon.ib_retry_interval``.
     """
 
 

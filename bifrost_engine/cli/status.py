@@ -127,6 +127,8 @@ def waiting_rows(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         level, _, what = text.partition(": ")
         step = "" if "--accept" in what else f"; {HALT_STEP.get(reason, LIFT)}"
         yield level.lower(), f"{reason}: {what}{step}"
+    if row.get("maintenance_until"):
+        yield "maintenance", "planned by the broker; what comes of a lost link is no alert yet"
     for notice in row.get("notices") or ():
         yield "notice", notice
     if row.get("killed"):

@@ -159,6 +159,8 @@ class BrokerEvent:
     An INFO with ``standing`` true in its values stays in the strategies' snapshots, as a notice, until one
     of the same ``code`` and ``about`` comes with false; ``about`` is a contract key, or empty for all.
     ``next_retry_ns`` in the values of LINK_DOWN or INFO says when the link is tried again.
+    ``maintenance`` true in the values of LINK_DOWN: the link was lost as planned, nobody need be alarmed for
+    15 minutes. It changes nothing in trading.
     """
 
     kind: BrokerEventKind

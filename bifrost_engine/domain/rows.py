@@ -42,7 +42,10 @@ ORDER_OPERATIONS = ("hedge_intent", "order_sent", "fill", "reject", "cancel")
 """Operation types that follow an order; each adds a row of history."""
 
 FLOATS = frozenset(
-    {"ts", "price", "spot", "bid", "ask", "net_delta", "daily_pnl", "data_lag_ms", "gamma", "theta", "vega"}
+    (
+        *("ts", "price", "spot", "bid", "ask", "net_delta", "daily_pnl", "data_lag_ms"),
+        *("gamma", "theta", "vega", "maintenance_until"),
+    )
 )
 
 

@@ -24,6 +24,8 @@ SECOND_NS = 1_000_000_000
 JOURNAL_FAILED = "journal_failed"
 DISK_FULL = "disk_full"
 AUDIT_SINK = "audit_sink"
+MAINTENANCE_NS = 900 * SECOND_NS
+"""So long a link that was lost as planned alarms nobody."""
 
 
 class Core:
@@ -36,6 +38,7 @@ class Core:
     account_summary  the broker's newest values of the account
     greeks     the broker's newest greeks, by contract; replaced, never changed
     notices    what broker and feed said that still stands, by code and contract key (empty: all)
+    maintenance_until_ns  until when a link that was lost as planned alarms nobody
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Core:
         self.greeks: Mapping[str, BrokerGreeks] = {}
         self.notices: dict[tuple[str, str], str] = {}
         self.connected = False
+        self.maintenance_until_ns: int | None = None
         self.reconciled = False
         self._doubted: dict[str, int] = {}
         self.stopping = False
@@ -84,6 +88,24 @@ class Core:
         """The account's limits; one that isn't set denies, but for paper trading."""
         account = self.config.account
         return account.or_generous if self.is_paper else account
+
+    @property
+    def maintenance_until_s(self) -> float | None:
+        """Until when what comes of a planned loss is quietly waited for, epoch seconds; None: no longer."""
+        until_ns = self.maintenance_until_ns
+        return until_ns / SECOND_NS if until_ns is not None and self.now_ns < until_ns else None
+
+    def link_lost(self, is_planned: bool) -> None:
+        """Take the broker's link for lost.
+
+        A plan counts from the loss, however often that is told, and beyond the link's return: what
+        was lost with it takes a while to come back.
+        """
+        if not is_planned:
+            self.maintenance_until_ns = None
+        elif self.connected or self.maintenance_until_ns is None:
+            self.maintenance_until_ns = self.now_ns + MAINTENANCE_NS
+        self.connected = self.reconciled = False
 
     def take_info(self, event: BrokerEvent) -> None:
         """Pass on what a plugin has to say; what stands stays in the snapshots until it is over."""

@@ -393,9 +393,11 @@ class Engine:
 
     def _on_link_down(self, event: BrokerEvent) -> None:
         core = self.core
+        is_planned = event.values.get("maintenance") is True
         if core.connected:
-            core.notice("warning", "broker connection lost", text=event.text)
-        core.connected = core.reconciled = False
+            level = "info" if is_planned else "warning"
+            core.notice(level, "broker connection lost", text=event.text, planned=is_planned)
+        core.link_lost(is_planned)
         self.answers.on_link_down()
         self._live("link_down")
 

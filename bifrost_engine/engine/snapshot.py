@@ -36,6 +36,7 @@ def snapshot(core: Core, slot: Slot) -> Callable[[], dict[str, Any]]:
         "suspended": slot.view.suspended,
         "killed": slot.view.killed,
         "notices": notices(core, slot),
+        "maintenance_until": core.maintenance_until_s,
         **waiting(core.state, slot.id, slot.config.symbol),
     }
     if RAISED in slot.view.halts:
@@ -70,6 +71,7 @@ def standing_reasons(core: Core, slot: Slot) -> list[str]:
         ("suspended", slot.view.suspended),
         ("not_reconciled", core.connected and not core.is_compared(slot.stock_key)),
         ("stopping", core.stopping),
+        ("maintenance", not core.connected and core.maintenance_until_s is not None),
     )
     order = next(iter(core.state.open_orders(slot.id)), None)
     waiting = [] if order is None else [f"one_in_flight {order.client_order_id} {order.state}"]

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from attrs import Factory, field, frozen
 
+from bifrost_ib.maintenance import NIGHTLY, window_of
 from bifrost_ib.translate.executions import zone_of
 
 GATEWAY_MESSAGES = 50
@@ -55,7 +56,7 @@ class StaleAfter:
 
 @frozen(kw_only=True)
 class IBConfig:
-    """The ``ib:`` section. Raises ValueError for a zone that nobody knows."""
+    """The ``ib:`` section. Raises ValueError for a zone that nobody knows, or no time of the day."""
 
     host: str = setting("127.0.0.1", "where TWS or the gateway runs", pattern=r"\S+", form="a host name")
     port: int = setting(
@@ -76,9 +77,17 @@ class IBConfig:
     max_lines: int = setting(100, "concurrent lines of market data", gt=0)
     stale_after: StaleAfter = setting(Factory(StaleAfter), "time without a quote after which a line is dead")
     gateway_timezone: str | None = setting(None, "zone of times that come without one")
+    maintenance: tuple[str, ...] = setting(
+        NIGHTLY, "when a lost connection is planned: [Fri ]23:00-03:00[ America/New_York]"
+    )
     live: bool = setting(False, "a live port or account needs this, and paper_trade: false")
 
     def __attrs_post_init__(self) -> None:
         zone = self.gateway_timezone
         if zone is not None and zone_of(zone) is None:
             raise ValueError(f"gateway_timezone: expected a zone such as America/New_York, was {zone!r}")
+        for number, text in enumerate(self.maintenance):
+            try:
+                window_of(text)
+            except ValueError as error:
+                raise ValueError(f"maintenance[{number}]: {error}") from None

@@ -25,6 +25,7 @@ from bifrost_ib import compat
 from bifrost_ib.config import IBConfig
 from bifrost_ib.contracts import Contracts
 from bifrost_ib.link import Link, LinkDown, ListIncomplete
+from bifrost_ib.maintenance import is_planned, window_of
 from bifrost_ib.messages import GatewayError, Message
 from bifrost_ib.order_ids import HighestId
 
@@ -142,6 +143,8 @@ class Session:
         self._since_ns = 0
         self._ready_ns = 0
         self._told: _Told | None = None
+        self._windows = tuple(window_of(text) for text in config.maintenance)
+        self._lost_ns: int | None = None
         self._is_announced = False
         self._is_cut_off = False
         self._was_remote = False
@@ -391,6 +394,7 @@ class Session:
 
     def _tell_up(self, text: str) -> None:
         self._told = _Told(is_up=True)
+        self._lost_ns = None
         self._emit(BrokerEventKind.LINK_UP, text, {"attempt": self._attempts})
 
     def _tell_down(self, down: LinkDown, next_retry_ns: int | None = None) -> None:
@@ -401,8 +405,13 @@ class Session:
             self._emit(BrokerEventKind.INFO, "", facts)
             return
         self._told = told
-        self._log.warning("gateway lost", reason=down.reason, why=str(down))
-        self._emit(BrokerEventKind.LINK_DOWN, f"{down.reason}: {down}", {"reason": down.reason, **facts})
+        # Whether it was planned goes by when it began: an outage doesn't become planned by lasting.
+        self._lost_ns = self._clock.now_ns() if self._lost_ns is None else self._lost_ns
+        planned = is_planned(down.reason, self._windows, self._lost_ns)
+        tell = self._log.info if planned else self._log.warning
+        tell("gateway lost", reason=down.reason, why=str(down), planned=planned)
+        facts |= {"reason": down.reason, "maintenance": planned}
+        self._emit(BrokerEventKind.LINK_DOWN, f"{down.reason}: {down}", facts)
 
     def _emit(self, kind: BrokerEventKind, text: str, facts: dict[str, Any], code: str | None = None) -> None:
         values = {"state": str(self.state), "since_ns": self._since_ns, **facts}

@@ -413,6 +413,33 @@ def test_a_command_connects_at_once_however_long_the_wait_for_the_next_attempt_i
     run(work)
 
 
+WHOLE_DAY = ["00:00-12:00 UTC", "12:00-00:00 UTC"]
+
+
+@pytest.mark.parametrize(("windows", "planned"), [(WHOLE_DAY, True), ([], False)])
+def test_a_loss_in_the_gateways_maintenance_reaches_the_newest_state_and_ends_in_trading(
+    floor, windows, planned
+):
+    async def work():
+        async with floor(ib={"maintenance": windows}) as f:
+            await f.order_is("FILLED")
+            assert f.daemon.engine.snapshots()[0]["maintenance_until"] is None
+            await f.gw.do("refuse")
+            await f.gw.do("disconnect")
+            await f.until(lambda: f.engine.lifecycle == "WAITING_IB")
+            (row,) = f.daemon.engine.snapshots()
+            assert (row["maintenance_until"] is not None) == planned
+            assert ("maintenance" in row["block_reasons"]) == planned
+            if planned:
+                assert 890.0 < row["maintenance_until"] - row["ts"] <= 900.0
+            await f.gw.do("refuse", seconds=0.0)
+            await f.reconnected()
+            await f.until(lambda: f.engine.lifecycle == "RUNNING")
+            assert "maintenance" not in f.daemon.engine.snapshots()[0]["block_reasons"]
+
+    run(work)
+
+
 def test_an_order_that_never_arrived_is_given_up_after_proof_and_never_sent_again(floor):
     """The gateway hangs up as soon as the order is written, and has never heard of it."""
 

@@ -74,6 +74,7 @@ class Sight:
     beat        the active daemon's; None if none ever wrote one
     standby     whether a standby is alive
     retry_s     seconds until the broker is tried again
+    planned     the broker is away for its maintenance, as was announced
     """
 
     unreadable: str = ""
@@ -83,6 +84,7 @@ class Sight:
     suspended: bool = False
     killed: bool = False
     retry_s: float | None = None
+    planned: bool = False
     strategies: Sequence[StrategySight] = ()
 
     @property
@@ -134,9 +136,10 @@ def _says(text: str) -> Words:
 
 
 def _retry(sight: Sight) -> str:
+    away = "the broker is away for its maintenance, as planned" if sight.planned else "the broker is away"
     if sight.retry_s is None:
-        return "the broker is away; it is tried again"
-    return f"the broker is away; next attempt in {max(0.0, sight.retry_s):.0f} s"
+        return f"{away}; it is tried again"
+    return f"{away}; next attempt in {max(0.0, sight.retry_s):.0f} s"
 
 
 def _vanished(sight: Sight) -> str:
@@ -209,7 +212,24 @@ OF_THE_DAEMON = (
         live=True,
         daemon=True,
     ),
-    Rule("WAITING_IB", "yellow", "Waiting for broker", _in("WAITING_IB"), _retry, live=True, daemon=True),
+    Rule(
+        "WAITING_IB",
+        "yellow",
+        "Waiting for broker",
+        lambda s: s.daemon_state == "WAITING_IB" and not s.planned,
+        _retry,
+        live=True,
+        daemon=True,
+    ),
+    Rule(
+        "WAITING_IB",
+        "yellow",
+        "Broker's maintenance",
+        lambda s: s.daemon_state == "WAITING_IB" and s.planned,
+        _retry,
+        live=True,
+        daemon=True,
+    ),
     Rule(
         "connecting",
         "yellow",

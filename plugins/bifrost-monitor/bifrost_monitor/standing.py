@@ -41,6 +41,7 @@ def standing(found: Row, zone: ZoneInfo) -> Status:
         suspended=bool(flags.get("suspended")),
         killed=bool(flags.get("killed")),
         retry_s=_retry_s(active, now),
+        planned=any(state.detail.get("maintenance_until") for state in strategies),
         strategies=[_sight(state) for state in strategies],
     )
     accounts = accounts_of(found["accounts"], found["prices"], _today(strategies, now, zone))

@@ -49,6 +49,8 @@ DAEMON = [
     ({"killed": True, "beat": evolve(BEAT, stopped=True)}, "red", ["stopped", "killed"]),
     *(({"daemon_state": state}, "red", ["not_started"]) for state in ("IDLE", "STOPPING", "STOPPED")),
     ({"daemon_state": "WAITING_IB"}, "yellow", ["WAITING_IB"]),
+    ({"daemon_state": "WAITING_IB", "planned": True}, "yellow", ["WAITING_IB"]),
+    ({"planned": True}, "green", []),
     *(({"daemon_state": state}, "yellow", ["connecting"]) for state in ("CONNECTING", "CONNECTED")),
     ({"daemon_state": "RUNNING_SUSPENDED"}, "yellow", ["suspended"]),
     ({"suspended": True}, "yellow", ["suspended"]),
@@ -120,5 +122,8 @@ def test_the_gravest_comes_first_and_one_of_all_strategies_is_told_once():
 def test_the_words_name_what_happened():
     waiting = evolve(GOOD, daemon_state="WAITING_IB", retry_s=18.4)
     assert str(causes(waiting)[0]) == "WAITING_IB: the broker is away; next attempt in 18 s"
+    planned = causes(evolve(waiting, planned=True))[0]
+    assert planned.title == "Broker's maintenance"
+    assert planned.text == "the broker is away for its maintenance, as planned; next attempt in 18 s"
     vanished = evolve(GOOD, beat=evolve(BEAT, age_s=45.0))
     assert "nothing was heard of pid 1 on desk-a for more than 30 s" in str(causes(vanished)[0])

@@ -61,6 +61,19 @@ def test_stopped_is_told_apart_from_vanished(desk, client, beat, reason):
     assert "pid 4121 on desk-a" in found["block_reasons"][0]
 
 
+def test_a_broker_that_is_away_as_planned_is_yellow_with_that_for_its_first_reason(desk, client):
+    rows.write_heartbeat(desk, heartbeat(daemon_state="WAITING_IB", broker_connected=False))
+    away = {"daemon_state": "WAITING_IB", "trading_state": "SAFE", "safe_cause": "broker_down"}
+    rows.write_snapshot(desk, 1, snapshot(**away, maintenance_until=time.time() + 900), False)
+    found = state(client)
+    assert (found["status_lamp"], found["causes"][0]["title"]) == ("yellow", "Broker's maintenance")
+    assert found["block_reasons"][0].startswith(
+        "WAITING_IB: the broker is away for its maintenance, as planned"
+    )
+    rows.write_snapshot(desk, 1, snapshot(**away, maintenance_until=None), False)
+    assert state(client)["causes"][0]["title"] == "Waiting for broker"
+
+
 def test_flags_and_a_strategys_own_state_give_their_causes(desk, client):
     write_flags(desk, {"suspended": True, "killed": True})
     rows.write_snapshot(desk, 1, snapshot(trading_state="SAFE", safe_cause="data_stale"), False)

@@ -21,12 +21,16 @@ NOT_TRADING = ("IDLE", "STOPPING", "STOPPED")
 
 @frozen
 class Rule:
-    """A cause: its colour, when it holds, and whether it is told at once; else once it has lasted."""
+    """A cause: its colour, when it holds, and whether it is told at once; else once it has lasted.
+
+    of_link  it comes with a lost link, so it is no news while the broker is away as planned
+    """
 
     code: str
     colour: Colour
     holds: Callable[[Row], bool]
     at_once: bool = False
+    of_link: bool = False
 
 
 def _safe(row: Row) -> bool:
@@ -40,11 +44,11 @@ def _recovers(row: Row) -> bool:
 RULES = (
     Rule("killed", "red", lambda row: bool(row.get("killed")), at_once=True),
     Rule("SAFE, needs a person", "red", lambda row: _safe(row) and not _recovers(row), at_once=True),
-    Rule("SAFE, recovering", "yellow", lambda row: _safe(row) and _recovers(row), at_once=True),
-    Rule("waiting for the broker", "yellow", lambda row: row.get("daemon_state") in ON_THE_WAY),
+    Rule("SAFE, recovering", "yellow", lambda row: _safe(row) and _recovers(row), True, of_link=True),
+    Rule("waiting for the broker", "yellow", lambda row: row.get("daemon_state") in ON_THE_WAY, of_link=True),
     Rule("suspended", "yellow", lambda row: bool(row.get("suspended"))),
     Rule("order unknown", "yellow", lambda row: "UNKNOWN" in (row.get("open_orders") or {}).values()),
-    Rule("quotes stale", "yellow", lambda row: _dimension(row, "M") == "M5"),
+    Rule("quotes stale", "yellow", lambda row: _dimension(row, "M") == "M5", of_link=True),
     Rule("PAUSE_COST", "yellow", lambda row: row.get("trading_state") == "PAUSE_COST"),
     Rule("PAUSE_LIQ", "yellow", lambda row: row.get("trading_state") == "PAUSE_LIQ"),
 )
@@ -63,11 +67,18 @@ class Light:
 
 
 def light(row: Row) -> tuple[Light, str] | None:
-    """Return a strategy's lamp and its causes in words; None while it isn't meant to trade."""
+    """Return a strategy's lamp and its causes in words.
+
+    None while it isn't meant to trade, or while all that it shows comes of the broker's planned
+    maintenance: what was told before stands.
+    """
     if row.get("daemon_state") in NOT_TRADING:
         return None
-    found = [rule for rule in RULES if rule.holds(row)]
+    planned = bool(row.get("maintenance_until"))
+    found = [rule for rule in RULES if rule.holds(row) and not (planned and rule.of_link)]
     halts = {str(reason): str(text) for reason, text in (row.get("halts") or {}).items()}
+    if planned and not found and not halts:
+        return None
     colours = {rule.colour for rule in found} | ({"red"} if halts else set())
     colour: Colour = "red" if "red" in colours else "yellow" if colours else "green"
     urgent = frozenset([rule.code for rule in found if rule.at_once] + list(halts))

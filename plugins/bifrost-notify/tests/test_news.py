@@ -182,6 +182,58 @@ def test_each_strategy_has_a_lamp_of_its_own():
     assert titles(told.snapshot(snapshot(1, killed=True, strategy_id="b"))) == ["Lamp red, b"]
 
 
+AWAY = {"daemon_state": "WAITING_IB", "trading_state": "SAFE", "safe_cause": "broker_down"}
+
+
+def test_a_link_lost_as_planned_is_quiet_until_its_time_is_over_and_then_told_at_once():
+    told = news()
+    away = [snapshot(at, **AWAY, maintenance_until=900.0) for at in range(0, 900, 10)]
+    assert [told.snapshot(row) for row in away] == [[]] * 90
+    (alert,) = told.snapshot(snapshot(900, **AWAY, maintenance_until=None))
+    assert alert.text == "SAFE, recovering (broker_down); waiting for the broker"
+
+
+def test_a_planned_loss_that_ends_in_time_is_never_told():
+    told = news()
+    found = [told.snapshot(snapshot(at, **AWAY, maintenance_until=900.0)) for at in range(0, 400, 10)]
+    back = {"daemon_state": "RUNNING", "dimensions": {"M": "M5 STALE"}, "maintenance_until": 900.0}
+    found += [told.snapshot(snapshot(at, **back)) for at in range(400, 800, 10)]
+    found += [told.snapshot(snapshot(at, **RUNNING)) for at in range(800, 2000, 10)]
+    assert [alert for alerts in found for alert in alerts] == []
+
+
+@pytest.mark.parametrize(
+    ("also", "words"),
+    [
+        ({"killed": True}, "killed"),
+        ({"halts": {"LOSS": "HALT: over 5000"}}, "LOSS, HALT: over 5000"),
+        ({"safe_cause": "exception"}, "SAFE, needs a person (exception)"),
+    ],
+)
+def test_what_is_grave_is_told_in_a_planned_loss_too_without_the_link(also, words):
+    told = news()
+    assert told.snapshot(snapshot(0, **AWAY, maintenance_until=900.0)) == []
+    (alert,) = told.snapshot(snapshot(10, **{**AWAY, **also}, maintenance_until=900.0))
+    assert (alert.title, alert.text) == ("Lamp red, main", words)
+
+
+def test_an_order_in_doubt_is_told_once_it_has_lasted_also_in_a_planned_loss():
+    told = news()
+    doubt = {**AWAY, "open_orders": {"BF.1": "UNKNOWN"}, "maintenance_until": 900.0}
+    assert told.snapshot(snapshot(0, **doubt)) == []
+    (alert,) = told.snapshot(snapshot(300, **doubt))
+    assert alert.text == "order unknown"
+
+
+def test_a_lamp_that_was_red_before_is_not_called_well_by_a_planned_loss():
+    told = news()
+    told.snapshot(snapshot(0, halts={"LOSS": "HALT: over 5000"}))
+    away = [told.snapshot(snapshot(at, **AWAY, maintenance_until=900.0)) for at in range(10, 800, 10)]
+    assert [alert for alerts in away for alert in alerts] == []
+    told.snapshot(snapshot(800, **RUNNING))
+    assert titles(told.snapshot(snapshot(1100, **RUNNING))) == ["Lamp green, main"]
+
+
 def test_the_hourly_limit_holds_no_lamp_back():
     told = news(most_per_hour=1)
     told.operation(operation("reject", 0))
