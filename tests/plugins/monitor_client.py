@@ -13,9 +13,10 @@ from typing import Any
 import uvicorn
 from attrs import define, field
 from bifrost_monitor.app import Monitor, application
+from bifrost_monitor.line import Line
 from bifrost_monitor.server import Server
 
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 
 
 def wait_for(holds: Callable[[], Any], what: str = "", patience_s: float = PATIENCE_S) -> Any:
@@ -46,11 +47,15 @@ class Reply:
 
 @define
 class Client:
-    """Speaks HTTP to a monitor; ``cookie`` goes with each request once there is one."""
+    """Speaks HTTP to a monitor; ``cookie`` goes with each request once there is one.
+
+    pid  of a monitor that is a process of its own
+    """
 
     port: int
     token: str
     cookie: str = ""
+    pid: int = 0
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
         """Send one request; ``headers`` with underscores for hyphens."""
@@ -101,6 +106,7 @@ class Served:
     """A monitor that is served from a thread."""
 
     make: Callable[[], Monitor]
+    line: type[Line] = Line
     monitor: Monitor = field(init=False)
     server: Server = field(init=False)
     thread: threading.Thread = field(init=False)
@@ -108,7 +114,12 @@ class Served:
     def start(self, port: int = 0) -> int:
         self.monitor = self.make()
         config = uvicorn.Config(
-            application(self.monitor), port=port, log_level="error", timeout_graceful_shutdown=1
+            application(self.monitor),
+            port=port,
+            http=self.line,
+            ws="none",
+            log_level="error",
+            timeout_graceful_shutdown=1,
         )
         self.server = Server(config, self.monitor.watch.end)
         self.thread = threading.Thread(target=self.server.run)

@@ -134,12 +134,16 @@ def _serve(made: Monitor, host: str, port: int, certfile: Path | None, keyfile: 
     import uvicorn
 
     from bifrost_monitor.app import application
-    from bifrost_monitor.server import Server
+    from bifrost_monitor.line import Line
+    from bifrost_monitor.server import Server, make_room
 
+    make_room(MOST_CONNECTIONS)
     config = uvicorn.Config(
         application(made),
         host=host,
         port=port,
+        http=Line,
+        ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
