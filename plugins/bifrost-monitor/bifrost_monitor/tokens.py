@@ -62,6 +62,10 @@ def _read(line: str) -> Kept:
     return Kept(name, b64decode(salt, validate=True), b64decode(digest, validate=True), cost)
 
 
+def _mark(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
 _NOBODY = Kept("", b"\0" * 16, b"\0" * 32, (COST["n"], COST["r"], COST["p"]))
 
 
@@ -70,7 +74,7 @@ class Tokens:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, int, int] | None = None
         self._kept: dict[str, Kept] = {}
         self._good: OrderedDict[bytes, str] = OrderedDict()
 
@@ -81,10 +85,11 @@ class Tokens:
         except FileNotFoundError:
             self._seen, self._kept = None, {}
             return self._kept
-        if self._seen != (about.st_mtime_ns, about.st_size):
+        seen = (about.st_ino, about.st_mtime_ns, about.st_size)
+        if self._seen != seen:
             self._kept = self._load(about.st_mode)
+            self._seen = seen
             self._good.clear()
-            self._seen = (about.st_mtime_ns, about.st_size)
         return self._kept
 
     def _load(self, mode: int) -> dict[str, Kept]:
@@ -98,19 +103,22 @@ class Tokens:
                 f"{self.path}: expected lines as 'bifrost monitor token' writes them; make it anew with it"
             ) from None
 
+    def remembered(self, token: str) -> str | None:
+        """Return whose token it is if it was shown lately, else None; at once. Raises BadTokenFile."""
+        self.kept()
+        return self._good.get(_mark(token))
+
     def owner(self, token: str) -> str | None:
-        """Return whose token it is, None if nobody's. Takes some 50 ms for one not seen lately."""
+        """Return whose token it is, None if nobody's. Takes some 50 ms. Raises BadTokenFile."""
         name, _, secret = token.partition(".")
-        kept = self.kept().get(name)
+        kept, seen = self.kept().get(name), self._seen
         if len(token) > LONGEST:
             return None
-        mark = hashlib.sha256(token.encode()).digest()
-        if mark in self._good:
-            return self._good[mark]
         fits = (kept or _NOBODY).fits(secret)
         if kept is None or not fits:
             return None
-        self._good[mark] = name
+        if self._seen == seen:  # else it may have been revoked meanwhile
+            self._good[_mark(token)] = name
         if len(self._good) > REMEMBERED:
             self._good.popitem(last=False)
         return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from anyio import CapacityLimiter, to_thread
@@ -34,6 +35,7 @@ class Visitors:
         self.tokens = tokens
         self.failures = 0
         self._patience = sessions.Patience()
+        self._checking = asyncio.Semaphore(CHECKS_AT_ONCE)
         self._limiter: CapacityLimiter | None = None
 
     async def known(self, request: Request) -> Visitor | None:
@@ -55,22 +57,34 @@ class Visitors:
     async def by_token(self, request: Request, token: str) -> Visitor:
         """Return whose token it is. Raises Refusal."""
         address = address_of(request)
+        try:
+            self._check_patience(address)
+            name = self.tokens.remembered(token) or await self._checked(address, token)
+        except BadTokenFile as error:
+            raise Refusal(503, str(error)) from None
+        self._patience.succeeded(address)
+        return Visitor(name, address)
+
+    def _check_patience(self, address: str) -> None:
         wait_s = self._patience.wait_s(address, time.monotonic())
         if wait_s > 0:
             after = {"Retry-After": str(int(wait_s) + 1)}
             raise Refusal(429, f"too many wrong tokens; try again in {wait_s:.0f} s", after)
+
+    async def _checked(self, address: str, token: str) -> str:
+        async with self._checking:
+            self._check_patience(address)  # those who came at the same time may have failed meanwhile
+            name = await to_thread.run_sync(self.tokens.owner, token, limiter=self._threads())
+            if name is None:
+                self.failures += 1
+                self._patience.failed(address, time.monotonic())
+                raise Refusal(401, "the token is wrong; make one with: bifrost monitor token", ASK)
+            return name
+
+    def _threads(self) -> CapacityLimiter:
         if self._limiter is None:
             self._limiter = CapacityLimiter(CHECKS_AT_ONCE)
-        try:
-            name = await to_thread.run_sync(self.tokens.owner, token, limiter=self._limiter)
-        except BadTokenFile as error:
-            raise Refusal(503, str(error)) from None
-        if name is None:
-            self.failures += 1
-            self._patience.failed(address, time.monotonic())
-            raise Refusal(401, "the token is wrong; make one with: bifrost monitor token", ASK)
-        self._patience.succeeded(address)
-        return Visitor(name, address)
+        return self._limiter
 
     def session(self, visitor: Visitor) -> str:
         """Return a session for who has shown a token."""

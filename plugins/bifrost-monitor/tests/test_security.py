@@ -1,4 +1,4 @@
-"""Who may do what, from where, by which name, and how much they may bring."""
+"""By which name, from which page and with how much one may come; tokens, sessions and their patience."""
 
 from __future__ import annotations
 
@@ -8,37 +8,9 @@ from contextlib import closing
 
 import pytest
 from bifrost_monitor import sessions
-from bifrost_monitor.routes import ROUTES
 from bifrost_monitor.tokens import BadTokenFile, Tokens
 from click.testing import CliRunner
 from monitor_client import PATIENCE_S, Client
-
-PATHS = {"/control/{command}": "/control/retry_ib", "/control/{id}": "/control/1"}
-BODIES = {"/config/ib": {"ib_host": "h", "ib_port_type": "gateway"}}
-
-
-def call(client: Client, route, **headers: str) -> int:
-    path = PATHS.get(route.path, route.path.replace("{id}", "x"))
-    if route.path == "/events":
-        with closing(socket.create_connection(("127.0.0.1", client.port), PATIENCE_S)) as line:
-            more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-            line.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}\r\n".encode())
-            return int(line.recv(200).split()[1])
-    return client.ask(route.method, path, BODIES.get(route.path), **headers).status
-
-
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method}-{route.path}")
-def test_each_route_asks_for_what_it_needs(desk, shared, beyond, route):
-    nobody_here = call(shared, route)
-    nobody_beyond = call(beyond, route)
-    wrong = call(beyond, route, Authorization="Bearer ann.wrong" + "x" * 300)  # too long to be checked slowly
-    known = call(beyond, route, Authorization=f"Bearer {beyond.token}")
-    assert known not in (401, 403)
-    assert nobody_here == (401 if route.needs == "control" else known)
-    assert nobody_beyond == (known if route.needs == "nothing" else 401)
-    assert wrong in ((known,) if route.needs == "nothing" else (401, 429))
-    if wrong == 429:  # the address has to wait, whatever it shows
-        assert call(beyond, route, Authorization=f"Bearer {beyond.token}") == 429
 
 
 @pytest.fixture
@@ -123,6 +95,15 @@ def test_every_answer_forbids_inline_scripts_frames_and_caches(client):
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
     assert client.get("/status").headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "fields", [b"token=x" + b"&a=b" * 50, b"%ff=%00&token=\xff", b"&" * 60_000, b"token"]
+)
+def test_a_login_with_whatever_body_is_refused_as_a_wrong_token(serve, fields):
+    client = serve()
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    assert client.ask("POST", "/login", fields, **form).status == 401
 
 
 def test_after_some_wrong_tokens_an_address_has_to_wait(serve):
