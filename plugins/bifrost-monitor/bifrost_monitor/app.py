@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -29,6 +30,7 @@ from bifrost_monitor.tokens import Tokens
 from bifrost_monitor.visitors import Visitors
 from bifrost_monitor.watch import Watch
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 WRITERS = 4
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -92,24 +94,38 @@ def _routes(monitor: Monitor) -> Sequence[BaseRoute]:
     async def openapi(_: Request) -> Response:
         return Response(document, media_type="application/json")
 
-    served = [StarletteRoute(one.path, _endpoint(monitor, one), methods=[one.method]) for one in ROUTES]
-    return [*served, StarletteRoute("/openapi.json", openapi), *page_routes(monitor)]
+    return [*_served(monitor), StarletteRoute("/openapi.json", openapi), *page_routes(monitor)]
 
 
-def _endpoint(monitor: Monitor, route: Route) -> Callable[[Request], Awaitable[Response]]:
+def _served(monitor: Monitor) -> Iterator[StarletteRoute]:
+    # One for each path, so that who asks with a wrong method is told all those that there are.
+    for path in dict.fromkeys(route.path for route in ROUTES):
+        here = [route for route in ROUTES if route.path == path]
+        by_method: dict[str, Endpoint] = {route.method: _endpoint(monitor, route) for route in here}
+        yield StarletteRoute(path, _by_method(by_method), methods=list(by_method))
+
+
+def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        return await endpoints["GET" if request.method == "HEAD" else request.method](request)
+
+    return endpoint
+
+
+def _endpoint(monitor: Monitor, route: Route) -> Endpoint:
+    query, body = route.query, route.body
+
     async def endpoint(request: Request) -> Response:
         visitor = await monitor.visitors.known(request) if route.needs != "nothing" else None
         allowed = route.needs == "nothing" or (route.needs == "reading" and monitor.open_to_read)
         if visitor is None and not allowed:
             raise Refusal(401, "this needs a token; log in, or send: Authorization: Bearer TOKEN")
-        call = Call(
-            monitor=monitor,
-            request=request,
-            visitor=visitor,
-            query=query_of(request, route.query) if route.query else None,
-            body=await body_of(request, route.body) if route.body else None,
-        )
-        answer = await route.handler(call)
+        asked: dict[str, Any] = {}
+        if query:
+            asked["query"] = query_of(request, query)
+        if body:
+            asked["body"] = await body_of(request, body)
+        answer = await route.handler(Call(monitor=monitor, request=request, visitor=visitor), **asked)
         if isinstance(answer, Response):
             return answer
         return Response(msgspec.json.encode(answer), route.status, NO_STORE, "application/json")

@@ -1,4 +1,4 @@
-"""One request as its handler sees it, with its parameters and its body checked."""
+"""One request as its handler sees it, and its parameters and its body checked."""
 
 from __future__ import annotations
 
@@ -31,15 +31,12 @@ BODY_PATIENCE_S = 10.0
 class Call:
     """A request.
 
-    visitor      who asks; None for nobody in particular
-    query, body  what was asked, of the types that the route names
+    visitor  who asks; None for nobody in particular
     """
 
     monitor: Monitor
     request: Request
     visitor: Visitor | None = None
-    query: Any = None
-    body: Any = None
 
     async def read(self, work: Work[T]) -> T:
         """Return what ``work`` reads from the database. Raises Refusal while it can't be reached."""
@@ -77,18 +74,28 @@ def query_of(request: Request, kind: type[T]) -> T:
     if double is not None:
         raise Refusal(422, f"{double}: expected once")
     try:
-        return msgspec.convert(dict(given), kind, strict=False)
+        found = msgspec.convert(dict(given), kind, strict=False)
     except msgspec.ValidationError as error:
         raise Refusal(422, str(error)) from None
+    # The word null would pass for a value that isn't given.
+    empty = next((name for name in names if getattr(found, name) is None), None)
+    if empty is not None:
+        raise Refusal(422, f"{empty}: expected a value, or to be left out")
+    return found
+
+
+async def sent(request: Request) -> bytes:
+    """Return a request's body. Raises Refusal if it doesn't come in time."""
+    try:
+        async with asyncio.timeout(BODY_PATIENCE_S):
+            return await request.body()
+    except TimeoutError:
+        raise Refusal(408, f"expected the body within {BODY_PATIENCE_S:g} s") from None
 
 
 async def body_of(request: Request, kind: type[T]) -> T:
     """Return a request's JSON body; none at all stands for ``{}``. Raises Refusal."""
-    try:
-        async with asyncio.timeout(BODY_PATIENCE_S):
-            body = await request.body()
-    except TimeoutError:
-        raise Refusal(408, f"expected the body within {BODY_PATIENCE_S:g} s") from None
+    body = await sent(request)
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and media != "application/json":
         raise Refusal(415, "expected Content-Type: application/json")

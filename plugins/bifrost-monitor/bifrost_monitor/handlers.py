@@ -1,4 +1,8 @@
-"""What each route does."""
+"""What each route does.
+
+A handler takes a call and, where there is one, the ``query`` or the ``body``, of the type that its signature
+names; what it returns, its signature names, too. The table of routes and the description are made from that.
+"""
 
 from __future__ import annotations
 
@@ -44,17 +48,15 @@ async def status(call: Call) -> Status:
     return await call.monitor.watch.fresh()
 
 
-async def operations(call: Call) -> OperationsPage:
+async def operations(call: Call, query: OperationsQuery) -> OperationsPage:
     """Answer with operations, newest first."""
-    query: OperationsQuery = call.query
     found = await call.read(lambda conn: queries.operations(conn, query))
     page = [operation_answer(row) for row in found[: query.limit]]
     return OperationsPage(operations=page, next_before_id=page[-1].id if len(found) > query.limit else None)
 
 
-async def history(call: Call) -> History:
+async def history(call: Call, query: HistoryQuery) -> History:
     """Answer with the curves of a strategy."""
-    query: HistoryQuery = call.query
     known = {state.strategy_id: state.ts for state in (await call.monitor.watch.fresh()).strategies}
     strategy_id = query.strategy_id or next(iter(known), None)
     if strategy_id is None:
@@ -67,9 +69,8 @@ async def history(call: Call) -> History:
     return trail.history_answer(strategy_id, points, fills, seen, query.limit)
 
 
-async def orders(call: Call) -> Orders:
+async def orders(call: Call, query: OrdersQuery) -> Orders:
     """Answer with orders, newest first."""
-    query: OrdersQuery = call.query
     found = await call.read(lambda conn: queries.orders(conn, query))
     page = [trail.order_answer(row) for row in found[: query.limit]]
     return Orders(orders=page, next_before_ts=page[-1].created_at if len(found) > query.limit else None)
@@ -86,9 +87,8 @@ async def explain(call: Call) -> Story:
     )
 
 
-async def decisions(call: Call) -> Decisions:
+async def decisions(call: Call, query: DecisionsQuery) -> Decisions:
     """Answer with the last decisions."""
-    query: DecisionsQuery = call.query
     found = await call.read(
         lambda conn: queries.decisions(conn, query.strategy_id, query.wanted, query.limit)
     )
@@ -98,9 +98,9 @@ async def decisions(call: Call) -> Decisions:
 # --- control -------------------------------------------------------------------------------
 
 
-async def control(call: Call) -> Accepted:
+async def control(call: Call, body: ControlBody) -> Accepted:
     """Write a command, with its flags and who asked."""
-    word, body = call.request.path_params["command"], call.body
+    word = call.request.path_params["command"]
     if word not in WORDS:
         raise Refusal(404, f"no command {word!r}; there are {', '.join(WORDS)}")
     await _check_strategy(call, word, body)
@@ -122,7 +122,7 @@ async def _check_strategy(call: Call, word: str, body: ControlBody) -> None:
 
 async def fate(call: Call) -> CommandAnswer:
     """Answer with a command and what became of it."""
-    text = call.request.path_params["id"]
+    text = call.request.path_params["command"]
     number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
     row = None
     if number is not None and number <= MOST_ID:
@@ -133,9 +133,8 @@ async def fate(call: Call) -> CommandAnswer:
     return answer
 
 
-async def config_ib(call: Call) -> IbAnswer:
+async def config_ib(call: Call, body: IbBody) -> IbAnswer:
     """Save where IB is."""
-    body: IbBody = call.body
     row = await call.write(lambda conn: save_ib(conn, body, str(call.visitor)))
     call.monitor.watch.hasten()
     return IbAnswer(

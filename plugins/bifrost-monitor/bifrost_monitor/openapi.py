@@ -24,7 +24,10 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
     """Return the document."""
     routes = tuple(routes)
     kinds = dict.fromkeys(
-        [Problem] + [kind for one in routes for kind in (one.answer, one.query, one.body) if kind]
+        kind
+        for one in routes
+        for kind in (Problem, one.answer, one.query, one.body, *one.events.values())
+        if kind is not None
     )
     schemas, components = msgspec.json.schema_components(kinds, ref_template=REF)
     of = dict(zip(kinds, schemas, strict=True))
@@ -46,10 +49,7 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
 def _operation(route: Route, of: dict[Any, Any], components: dict[str, Any]) -> dict[str, Any]:
     from bifrost_monitor.routes import STATUSES
 
-    good: dict[str, Any] = {"description": "Well"}
-    schema = of[route.answer] if route.answer else {"type": "string"}
-    if route.status != 303:
-        good["content"] = {route.media: {"schema": schema}}
+    good = {"description": "Well", "content": {route.media: {"schema": _good(route, of)}}}
     problem = {"application/json": {"schema": of[Problem]}}
     found: dict[str, Any] = {
         "summary": route.summary,
@@ -71,9 +71,25 @@ def _operation(route: Route, of: dict[Any, Any], components: dict[str, Any]) -> 
     return found
 
 
+def _good(route: Route, of: dict[Any, Any]) -> dict[str, Any]:
+    """Return the schema of a good answer, of each event where it is a stream of them."""
+    if route.answer:
+        return dict(of[route.answer])
+    events = [_event(name, of[kind]) for name, kind in route.events.items()]
+    return {"oneOf": events} if events else {"type": "string"}
+
+
+def _event(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": schema}
+    fields = {"event": {"const": name}, "data": data, "id": {"type": "string"}}
+    return {"type": "object", "properties": fields, "required": ["event", "data"]}
+
+
 def _parameters(route: Route, components: dict[str, Any]) -> Iterable[dict[str, Any]]:
     for name, schema in route.parameters.items():
         yield {"name": name, "in": "path", "required": True, "schema": schema}
+    for name, schema in route.headers.items():
+        yield {"name": name, "in": "header", "required": False, "schema": schema}
     if route.query:
         described = components[route.query.__name__]
         for name, schema in described["properties"].items():

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from bifrost_monitor.gatekeeper import MOST_BYTES
+from bifrost_monitor.call import sent
 from bifrost_monitor.pages import REGIONS, Pages, Rendered
 from bifrost_monitor.refusal import Refusal
 from bifrost_monitor.sessions import COOKIE, LASTS_S
@@ -105,8 +105,7 @@ class Browser:
 
     async def login(self, request: Request) -> Response:
         """Begin a session for who shows a token."""
-        body = await request.body()
-        form = parse_qs(body[:MOST_BYTES].decode("utf-8", "replace"), max_num_fields=5)
+        form = parse_qs((await sent(request)).decode("utf-8", "replace"))
         token = form.get("token", [""])[0].strip()
         try:
             visitor = await self._monitor.visitors.by_token(request, token)

@@ -3,70 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from monitor_client import Client, wait_for
-
-SETTINGS = """
-symbol: NVDA
-broker: paper
-daemon: {{state_dir: {folder}/state, heartbeat_interval: 5}}
-paper: {{cash: 1000000, positions: {{"NVDA|OPT|20250328|120|C": 10, "NVDA|OPT|20250328|120|P": 10}}}}
-sim: {{seed: 7, start: "2025-03-03T09:30", spot: 120, volatility: 0.45}}
-status: {{sink: postgres, postgres: {{dsn: "{dsn}"}}}}
-status_server: {{port: 0}}
-greeks: {{volatility: 0.45}}
-gates: {{state: {{system: {{data_lag_threshold_ms: 3000}}}}}}
-"""
-
-
-def start(*words: str, folder: Path, **environ: str) -> subprocess.Popen[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "BIFROST_"))}
-    return subprocess.Popen(
-        [sys.executable, "-m", "bifrost_engine.cli", *words],
-        cwd=folder,
-        env={**kept, **environ, "BIFROST_MONITOR_TOKENS": str(folder / "tokens")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+from monitor_desk import Desk, new_database
 
 
 @pytest.fixture
-def own_database(server_uri: str) -> str:
-    with psycopg.connect(server_uri, autocommit=True) as conn:
-        conn.execute("CREATE DATABASE hedged")
-    return server_uri.replace("/postgres?", "/hedged?")
-
-
-@pytest.fixture
-def running(own_database: str, tmp_path: Path) -> Iterator[Client]:
-    file = tmp_path / "bifrost.yaml"
-    file.write_text(SETTINGS.format(folder=tmp_path, dsn=own_database))
-    made = subprocess.run(
-        [sys.executable, "-m", "bifrost_engine.cli", "monitor", "token", "--name", "ann"],
-        env={**os.environ, "BIFROST_MONITOR_TOKENS": str(tmp_path / "tokens")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    daemon = start("run", "--config", str(file), "--speed", "20", folder=tmp_path)
-    monitor = start("monitor", "--config", str(file), folder=tmp_path)
-    try:
-        assert monitor.stderr is not None
-        line = monitor.stderr.readline()
-        yield Client(int(line.rpartition(":")[2]), made.stdout.strip())
-    finally:
-        for process in (daemon, monitor):
-            process.terminate()
-        assert [process.wait(15) for process in (daemon, monitor)] == [0, 0]
+def running(server_uri: str, tmp_path: Path) -> Iterator[Client]:
+    desk = Desk(tmp_path, new_database(server_uri, "hedged"))
+    with desk.daemon("--speed", "20"), desk.monitor() as client:
+        yield client
 
 
 def lamp(client: Client) -> dict[str, Any]:
