@@ -37,6 +37,7 @@ from bifrost_engine.domain import (
     Contract,
     ControlState,
     Decision,
+    LastPrice,
     OrderRequest,
     PlaceAck,
     Quote,
@@ -94,7 +95,7 @@ class PluginContext:
     log: Any
     clock: Clock
     state_dir: Path
-    emit: Callable[[Quote | BrokerGreeks | BrokerEvent], None]
+    emit: Callable[[Quote | LastPrice | BrokerGreeks | BrokerEvent], None]
     seed: int = 0
     retry_s: float = 30.0
 
@@ -170,7 +171,8 @@ def subscribe(contracts: Sequence[Contract]) -> Awaitable[None]:
     """Take the full list of wanted contracts, at each change of it.
 
     Awaited on the event loop. Quotes come by ``context.emit``, and so do the broker's own
-    greeks of options, where it has some. If it raises, the feed counts as disconnected.
+    greeks of options and what contracts last traded at, where it has some. If it raises, the
+    feed counts as disconnected.
     """
 
 
@@ -288,8 +290,9 @@ def write_accounts(accounts: Sequence[Mapping[str, Any]]) -> None:
 
 @hookspec
 def write_prices(prices: Sequence[Mapping[str, Any]]) -> None:
-    """Write the latest price of each contract of interest.
+    """Write the latest price of each contract of interest: ``bid``, ``ask``, ``last``.
 
+    Each is None where there is none: without a quote, or from a feed that tells no trades.
     Called from the sink's own thread at beats; may block; newest only.
     """
 

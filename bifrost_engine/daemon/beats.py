@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +12,7 @@ from bifrost_engine.daemon.connections import Connections
 from bifrost_engine.daemon.reload import FileWatch
 from bifrost_engine.daemon.rows import heartbeat_row, price_rows
 from bifrost_engine.daemon.wallclock import WallClock
+from bifrost_engine.domain.last_price import LastPrice
 from bifrost_engine.hookspecs import Clock
 from bifrost_engine.replay.pipeline import Pipeline, Work
 
@@ -20,6 +21,8 @@ Put = Callable[[str, str, Any], None]
 
 class Beats:
     """The rows of each beat, and their interval.
+
+    last         what contracts last traded at
 
     interval_s   seconds between beats
     on_interval  told when it has changed, in the pipeline's turn
@@ -33,6 +36,7 @@ class Beats:
         connections: Connections,
         clock: Clock,
         put: Put,
+        last: Mapping[str, LastPrice],
         interval_s: float,
         speed: float | None,
     ) -> None:
@@ -44,6 +48,7 @@ class Beats:
         self._connections = connections
         self._clock = clock
         self._put = put
+        self._last = last
         self._speed = speed
         self._changed = asyncio.Event()
 
@@ -53,7 +58,7 @@ class Beats:
         """Hand current state to the sinks and look at the configuration file."""
         engine = self._pipeline.engine
         self.put_snapshots()
-        self._put("write_prices", "", price_rows(engine))
+        self._put("write_prices", "", price_rows(engine, self._last))
         event = None if self.watch is None else self.watch.look(engine.core.now_ns)
         if event is not None:
             await self._pipeline.handle(event)

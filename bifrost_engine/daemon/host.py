@@ -221,7 +221,13 @@ class Daemon:
         self.feed = Feed(parts)
         interval_s = float(config.daemon.heartbeat_interval)
         self.beats = Beats(
-            pipeline, self.connections, clock, self.threads.put, interval_s, self.options.speed
+            pipeline,
+            self.connections,
+            clock,
+            self.threads.put,
+            self.intake.last,
+            interval_s,
+            self.options.speed,
         )
         self.controls = Controls(pipeline, self.beats, interval_s, self.stop.send_nothing)
         self._carry_out(pipeline)

@@ -15,6 +15,7 @@ from attrs import evolve
 
 from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind
 from bifrost_engine.domain.greeks import BrokerGreeks
+from bifrost_engine.domain.last_price import LastPrice
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.hookspecs import Clock
 from bifrost_engine.replay.misfit import misfit, quote_misfit
@@ -22,6 +23,7 @@ from bifrost_engine.replay.misfit import misfit, quote_misfit
 AHEAD_NS = 60_000_000_000
 """A quote from further in the future is dropped: every later one would count as older."""
 TOLD_EVERY = 1000
+BESIDE_EVENTS = (BrokerGreeks, LastPrice)
 LINK = (BrokerEventKind.LINK_UP, BrokerEventKind.LINK_DOWN)
 FEED_DOWN = "feed_connection"
 
@@ -33,11 +35,13 @@ class Intake:
 
     refused  reports that were dropped, by plugin
     quotes   quotes that were taken
+    last     what each contract last traded at; kept here for whoever shows it, and not passed on
     """
 
     def __init__(self, clock: Clock, log: Any, forward: Callable[[Any], None], broker: str = "") -> None:
         self.refused: Counter[str] = Counter()
         self.quotes = 0
+        self.last: dict[str, LastPrice] = {}
         self._clock = clock
         self._log = log
         self._forward = forward
@@ -53,10 +57,13 @@ class Intake:
                 self._forward(report)
                 return
         else:
-            fault = misfit(report, BrokerGreeks if report.__class__ is BrokerGreeks else BrokerEvent)
+            fault = misfit(report, report.__class__ if report.__class__ in BESIDE_EVENTS else BrokerEvent)
             if fault is None:
                 report = evolve(report, ts_ns=now_ns) if report.ts_ns > now_ns else report
-                self._forward(self._of_the_broker(plugin, report))
+                if report.__class__ is LastPrice:
+                    self.last[report.contract_key] = report
+                else:
+                    self._forward(self._of_the_broker(plugin, report))
                 return
         self._refuse(plugin, fault)
 

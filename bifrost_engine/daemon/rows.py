@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from bifrost_engine import __version__
 from bifrost_engine.domain.broker import AccountStatement, BrokerPosition, BrokerState
+from bifrost_engine.domain.contract import Contract
+from bifrost_engine.domain.last_price import LastPrice
+from bifrost_engine.domain.quote import Quote
 from bifrost_engine.engine import Engine
 
 Row = dict[str, Any]
@@ -45,22 +50,26 @@ def heartbeat_row(
     }
 
 
-def price_rows(engine: Engine) -> list[Row]:
-    """Return the latest quote of each wanted contract that has one."""
-    latest = engine.core.quotes.latest
+def price_rows(engine: Engine, last: Mapping[str, LastPrice]) -> list[Row]:
+    """Return the latest quote and the last trade's price of each wanted contract that has either."""
+    quotes = engine.core.quotes.latest
     return [
-        {
-            "contract_key": contract.key,
-            "symbol": contract.symbol,
-            "sec_type": str(contract.sec_type),
-            "bid": latest[contract.key].bid,
-            "ask": latest[contract.key].ask,
-            "last": None,
-            "updated_ns": latest[contract.key].ts_ns,
-        }
+        _price_row(contract, quotes.get(contract.key), last.get(contract.key))
         for contract in engine.wanted_contracts()
-        if contract.key in latest
+        if contract.key in quotes or contract.key in last
     ]
+
+
+def _price_row(contract: Contract, quote: Quote | None, last: LastPrice | None) -> Row:
+    return {
+        "contract_key": contract.key,
+        "symbol": contract.symbol,
+        "sec_type": str(contract.sec_type),
+        "bid": None if quote is None else quote.bid,
+        "ask": None if quote is None else quote.ask,
+        "last": last.price if last is not None and isfinite(last.price) else None,
+        "updated_ns": max(told.ts_ns for told in (quote, last) if told is not None),
+    }
 
 
 def account_rows(state: BrokerState) -> list[Row]:

@@ -26,6 +26,7 @@ from bifrost_engine.domain.control import Command, ControlState
 from bifrost_engine.domain.decision import Beat, Decision, Hold, Intent
 from bifrost_engine.domain.fill import Fill, FillKind, FillSource
 from bifrost_engine.domain.greeks import BrokerGreeks
+from bifrost_engine.domain.last_price import LastPrice
 from bifrost_engine.domain.money import to_decimal
 from bifrost_engine.domain.order import (
     OrderState,
@@ -63,6 +64,7 @@ __all__ = [
     "FillSource",
     "Hold",
     "Intent",
+    "LastPrice",
     "OrderRequest",
     "OrderState",
     "OrderType",

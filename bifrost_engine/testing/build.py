@@ -22,6 +22,7 @@ from bifrost_engine.domain import (
     BrokerGreeks,
     Contract,
     Execution,
+    LastPrice,
     OrderRequest,
     OrderType,
     Purpose,
@@ -56,7 +57,7 @@ class RecordingContext(PluginContext):
     """A plugin's context that keeps what is emitted, in order, in ``events``."""
 
     clock: EventClock
-    events: list[Quote | BrokerGreeks | BrokerEvent] = Factory(list)
+    events: list[Quote | LastPrice | BrokerGreeks | BrokerEvent] = Factory(list)
     emit: Any = field(init=False)
 
     @emit.default
@@ -65,7 +66,7 @@ class RecordingContext(PluginContext):
 
     @property
     def broker_events(self) -> list[BrokerEvent]:
-        """What was emitted, quotes and greeks apart."""
+        """What was emitted, quotes, last prices and greeks apart."""
         return [event for event in self.events if isinstance(event, BrokerEvent)]
 
     @property

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from bifrost_engine.clock import EventClock
 from bifrost_engine.daemon.intake import Intake
-from bifrost_engine.domain import BrokerEvent, BrokerEventKind, BrokerGreeks, Quote
+from bifrost_engine.domain import BrokerEvent, BrokerEventKind, BrokerGreeks, LastPrice, Quote
 from bifrost_engine.testing import make_execution, make_fill, make_quote
 from bifrost_engine.testing.build import START_NS
 
@@ -44,6 +44,17 @@ def test_a_brokers_greeks_go_on_and_their_time_is_not_of_the_future():
     greeks = evolve(GREEKS, ts_ns=START_NS + SECOND)
     (taken,) = Taking().take(greeks)
     assert (taken.contract_key, taken.delta, taken.ts_ns) == (greeks.contract_key, 0.5, START_NS)
+
+
+def test_a_last_price_is_kept_the_newest_of_each_contract_and_goes_no_further():
+    taking = Taking()
+    for price in (99.5, 99.6):
+        last = LastPrice(contract_key="NVDA|STK|||", price=price, ts_ns=START_NS + SECOND)
+        assert taking.take(last) == []
+    assert taking.intake.last == {"NVDA|STK|||": evolve(last, price=99.6, ts_ns=START_NS)}
+    taking.take(LastPrice(contract_key="NVDA|STK|||", price="99.7", ts_ns=START_NS))  # type: ignore[arg-type]
+    assert taking.intake.last["NVDA|STK|||"].price == 99.6
+    assert taking.intake.refused == {"mine": 1}
 
 
 def test_the_link_of_a_feed_of_another_name_is_a_notice_and_the_brokers_is_the_link():

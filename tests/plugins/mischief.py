@@ -440,6 +440,7 @@ class _Sink:
         self.snapshots: list[Mapping[str, Any]] = []
         self.heartbeats: list[Mapping[str, Any]] = []
         self.accounts: list[Sequence[Mapping[str, Any]]] = []
+        self.prices: list[Sequence[Mapping[str, Any]]] = []
         self.control: Any = None
         self.flags = ControlState(suspended=config.suspended)
         self.polls = 0
@@ -462,6 +463,10 @@ class _Sink:
     @hookimpl
     def write_accounts(self, accounts: Sequence[Mapping[str, Any]]) -> None:
         self.accounts.append(accounts)
+
+    @hookimpl
+    def write_prices(self, prices: Sequence[Mapping[str, Any]]) -> None:
+        self.prices.append(prices)
 
     @hookimpl
     def poll_control(self) -> ControlState:

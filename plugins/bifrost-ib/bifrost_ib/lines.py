@@ -19,6 +19,7 @@ from bifrost_engine.domain import (
     BrokerEventKind,
     BrokerGreeks,
     Contract,
+    LastPrice,
     Quote,
     SecType,
 )
@@ -78,6 +79,7 @@ class Line:
     trouble: str = ""
     told: str = ""
     told_greeks: Greeks | None = None
+    told_last: float | None = None
 
     @property
     def key(self) -> str:
@@ -263,7 +265,10 @@ class Lines:
             line.heard_ns = self._now()
             line.proof_ns = None
         if isinstance(tick, PriceTick):
-            line.sides.add(PRICES.get(tick.kind, ""))
+            side = PRICES.get(tick.kind, "")
+            line.sides.add(side)
+            if side == "last":
+                self._tell_last(line)
         if is_quoted(tick):
             self._changed[line.request_id] = line
         elif line.contract.sec_type is SecType.OPTION:
@@ -301,6 +306,13 @@ class Lines:
         if not self._config.allow_delayed:
             self._withdraw(line)
         self._in_the_way(line, Trouble.NOT_LIVE, words_of(Trouble.NOT_LIVE, line.key, quality, self._config))
+
+    def _tell_last(self, line: Line) -> None:
+        price = line.ticker.last
+        is_good = line.ticker.quality is Quality.LIVE or self._config.allow_delayed
+        if price is not None and price != line.told_last and is_good:
+            line.told_last = price
+            self._emit(LastPrice(contract_key=line.key, price=price, ts_ns=self._now()))
 
     def _tell_greeks(self, line: Line) -> None:
         found = dict(line.ticker.greeks).get("model")

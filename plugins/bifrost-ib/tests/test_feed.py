@@ -22,6 +22,7 @@ from bifrost_engine.domain import (
     BrokerGreeks,
     BrokerStateRequest,
     Contract,
+    LastPrice,
     Quote,
     Right,
 )
@@ -164,6 +165,41 @@ def run(tmp_path: Any, library: str, work: Callable[[Fed], Any], *contracts: Con
 
 
 # --- quotes --------------------------------------------------------------------------------
+
+
+def lasts(here: Fed, contract: Contract) -> list[float]:
+    found = [event for event in here.context.events if isinstance(event, LastPrice)]
+    return [one.price for one in found if one.contract_key == contract.key]
+
+
+def tick_last(here: Fed, contract: Contract, price: float, kind: int = 4) -> None:
+    (session,) = here.gateway._hub.sessions
+    number = here.numbers(contract)[-1]
+    session.send("tickPrice", reqId=number, type=kind, price=price, size=100.0)
+
+
+def test_what_a_contract_last_traded_at_is_told_when_it_changes(tmp_path, library):
+    async def work(here: Fed) -> None:
+        await here.quoted(NVDA, 131.0, 131.02)
+        before = lasts(here, NVDA)
+        for price in (131.05, 131.05, -1.0, 131.06):
+            tick_last(here, NVDA, price)
+        await here.settle()
+        assert lasts(here, NVDA) == [*before, 131.05, 131.06]
+
+    run(tmp_path, library, work, NVDA)
+
+
+@pytest.mark.parametrize(("allow_delayed", "told"), [(False, []), (True, [131.05])])
+def test_a_delayed_last_price_is_told_only_if_delayed_data_is_allowed(tmp_path, library, allow_delayed, told):
+    async def work(here: Fed) -> None:
+        await here.quoted(NVDA, 131.0, 131.02)
+        before = lasts(here, NVDA)
+        tick_last(here, NVDA, 131.05, kind=68)
+        await here.settle()
+        assert lasts(here, NVDA) == [*before, *told]
+
+    run(tmp_path, library, work, NVDA, allow_delayed=allow_delayed)
 
 
 def test_a_packet_gives_one_quote_with_both_sides_in_it(tmp_path, library):

@@ -11,7 +11,7 @@ import mischief
 import pytest
 from bifrost_ib.compat import TRADING
 from bifrost_ib.simgateway import SimGateway
-from daemon_under_test import Home, eager, until
+from daemon_under_test import Home, eager, sink_of, until
 
 from bifrost_engine.config.loader import Override
 
@@ -116,6 +116,22 @@ def test_a_rehearsal_waits_for_the_gateway_before_its_account_is_opened(desk):
             assert not paper(daemon).record_path.exists()
             notices = daemon.engine.snapshots()[0]["notices"]
             assert any(notice.startswith("feed_connection: ib: refused") for notice in notices)
+
+    run(work)
+
+
+def test_prices_of_the_tables_have_the_last_trade_of_stock_and_option(desk):
+    async def work():
+        settings = {"status": {"sink": ["plain"]}, "daemon": {"heartbeat_interval": 5}}
+        async with desk(broker="paper", strategies=[eager()], **settings) as (_, daemon, _home):
+            sink = sink_of(daemon, "plain")
+
+            def shown():
+                rows = sink.prices[-1] if sink.prices else ()
+                return {row["contract_key"]: (row["bid"], row["ask"], row["last"]) for row in rows}
+
+            await until(lambda: shown().keys() >= {NVDA, CALL}, 30.0)
+            assert shown() == {NVDA: (99.99, 100.01, 100.0), CALL: (5.0, 5.1, 5.05)}
 
     run(work)
 

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from attrs import evolve
 
-from bifrost_engine.domain import BrokerEvent, BrokerGreeks, Quote
+from bifrost_engine.domain import BrokerEvent, BrokerGreeks, LastPrice, Quote
 from bifrost_engine.errors import BrokerError, LockHeld
 from bifrost_engine.hookspecs import PluginContext
 from bifrost_paper.broker import PaperBroker
@@ -183,7 +183,7 @@ class House:
         if not writer.is_closing():
             writer.write(line)
 
-    def _emit(self, event: Quote | BrokerGreeks | BrokerEvent) -> None:
+    def _emit(self, event: Quote | LastPrice | BrokerGreeks | BrokerEvent) -> None:
         if not self._clients:
             return
         line = to_line(event=event)
