@@ -139,7 +139,7 @@ def on_order(update: OrderUpdate, view: StrategyView) -> None:
 def connect() -> Awaitable[None]:
     """Start the plugin's own retry loop; called again (``retry_ib``) try at once.
 
-    Awaited on the event loop; returns once the loop runs, not once it is connected:
+    Called on the event loop; returns once the loop runs, not once it is connected:
     the plugin emits LINK_UP and LINK_DOWN, and may say in the ``values`` of the latter, or of a
     later INFO, by ``next_retry_ns`` when it tries again, and of the latter, by ``maintenance`` true,
     that the loss was planned. If it raises or takes 30 s, the plugin counts as disconnected and is
@@ -223,8 +223,10 @@ def replace_order(req: ReplaceRequest) -> Awaitable[None]:
 def fetch_broker_state(req: BrokerStateRequest) -> Awaitable[BrokerState]:
     """Return positions, open and completed orders and executions of the account.
 
-    Awaited on the event loop at each connect, refresh and reconciliation. A part that
-    couldn't be read in full is named in ``incomplete``, never returned as an empty list.
+    Called on the event loop at each connect, refresh and reconciliation, one call at a time. Quotes,
+    orders and fills go on meanwhile: ``as_of_start_ns`` is from before anything was read, so that
+    what came later isn't contradicted. It is cancelled after 30 s, and when the link comes up anew. A
+    part that couldn't be read in full is named in ``incomplete``, never returned as an empty list.
     If it raises, the pass is tried again.
 
     A live feed may implement it for the account behind it, whichever that is: a rehearsal on

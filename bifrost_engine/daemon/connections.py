@@ -21,9 +21,11 @@ from bifrost_engine.domain.events import Connecting
 from bifrost_engine.guard import Guard
 from bifrost_engine.hookspecs import Clock
 from bifrost_engine.replay.calling import Hook, answer_within
+from bifrost_engine.replay.errands import Errand
 from bifrost_engine.replay.pipeline import Pipeline, Work
 
 CONNECT_DEADLINE_S = 30.0
+_FAILED = object()
 LEAVE_DEADLINE_S = 2.0
 TELL_OF_RETRIES = (BrokerEventKind.LINK_DOWN, BrokerEventKind.INFO)
 """A link that stays down is told of once, and each further attempt by an INFO."""
@@ -63,7 +65,10 @@ def ports(parts: Assembly, is_live: bool) -> list[Port]:
 
 
 class Connections:
-    """All links of a run. Everything but ``heard`` happens in the pipeline's turn.
+    """All links of a run.
+
+    A plugin's ``connect`` may take long, and nobody waits for it: each is called beside the pipeline's
+    turns, one after the other, and what came of it is taken in one. ``heard`` comes from any thread.
 
     next_retry_ns  when the broker is tried again, by the host's clock; None if nobody knows
     reconnects     how often the broker's link came back
@@ -90,7 +95,8 @@ class Connections:
         self._retry_ns = retry_ns
         self._log = log
         self._on_renewed = on_renewed
-        self._failed: tuple[Port, ...] = ()
+        self._failed: list[Port] = []
+        self._trying = Errand(pipeline.errands, self._try)
         self._due_ns: int | None = None
         self._raised = False
 
@@ -101,38 +107,44 @@ class Connections:
     async def _connect(self, ports: Sequence[Port]) -> None:
         self._due_ns = self.next_retry_ns = None
         await self._pipeline.handle(Connecting(ts_ns=self._pipeline.engine.core.now_ns))
-        if self._raised:
+        self._failed = [port for port in self._failed if port not in ports]
+        for port in ports:
+            await self._trying.want(port.guard.key, port)
+
+    async def _try(self, port: Port) -> None:
+        if port.is_broker and self._raised:
             self._raised = False
-            await asyncio.gather(*(self._leave(port, LEAVE_DEADLINE_S) for port in ports if port.is_broker))
+            await self._leave(port, LEAVE_DEADLINE_S)
             self._on_renewed()
-        self._failed = tuple([port for port in ports if not await self._is_there(port)])
-        if self._failed:
-            self._try_again()
-        await self._pipeline.drain()
-
-    async def _is_there(self, port: Port) -> bool:
         if port.connect is None:
-            return True
-        await port.guard.wait("connect", answer_within, CONNECT_DEADLINE_S, port.connect)
-        error = port.guard.last_error
-        if error is not None and port.is_broker:
-            now_ns = self._pipeline.engine.core.now_ns
-            self._lost()
-            down = BrokerEvent(kind=BrokerEventKind.LINK_DOWN, ts_ns=now_ns, text=str(error))
-            await self._pipeline.handle(down)
-        return error is None
+            return
+        guard = port.guard
+        answer = await guard.wait("connect", answer_within, CONNECT_DEADLINE_S, port.connect, failed=_FAILED)
+        if answer is _FAILED:
+            self._pipeline.emit(Work(partial(self._failed_to, port, str(guard.last_error))))
 
-    def _try_again(self) -> None:
-        at_ns = self._clock.now_ns() + self._retry_ns
-        self._due_ns = at_ns
-        if any(port.is_broker for port in self._failed):
-            self.next_retry_ns = at_ns
-        self._log.info("tried again later", seconds=self._retry_ns / 1e9)
-        self._clock.call_at(at_ns, lambda: self._pipeline.emit(Work(partial(self._retry, at_ns))))
+    async def _failed_to(self, port: Port, why: str) -> None:
+        """Take it, in the pipeline's turn, that a plugin couldn't connect."""
+        self._try_again(port)
+        if port.is_broker:
+            self._lost()
+            now_ns = self._pipeline.engine.core.now_ns
+            down = BrokerEvent(kind=BrokerEventKind.LINK_DOWN, ts_ns=now_ns, text=why)
+            await self._pipeline.handle(down)
+
+    def _try_again(self, *ports: Port) -> None:
+        """Try these and whoever failed before once more, after the usual wait."""
+        self._failed = [port for port in self._ports if port in self._failed or port in ports]
+        if self._due_ns is None:
+            at_ns = self._due_ns = self._clock.now_ns() + self._retry_ns
+            self._log.info("tried again later", seconds=self._retry_ns / 1e9)
+            self._clock.call_at(at_ns, lambda: self._pipeline.emit(Work(partial(self._retry, at_ns))))
+        if any(port.is_broker for port in ports):
+            self.next_retry_ns = self._due_ns
 
     async def _retry(self, at_ns: int) -> None:
         if at_ns == self._due_ns:  # else somebody has tried meanwhile
-            await self._connect(self._failed)
+            await self._connect(tuple(self._failed))
 
     def broker_raised(self) -> None:
         """Count the broker as lost: its code raised on a quote. It begins anew after the usual wait."""
@@ -141,8 +153,7 @@ class Connections:
         self._raised = True
         self._lost()
         self._pipeline.broker_failed()
-        self._failed = tuple(port for port in self._ports if port.is_broker or port in self._failed)
-        self._try_again()
+        self._try_again(*(port for port in self._ports if port.is_broker))
 
     def heard(self, event: BrokerEvent) -> None:
         """Hear of the link, as its plugin reports it; from any thread."""

@@ -31,7 +31,7 @@ class Controls:
     def take(self, source: str, state: ControlState) -> None:
         """Take what one source answered: flags count when they differ from its last ones."""
         command, flags = state.command, (state.suspended, state.killed)
-        now_ns = self._pipeline.engine.core.now_ns
+        now_ns = self._pipeline.now_ns()
         if command is not None and command.name == "stop" and not command.expired:
             self._on_stop()
         events: list[Event] = []

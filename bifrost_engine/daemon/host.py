@@ -183,11 +183,11 @@ class Daemon:
 
     async def _work(self, quotes: Iterator[Quote] | None) -> DataError | None:
         """Begin, and drive until it is over; return why the feed failed, if it did."""
-        await self._begin(self.clock.now_ns())
         options = self.options
         drive = self._drive = make_drive(
             self.pipeline, self.clock, self.beats, options, self._wake, self._on_beat
         )
+        await self._begin(self.clock.now_ns())
         log = self.log.bind(feed=self.config.feed_name)
         return await drive_to_end(drive, quotes, self.stop, options.until_ns, log)
 
@@ -366,6 +366,7 @@ class Daemon:
         self.beats.write_heartbeat()
         self.beats.put_snapshots()
         self.threads.close()
+        self.pipeline.errands.close()
         within_s = self.stop.clock.left_s(LEAVE_DEADLINE_S)
         await asyncio.gather(self.connections.leave(within_s), self.threads.join())
 

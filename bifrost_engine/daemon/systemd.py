@@ -2,7 +2,7 @@
 
 systemd's protocol is a line of text to the socket that ``NOTIFY_SOCKET`` names; without one nothing
 is told. That a run is alive is said in the pipeline's turn, by nobody beside it: a strategy that
-computes for ever, or a plugin whose answer is awaited in vain, ends it.
+computes for ever, or a plugin that blocks the loop, ends it.
 """
 
 from __future__ import annotations

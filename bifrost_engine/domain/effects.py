@@ -39,9 +39,15 @@ class ReplaceOrder:
 
 @frozen
 class FetchBrokerState:
-    """Call ``fetch_broker_state`` and report ``BrokerStateReceived`` with this trigger."""
+    """Call ``fetch_broker_state`` and report ``BrokerStateReceived`` with this trigger and link.
+
+    Events go on meanwhile. What is asked over a newer link takes the place of all earlier questions.
+
+    link  number of the broker's link
+    """
 
     trigger: str
+    link: int | None = None
 
 
 @frozen

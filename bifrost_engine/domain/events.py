@@ -73,12 +73,16 @@ class ReplaceFailed:
 
 @frozen(kw_only=True)
 class BrokerStateReceived:
-    """Answer to ``FetchBrokerState``; ``state`` is None if the plugin raised."""
+    """Answer to ``FetchBrokerState``; ``state`` is None if the plugin raised.
+
+    link  as it was asked; None: the link that there is
+    """
 
     ts_ns: int
     trigger: str
     state: BrokerState | None
     error: str = ""
+    link: int | None = None
 
 
 @frozen(kw_only=True)

@@ -37,6 +37,7 @@ class Core:
     counters   how often what happened that should not
     account_summary  the broker's newest values of the account
     greeks     the broker's newest greeks, by contract; replaced, never changed
+    link       how often the broker's link came up
     notices    what broker and feed said that still stands, by code and contract key (empty: all)
     maintenance_until_ns  until when a link that was lost as planned alarms nobody
     """
@@ -69,6 +70,7 @@ class Core:
         self.account_summary: Mapping[str, Decimal] = {}
         self.greeks: Mapping[str, BrokerGreeks] = {}
         self.notices: dict[tuple[str, str], str] = {}
+        self.link = 0
         self.connected = False
         self.maintenance_until_ns: int | None = None
         self.reconciled = False
@@ -186,7 +188,7 @@ class Core:
         """Ask the broker what is going on; until that is compared no new order leaves in the contract."""
         if contract_key is not None:
             self._doubted[contract_key] = self.now_ns
-        asked = FetchBrokerState("TARGETED")
+        asked = FetchBrokerState("TARGETED", self.link)
         if self.connected and asked not in self.effects:
             self.effects.append(asked)
 

@@ -403,6 +403,8 @@ class Engine:
 
     def _on_broker_state(self, event: BrokerStateReceived) -> None:
         core = self.core
+        if event.link not in (None, core.link):
+            return  # asked over an earlier link, for which it would open the gate; this one's is on its way
         self.reconciler.on_state(event)
         self.progress.look_at_rejects()
         state = event.state

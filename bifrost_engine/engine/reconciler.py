@@ -77,6 +77,7 @@ class Reconciler:
 
     def link_up(self) -> None:
         """Begin a session: what a broker showed over an earlier link proves nothing."""
+        self._core.link += 1
         self._evidence.clear()
         self._repair.resent.clear()
         self._link_up_ns = self._core.now_ns
@@ -89,7 +90,7 @@ class Reconciler:
             trigger = OPERATOR
         self._retry = (FAR, "")
         self._look_ns = FAR
-        self._core.effects.append(FetchBrokerState(trigger))
+        self._core.effects.append(FetchBrokerState(trigger, self._core.link))
 
     def compare_for(self, command: Command) -> None:
         """Ask for a snapshot, and tell the command's source what the comparison came to."""

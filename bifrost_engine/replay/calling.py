@@ -24,12 +24,20 @@ async def call_hook(hook: Hook, *arguments: Any) -> Any:
 
 
 async def answer_within(seconds: float, hook: Hook, *arguments: Any) -> Any:
-    """Return what a hook returns. Raises TimeoutError, saying so, if that takes longer."""
+    """Return what a hook returns. Raises TimeoutError, saying so, if that takes longer.
+
+    A hook that ends as if it had been cancelled, though nobody did, raised a RuntimeError.
+    """
     try:
         async with asyncio.timeout(seconds):
             return await call_hook(hook, *arguments)
     except TimeoutError as error:
         raise TimeoutError(str(error) or f"no answer within {seconds:g} s") from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError("the hook cancelled itself") from error
 
 
 async def in_thread(function: Hook, *arguments: Any) -> Any:

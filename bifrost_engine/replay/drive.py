@@ -23,6 +23,7 @@ QUOTES_PER_TURN = 512
 BEATS_PER_FLUSH = 10
 """At full speed so many beats pass in a moment of the wall's time; an order still waits for its records."""
 SETTLE_NS = 5_000_000_000
+LOOK_S = 0.05
 LONGEST_GAP_NS = 366 * 86_400 * 1_000_000_000
 """A recording with a longer gap is taken for a mistake: beats would fill it for hours."""
 
@@ -88,6 +89,7 @@ class Drive:
         quotes_per_turn = self._quotes_per_turn
         stop_ns = 0
         turn = 0
+        await self._drain(is_over)
         try:
             for quote in quotes:
                 if not turn:
@@ -109,7 +111,7 @@ class Drive:
                 if effects or inbox:
                     if effects:
                         await pipeline.carry_out(effects)
-                    await pipeline.drain()
+                    await self._drain(is_over)
                     stop_ns = self._next_stop_ns()
                 else:
                     # Whoever saw the quote may have asked for a call before the next one.
@@ -152,7 +154,7 @@ class Drive:
         """Wait for a time, or until something earlier has come up; return False if the run is over."""
         await self._pace.reach(ts_ns)
         while self._pipeline.inbox and not is_over():
-            await self._pipeline.drain()
+            await self._drain(is_over)
             if self._next_stop_ns() < ts_ns:
                 break
             await self._pace.reach(ts_ns)
@@ -173,20 +175,28 @@ class Drive:
             if self._next_stop_ns() < stop_ns:
                 continue
             self._clock.advance_to(stop_ns)
-            await self._pipeline.drain()
+            await self._drain(is_over)
             if stop_ns >= self._until_ns:
                 self.finished = True
                 return False
             if stop_ns >= self._next_beat_ns:
-                await self._beat(stop_ns)
+                await self._beat(stop_ns, is_over)
             if is_over():
                 return False
         return True
 
-    async def _beat(self, ts_ns: int) -> None:
+    async def _drain(self, is_over: Callable[[], bool]) -> None:
+        """Handle what waits. Time stands still for what a plugin takes long over; operators are heard."""
+        pipeline = self._pipeline
+        await pipeline.drain()
+        while pipeline.errands.is_busy and not is_over():
+            await pipeline.errands.wait(LOOK_S)
+            await pipeline.drain()
+
+    async def _beat(self, ts_ns: int, is_over: Callable[[], bool]) -> None:
         self._next_beat_ns = (ts_ns // self._beat_ns + 1) * self._beat_ns
         await self._pipeline.handle(Beat(ts_ns=ts_ns))
-        await self._pipeline.drain()
+        await self._drain(is_over)
         if ts_ns // self._beat_ns % self._beats_per_flush == 0:
             self._pipeline.flush()
         if self._on_beat is not None:

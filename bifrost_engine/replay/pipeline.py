@@ -51,6 +51,7 @@ from bifrost_engine.journal.crash import crash_point, crash_point_with
 from bifrost_engine.replay.backlog import Backlog
 from bifrost_engine.replay.calling import Hook, answer_within
 from bifrost_engine.replay.durations import Durations
+from bifrost_engine.replay.errands import Errand, Errands
 from bifrost_engine.replay.misfit import fitting, is_readable, quote_misfit
 
 PLACE_DEADLINE_S = 5.0
@@ -133,6 +134,7 @@ class Pipeline:
     """Carries events into the engine and effects out of it.
 
     stop_requested  no order leaves any more, whatever the engine has decided so far
+    errands         what isn't over though its turn is: a snapshot that the broker takes long for
     commits         how long it took to put records on disk
     is_live         quotes come on the wall clock, which says when they are handled
     on_records      told of the records once they are on disk
@@ -174,6 +176,10 @@ class Pipeline:
         self._backlog = Backlog()
         self._records: list[Record] = []
         self._run_id: str | None = None
+        self.errands = Errands(self._defect)
+        self._fetching = Errand(self.errands, self._ask_state)
+        self._subscribing = Errand(self.errands, self._tell_feed)
+        self._asked_over: int | None = None
         self._carriers: dict[type, Callable[[Any], Awaitable[None]]] = {
             PlaceOrder: self._place,
             CancelOrder: self._cancel,
@@ -248,7 +254,7 @@ class Pipeline:
         return self.engine.handle(self._link(BrokerEventKind.LINK_DOWN, text))
 
     def _link(self, kind: BrokerEventKind, text: str) -> BrokerEvent:
-        return BrokerEvent(kind=kind, ts_ns=self._now_ns(), text=text)
+        return BrokerEvent(kind=kind, ts_ns=self.now_ns(), text=text)
 
     async def drain(self, at_most: int | None = None) -> None:
         """Handle what waits in the inbox, and what that causes, until nothing is left.
@@ -330,7 +336,7 @@ class Pipeline:
         if self.journal_problem is not None:
             self.journal_problem = None
             self.log.warning("journal writes again")
-            self.emit(JournalChecked(ts_ns=self._now_ns(), problem=None))
+            self.emit(JournalChecked(ts_ns=self.now_ns(), problem=None))
             dropped = self._backlog.dropped
             if self._backlog.end():
                 self.emit(self._link(BrokerEventKind.LINK_UP, f"{dropped} events weren't heard"))
@@ -342,10 +348,11 @@ class Pipeline:
         self.counters["journal_failed"] += 1
         if self.journal_problem is None:
             self.log.error("journal can't be written: no order leaves", problem=problem)
-            self.emit(JournalChecked(ts_ns=self._now_ns(), problem=problem))
+            self.emit(JournalChecked(ts_ns=self.now_ns(), problem=problem))
         self.journal_problem = problem
 
-    def _now_ns(self) -> int:
+    def now_ns(self) -> int:
+        """Return the time by the host's clock, never before that of what was handled."""
         return max(self.clock.now_ns(), self.engine.core.now_ns)
 
     # --- the broker --------------------------------------------------------------------------
@@ -372,11 +379,11 @@ class Pipeline:
             self._broker.guard.note("place_order", error)
             self._placed(request.client_order_id, error=f"{type(error).__name__}: {error}")
         else:
-            self.inbox.append(Placed(ts_ns=self._now_ns(), client_order_id=request.client_order_id, ack=ack))
+            self.inbox.append(Placed(ts_ns=self.now_ns(), client_order_id=request.client_order_id, ack=ack))
 
     def _placed(self, client_order_id: str, *, error: str, not_sent: bool = False) -> None:
         self.inbox.append(
-            Placed(ts_ns=self._now_ns(), client_order_id=client_order_id, not_sent=not_sent, error=error)
+            Placed(ts_ns=self.now_ns(), client_order_id=client_order_id, not_sent=not_sent, error=error)
         )
 
     async def _cancel(self, effect: CancelOrder) -> None:
@@ -394,17 +401,23 @@ class Pipeline:
     async def _replace(self, effect: ReplaceOrder) -> None:
         coid = effect.request.client_order_id
         if not self.flush() or self.stop_requested:
-            self.inbox.append(ReplaceFailed(ts_ns=self._now_ns(), client_order_id=coid, error="not sent"))
+            self.inbox.append(ReplaceFailed(ts_ns=self.now_ns(), client_order_id=coid, error="not sent"))
             return
         try:
             await self._broker.ask("replace_order", PLACE_DEADLINE_S, effect.request)
             crash_point("K13")
         except (NotSent, NotSupported) as error:
-            self.inbox.append(ReplaceFailed(ts_ns=self._now_ns(), client_order_id=coid, error=str(error)))
+            self.inbox.append(ReplaceFailed(ts_ns=self.now_ns(), client_order_id=coid, error=str(error)))
         except Exception as error:  # noqa: BLE001 - outcome unknown; the replace's timer decides
             self._broker.guard.note("replace_order", error)
 
     async def _fetch(self, effect: FetchBrokerState) -> None:
+        if effect.link != self._asked_over:
+            self._asked_over = effect.link
+            self._fetching.give_up()
+        await self._fetching.want(effect.trigger, effect)
+
+    async def _ask_state(self, effect: FetchBrokerState) -> None:
         account = self.engine.core.account
         state: BrokerState | None = None
         problem = ""
@@ -417,9 +430,10 @@ class Pipeline:
             problem = f"{type(error).__name__}: {error}"
         if state is not None:
             self.on_broker_state(state)
-        self.inbox.append(
-            BrokerStateReceived(ts_ns=self._now_ns(), trigger=effect.trigger, state=state, error=problem)
+        received = BrokerStateReceived(
+            ts_ns=self.now_ns(), trigger=effect.trigger, state=state, error=problem, link=effect.link
         )
+        self.emit(received)
 
     def _readable(self, state: BrokerState) -> BrokerState:
         """Return a snapshot without executions that say nothing; it isn't complete then."""
@@ -435,12 +449,24 @@ class Pipeline:
 
     async def _subscribe(self, effect: Subscribe) -> None:
         if self.on_subscribe is not None:
-            await self.on_subscribe(effect)
+            await self._subscribing.want("contracts", effect)
+
+    async def _tell_feed(self, effect: Subscribe) -> None:
+        assert self.on_subscribe is not None
+        await self.on_subscribe(effect)
 
     async def _connect(self, effect: ConnectBroker) -> None:
         if self.on_connect is not None:
             # In its own turn: what it causes must not get between the records of these effects.
             self.inbox.append(Work(self.on_connect))
+
+    def _defect(self, error: Exception) -> None:
+        """Let what raised beside the turns end the run as if it had raised in one."""
+
+        async def end() -> None:
+            raise error
+
+        self.emit(Work(end))
 
     def broker_failed(self) -> None:
         """Count the broker as disconnected before the quote at which its observer raised goes on."""

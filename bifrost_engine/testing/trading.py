@@ -234,7 +234,13 @@ class Trading:
         except Exception as error:  # noqa: BLE001 - as in the pipeline: it is tried again
             problem = f"{type(error).__name__}: {error}"
         await self._hand_in(
-            BrokerStateReceived(ts_ns=self.engine.now_ns, trigger=effect.trigger, state=state, error=problem)
+            BrokerStateReceived(
+                ts_ns=self.engine.now_ns,
+                trigger=effect.trigger,
+                state=state,
+                error=problem,
+                link=effect.link,
+            )
         )
 
     async def _connect(self, _effect: ConnectBroker) -> None:

@@ -13,7 +13,19 @@ import structlog
 from bifrost_engine.clock import EventClock
 from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.daemon.pace import Paced
-from bifrost_engine.domain import Beat, Decision, Intent, OrderRequest, PlaceAck, Quote, Side
+from bifrost_engine.domain import (
+    Beat,
+    BrokerEvent,
+    BrokerEventKind,
+    BrokerState,
+    BrokerStateRequest,
+    Decision,
+    Intent,
+    OrderRequest,
+    PlaceAck,
+    Quote,
+    Side,
+)
 from bifrost_engine.errors import DataError
 from bifrost_engine.guard import Guard
 from bifrost_engine.journal.memory import MemoryJournal
@@ -43,9 +55,11 @@ class Watches:
 
 
 class Rig:
-    """A drive of a started engine; the broker answers nothing."""
+    """A drive of a started engine; the broker answers nothing but what further ``hooks`` do."""
 
-    def __init__(self, *, wanted: int = 0, beat_s: float = 10.0, **options: Any) -> None:
+    def __init__(
+        self, *, wanted: int = 0, beat_s: float = 10.0, hooks: dict[str, Any] | None = None, **options: Any
+    ) -> None:
         self.strategy = Watches(wanted)
         slot = make_slot(StrategyConfig(symbol="NVDA"), self.strategy)
         under_test = EngineUnderTest(positions=(), strategies=[slot])
@@ -54,7 +68,7 @@ class Rig:
         self.placed: list[OrderRequest] = []
         self.journal = MemoryJournal("DTEST", engine_id="test", journal_id="j")
         log = structlog.get_logger()
-        broker = Broker({"place_order": self._place}, Guard("brokers:test", log))
+        broker = Broker({"place_order": self._place, **(hooks or {})}, Guard("brokers:test", log))
         self.pipeline = Pipeline(self.engine, self.journal, broker, self.clock, log)
         self.drive = Drive(self.pipeline, self.clock, int(beat_s * SECOND), **options)
         self.records = under_test.records
@@ -133,6 +147,20 @@ def test_a_timer_wakes_the_engine_at_its_time_and_not_with_the_next_quote():
     (order,) = rig.engine.core.state.orders.values()
     assert order.state == "UNKNOWN"
     assert order.last_event_ns == OPEN_NS + 11 * SECOND  # sent at 1 s, 10 s without an answer
+
+
+def test_time_stands_still_for_a_snapshot_that_is_long_in_coming():
+    at_ns = OPEN_NS + 11 * SECOND
+
+    def show(req: BrokerStateRequest) -> BrokerState:
+        return BrokerState(account=req.account, as_of_start_ns=at_ns, as_of_end_ns=at_ns)
+
+    rig = Rig(hooks={"fetch_broker_state": show})  # blocking code, for which there is a thread
+    link = BrokerEvent(kind=BrokerEventKind.LINK_UP, ts_ns=at_ns)
+    rig.at(11, lambda: rig.pipeline.emit(link))
+    rig.run(quotes(*range(1, 100)))
+    rig.pipeline.flush()
+    assert [r.ts_ns for r in rig.journal.records() if r.kind == "recon_end"] == [OPEN_NS, at_ns]
 
 
 def test_what_comes_in_at_a_quotes_time_is_handled_before_the_next_quote():

@@ -123,6 +123,12 @@ class Rig:
         await self.pipeline.handle(Quote(STOCK.key, 99.99, 100.01, 500.0, 500.0, self.under_test.now_ns))
         await self.pipeline.drain()
 
+    async def answered(self) -> None:
+        """Wait for what is under way beside the turns, and take what comes of it."""
+        while self.pipeline.errands.is_busy:
+            await self.pipeline.errands.wait(10)
+            await self.pipeline.drain()
+
     async def command(self, name: str) -> None:
         command = Command(name=name, source="test")
         await self.pipeline.handle(Commanded(ts_ns=self.under_test.now_ns, command=command))
@@ -332,7 +338,7 @@ def test_a_snapshot_that_is_nonsense_or_hangs_counts_as_unreadable_and_trading_w
     rig = Rig(fetch_broker_state=fetch_broker_state)
     told: list[BrokerState] = []
     rig.pipeline.on_broker_state = told.append
-    rig.run(*[lambda: rig.command("refresh_accounts")] * 4)
+    rig.run(*[lambda: rig.command("refresh_accounts"), rig.answered] * 4)
     assert rig.guard.failures["fetch_broker_state"] == 4
     assert told == []
     results = [r.payload["result"] for r in rig.journal.records() if r.kind == "recon_end"]
