@@ -7,6 +7,7 @@ place for good: uvicorn waits for both. Bodies have their own patience, in ``cal
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,9 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from bifrost_monitor.answers import Problem
 
+MOST_ON_THE_WAY = 128 * 1024
+"""Bytes that the system keeps for one connection; it would keep megabytes for who doesn't read."""
+
 
 class Line(H11Protocol):
     """HTTP/1.1 on one connection.
@@ -26,7 +30,7 @@ class Line(H11Protocol):
     """
 
     HEAD_PATIENCE_S = 10.0
-    TAKE_PATIENCE_S = 30.0
+    TAKE_PATIENCE_S = 20.0
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -36,6 +40,7 @@ class Line(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(0)  # so that any byte that isn't taken is told of
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_ON_THE_WAY)
         self._head.begin()
 
     def connection_lost(self, exc: Exception | None) -> None:

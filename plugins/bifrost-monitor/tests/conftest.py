@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from bifrost_monitor.app import Monitor
 from bifrost_monitor.database import Database
 from bifrost_monitor.gatekeeper import Hosts
+from bifrost_monitor.line import Line
 from bifrost_monitor.tokens import Tokens
 from bifrost_pg import migrations, rows
 from bifrost_pg.config import Config
@@ -72,7 +73,12 @@ def serve(
     """Serves monitors of the test's database, on loopback unless said otherwise; ``served`` are those."""
     started: list[Served] = []
 
-    def make(dsn: str = database_uri, loopback: bool = True, names: tuple[str, ...] = ()) -> Client:
+    def make(
+        dsn: str = database_uri,
+        loopback: bool = True,
+        names: tuple[str, ...] = (),
+        line: type[Line] = Line,
+    ) -> Client:
         def monitor() -> Monitor:
             return Monitor(
                 database=Database(Config(dsn=dsn), tmp_path),
@@ -81,7 +87,7 @@ def serve(
                 open_to_read=loopback,
             )
 
-        started.append(Served(monitor))
+        started.append(Served(monitor, line))
         return Client(started[-1].start(), token)
 
     make.served = started  # type: ignore[attr-defined]
@@ -108,6 +114,37 @@ def shared(database_uri: str, tokens: Tokens, token: str) -> Iterator[Client]:
 @pytest.fixture
 def client(shared: Client, conn: object) -> Client:
     return shared
+
+
+class Door:
+    """The tests' database, away for as long as a context lasts or until it is opened."""
+
+    def __init__(self, server_uri: str, name: str) -> None:
+        self._server_uri = server_uri
+        self._name = name
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        self._allow("false")
+        try:
+            with psycopg.connect(self._server_uri, autocommit=True) as admin:
+                them = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+                admin.execute(them, (self._name,))
+            yield
+        finally:
+            self.open()
+
+    def open(self) -> None:
+        self._allow("true")
+
+    def _allow(self, whether: str) -> None:
+        with psycopg.connect(self._server_uri, autocommit=True) as admin:
+            admin.execute(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS {whether}")
+
+
+@pytest.fixture
+def shut(server_uri: str, conn: psycopg.Connection[Any]) -> Door:
+    return Door(server_uri, conn.info.dbname)
 
 
 @pytest.fixture

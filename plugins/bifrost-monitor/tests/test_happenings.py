@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import socket
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -193,6 +190,38 @@ def test_when_the_monitor_stops_its_listeners_are_let_go_at_once(desk, serve):
         assert following()[0] == "status"
 
 
+def test_a_listener_that_comes_back_after_a_restart_gets_what_came_meanwhile(desk, serve):
+    client = serve()
+    with client.stream("/events") as following:
+        following()
+        add(desk, 1)
+        _, first, number = following()
+    served = serve.served[-1]
+    served.stop()
+    add(desk, 2)
+    served.start(client.port)
+    with client.stream("/events", Last_Event_ID=number) as following:
+        told = [following() for _ in range(3)]
+        add(desk, 1)
+        told.append(following())
+    assert first["quantity"] == 1
+    assert [one["quantity"] for name, one, _ in told if name == "operation"] == [2, 3, 4]
+
+
+def test_a_listener_that_comes_back_while_the_database_is_away_gets_what_it_missed_later(desk, serve, shut):
+    add(desk, 3)
+    first = desk.execute("SELECT min(id) FROM operations").fetchone()[0]
+    client = serve()
+    with shut():
+        wait_for(lambda: client.get("/readyz").status == 503)
+        with client.stream("/events", Last_Event_ID=str(first)) as following:
+            name, told, _ = following()
+            assert (name, told["status_lamp"]) == ("status", "red")
+            shut.open()
+            told = [following() for _ in range(3)]
+    assert [one["quantity"] for name, one, _ in told if name == "operation"] == [2, 3]
+
+
 def test_metrics_tell_the_lamp_and_the_figures(desk, client):
     def lines():
         return client.get("/metrics").text.splitlines()
@@ -211,22 +240,3 @@ def test_the_reference_has_each_metric_and_no_other(desk, client):
     text = (Path(__file__).parents[3] / "docs" / "reference" / "metrics.md").read_text("utf-8")
     table = re.findall(r"^\| `(bifrost_monitor_\w+)` \| [^|]*\| (counter:)?", text, re.MULTILINE)
     assert {name: "counter" if kind else "gauge" for name, kind in table} == families()
-
-
-def test_a_listener_that_does_not_read_is_let_go_and_holds_nobody_up(desk, client, monkeypatch):
-    from bifrost_monitor import streams
-
-    monkeypatch.setattr(streams, "PATIENCE_S", 0.2)
-    desk.execute("UPDATE status_current SET detail = %s", (json.dumps({"long": "x" * 4_000_000}),))
-    with closing(socket.socket()) as line:
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        line.connect(("127.0.0.1", client.port))
-        line.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-
-        def listeners():
-            desk.execute("UPDATE status_current SET spot = spot + 1")  # there is something to tell again
-            text = client.get("/metrics").text
-            return float(text.partition("\nbifrost_monitor_listeners ")[2].split("\n")[0])
-
-        wait_for(lambda: listeners() == 1, "for it to listen")
-        wait_for(lambda: listeners() == 0, "for it to be let go")

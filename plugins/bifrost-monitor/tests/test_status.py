@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-import psycopg
 import pytest
 from bifrost_pg import rows
 from bifrost_pg.control import write_flags
@@ -144,18 +143,10 @@ def test_numbers_that_are_not_finite_become_null(desk, client):
     assert (found["status"]["spot"], found["status"]["net_delta"]) == (None, None)
 
 
-def allow(server_uri: str, name: str) -> None:
-    with psycopg.connect(server_uri, autocommit=True) as admin:
-        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-
-
-def test_a_database_that_is_away_is_red_with_the_reason_and_back_by_itself(server_uri, serve, conn, request):
-    name, client = conn.info.dbname, serve()
+def test_a_database_that_is_away_is_red_with_the_reason_and_back_by_itself(serve, shut):
+    client = serve()
     assert client.get("/readyz").status == 200
-    with psycopg.connect(server_uri, autocommit=True) as admin:
-        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        request.addfinalizer(lambda: allow(server_uri, name))
-        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+    with shut():
         found = wait_for(lambda: (got := state(client))["causes"][0]["code"] == "database" and got)
         assert (found["status_lamp"], found["self_check"], found["status"]) == ("red", "blocked", None)
         assert "not currently accepting connections" in found["block_reasons"][0]
@@ -168,6 +159,5 @@ def test_a_database_that_is_away_is_red_with_the_reason_and_back_by_itself(serve
         assert page.status == 200
         assert "Database away" in page.text
         assert client.command("kill").status == 503
-    allow(server_uri, name)
     wait_for(lambda: client.get("/readyz").status == 200, "for the database")
     assert client.command("kill").status == 202
