@@ -62,8 +62,12 @@ def test_a_gateway_that_says_nothing_names_login_dialog_and_trusted_ips(tmp_path
 
     monkeypatch.setattr(checking, "GREET_S", 0.5)
 
+    async def say_nothing(reader, writer):
+        await reader.read()
+        writer.close()
+
     async def work():
-        silent = await asyncio.start_server(lambda reader, writer: asyncio.sleep(30), "127.0.0.1", 0)
+        silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
         port = silent.sockets[0].getsockname()[1]
         config = make_config(IBConfig, port=port, library=library)
         found = await check(config, make_context(tmp_path, name="ib"), [NVDA])
