@@ -68,3 +68,26 @@ def test_nothing_is_opened_before_the_feed_has_told_and_then_it_is(home):
             assert held(daemon)["NVDA|STK|||"][0] >= 120
 
     asyncio.run(work())
+
+
+def test_while_the_feed_is_slow_to_tell_the_run_goes_on_and_can_be_stopped(home):
+    here = home(
+        **settings(HELD, venue={"held": HELD, "step_ms": 20, "wrong": {"fetch_broker_state": "hang"}})
+    )
+
+    async def work() -> float:
+        async with here.running(speed=1.0) as daemon:
+            here.command("suspend")
+            await until(lambda: here.operations("suspend"))
+            assert daemon.engine.core.lifecycle == "CONNECTING"
+            assert not broker_of(daemon).record_path.exists()
+            begun_s = asyncio.get_running_loop().time()
+        return asyncio.get_running_loop().time() - begun_s
+
+    assert asyncio.run(work()) < 5.0
+
+
+def test_what_the_feed_told_is_kept_when_the_broker_itself_has_to_be_tried_again(home):
+    mischief = {**QUICK, "record": "durable", "wrong": {"connect": "raise:2"}}
+    here = home(**settings(HELD, strategies=CALM, mischief=mischief))
+    assert visit(here)["NVDA|OPT|20301220|100|C"] == (-3, Decimal("12.5"))

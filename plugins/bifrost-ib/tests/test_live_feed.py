@@ -136,6 +136,22 @@ def test_prices_of_the_tables_have_the_last_trade_of_stock_and_option(desk):
     run(work)
 
 
+def test_a_gateway_that_is_slow_holds_up_nothing_of_a_rehearsal(desk):
+    async def keep_waiting(reader, _writer):
+        await reader.read()
+
+    async def work():
+        silent = await asyncio.start_server(keep_waiting, "127.0.0.1", 0)
+        slow = {"ib": {"port": silent.sockets[0].getsockname()[1]}}
+        async with silent, desk(broker="paper", strategies=NO_TRADER, **slow) as (_, daemon, home):
+            assert not daemon.engine.core.connected
+            home.command("suspend")
+            await until(lambda: home.operations("suspend"), 4.0)
+            assert not paper(daemon).record_path.exists()
+
+    run(work)
+
+
 def test_a_missing_subscription_is_told_in_the_status(desk):
     async def work():
         script = {**HELD, "market": {"not_subscribed": ["NVDA"]}}
