@@ -8,10 +8,13 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from bifrost_ib.broker import IBBroker
+from bifrost_ib.config import IBConfig
+from bifrost_ib.session import State
 
 from bifrost_engine.domain import CancelRequest, Contract, ReplaceRequest, Right
 from bifrost_engine.errors import DuplicateRequest, GatewayLost, NotSent
-from bifrost_engine.testing import make_order_request
+from bifrost_engine.testing import make_config, make_context, make_order_request
 
 FIELDS = (
     *("message", "orderId", "conId", "symbol", "secType", "expiry", "strike", "right", "multiplier"),
@@ -133,6 +136,34 @@ def test_nothing_is_sent_before_the_session_is_ready_or_after_it_ended(tmp_path,
             with pytest.raises(NotSent):
                 await seen.broker.place_order(order())
             assert not placed(gw)
+
+    run(work())
+
+
+@pytest.mark.parametrize("mute", ["61", "62", "5", "16", "7"])
+def test_nothing_is_sent_while_a_list_is_missing_or_after_it_was_waited_for_in_vain(
+    tmp_path, kit, library, mute
+):
+    async def work():
+        context = make_context(tmp_path, name="ib")
+        async with kit.gateway(mute=(mute,)) as gw:
+            config = make_config(IBConfig, port=gw.port, library=library, sync_timeout=0.4)
+            broker = IBBroker(config, context)
+            connecting = asyncio.create_task(broker.connect())
+            try:
+                await gw.until(lambda: any(fields[0] == mute for fields in gw.received))
+                with pytest.raises(NotSent, match="SYNCING"):
+                    await broker.place_order(order())
+                async with asyncio.timeout(5):
+                    while broker.session.state is not State.DOWN:
+                        await asyncio.sleep(0.002)
+                with pytest.raises(NotSent, match="timeout"):
+                    await broker.place_order(order())
+                assert not [event for event in context.broker_events if event.kind == "LINK_UP"]
+                assert not placed(gw)
+            finally:
+                await connecting
+                await broker.disconnect()
 
     run(work())
 

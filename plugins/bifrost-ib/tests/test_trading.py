@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 from bifrost_ib.session import State
 from bifrost_ib.simgateway import SimGateway
-from daemon_under_test import Home, eager, until
+from daemon_under_test import Home, eager, sink_of, until
 
 KEY = "NVDA|STK|||"
 BUY_TEN = {"target": 10}
@@ -436,6 +436,80 @@ def test_a_loss_in_the_gateways_maintenance_reaches_the_newest_state_and_ends_in
             await f.reconnected()
             await f.until(lambda: f.engine.lifecycle == "RUNNING")
             assert "maintenance" not in f.daemon.engine.snapshots()[0]["block_reasons"]
+
+    run(work)
+
+
+async def be_silent(reader, writer):
+    await reader.read()
+
+
+async def hang_up(reader, writer):
+    writer.close()
+
+
+async def talk_nonsense(reader, writer):
+    writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 10)
+    await reader.read()
+
+
+async def be_too_old(reader, writer):
+    payload = b"100\0" + b"20240102 09:30:00 EST\0"
+    writer.write(len(payload).to_bytes(4) + payload)
+    await reader.read()
+
+
+KINDS = {
+    "closed": hang_up,
+    "connect_timeout": be_silent,
+    "not_a_gateway": talk_nonsense,
+    "version_too_low": be_too_old,
+}
+
+
+def test_twenty_failed_attempts_of_each_kind_leave_a_daemon_that_beats_and_connects_in_the_end(floor, kit):
+    async def work():
+        async with kit.gateway() as gw:
+            section = {
+                "retry_ib": {"first": 0.02, "factor": 1, "max": 0.02},
+                "connect_timeout": 0.05,
+            }
+            changed = {
+                "status": {"sink": ["plain"]},
+                "daemon": {"heartbeat_interval": 5, "shutdown_grace_seconds": 1},
+            }
+            home = floor.home_of(gw, ib=section, **changed)
+            gw.on_connect = hang_up
+            async with home.running() as daemon:
+                f = Floor(daemon, home, gw)
+                links, beats = daemon.connections, sink_of(daemon, "plain").heartbeats
+
+                async def refused(times):
+                    planned = set()
+                    await gw.stop()
+                    while len(planned) < times:
+                        planned.add(links.next_retry_ns)
+                        await asyncio.sleep(0.002)
+                    await gw.start(gw.port)
+
+                async def tried(times):
+                    before = gw.connections
+                    await f.until(lambda: gw.connections >= before + times)
+
+                await refused(20)
+                assert f.session.why_not.endswith(": refused")
+                for reason, behaviour in KINDS.items():
+                    gw.on_connect = behaviour
+                    await tried(20)
+                    assert f.session.why_not.endswith(f": {reason}")
+                    assert (f.engine.lifecycle, f.engine.connected) == ("WAITING_IB", False)
+                await f.until(lambda: len(beats) >= 2)
+                assert {row["daemon_state"] for row in beats[1:]} == {"WAITING_IB"}
+                assert not any(row["broker_connected"] for row in beats)
+                gw.on_connect = gw._speak
+                f.session.config = evolve(f.session.config, connect_timeout=8.0)
+                await f.until(lambda: f.session.state is State.READY)
+                assert "3" not in [fields[0] for fields in gw.received]
 
     run(work)
 
