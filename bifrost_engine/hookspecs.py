@@ -114,6 +114,16 @@ def on_tick(quote: Quote, view: StrategyView) -> Decision | None:
     """
 
 
+@hookspec(firstresult=True)
+def needs_ticks(contract_key: str) -> bool:
+    """Return whether each quote of a contract matters now, or only the newest.
+
+    For a broker or observer with ``on_tick``, in a replay that passes over quotes which change no
+    decision: asked before each such stretch, on the event loop. Without this hook, every
+    quote is shown and a replay goes quote by quote. If it raises, the same.
+    """
+
+
 @hookspec
 def on_heartbeat(beat: Beat, view: StrategyView) -> Decision | None:
     """Take a beat, on each whole multiple of ``daemon.heartbeat_interval``.

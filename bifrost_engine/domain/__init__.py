@@ -23,7 +23,7 @@ from bifrost_engine.domain.broker import (
 from bifrost_engine.domain.check import CheckResult, Verdict
 from bifrost_engine.domain.contract import Contract, Right, SecType, parse_contract_key
 from bifrost_engine.domain.control import Command, ControlState
-from bifrost_engine.domain.decision import Beat, Decision, Hold, Intent
+from bifrost_engine.domain.decision import Beat, Cells, Decision, Hold, Intent
 from bifrost_engine.domain.fill import Fill, FillKind, FillSource
 from bifrost_engine.domain.greeks import BrokerGreeks
 from bifrost_engine.domain.last_price import LastPrice
@@ -53,6 +53,7 @@ __all__ = [
     "BrokerState",
     "BrokerStateRequest",
     "CancelRequest",
+    "Cells",
     "CheckResult",
     "Command",
     "Contract",

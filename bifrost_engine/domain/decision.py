@@ -9,6 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from bifrost_engine.domain.order import OrderType, Purpose, Side
+from bifrost_engine.domain.quote import Quote
 
 
 @frozen(kw_only=True)
@@ -82,3 +83,25 @@ class Decision:
     explain: Callable[[], Mapping[str, Any]] = _nothing
     legs: tuple[str, ...] | None = None
     hold: Hold | None = None
+
+
+@frozen(kw_only=True)
+class Cells:
+    """Decisions without an intent, by where a quote lies: a map of what a strategy would answer.
+
+    A good quote of ``contract_key`` before ``until_ns``, each later than the one before, lies in
+    the cell of its mid and its spread. ``decide`` moves the strategy to that cell and returns what
+    ``on_tick`` would have returned. A map says nothing of a mid whose code is None.
+
+    edges         mids between the codes, ascending, quote currency
+    codes         one more than edges
+    spreads_pct   spreads that begin a cell, ascending, percent of the mid
+    decide        (code, quote) → decision
+    """
+
+    contract_key: str
+    edges: tuple[float, ...]
+    codes: tuple[int | None, ...]
+    spreads_pct: tuple[float, ...]
+    until_ns: int
+    decide: Callable[[int, Quote], Decision]

@@ -54,6 +54,7 @@ from bifrost_engine.engine.holds import Holds
 from bifrost_engine.engine.lifecycle import LIFECYCLE
 from bifrost_engine.engine.losses import Losses
 from bifrost_engine.engine.operator import Operator
+from bifrost_engine.engine.passing import Passing
 from bifrost_engine.engine.progress import Progress
 from bifrost_engine.engine.proposing import Proposing
 from bifrost_engine.engine.reconciler import Reconciler
@@ -126,6 +127,7 @@ class Engine:
         self.claims = Claims(self.core, self.books, self.desk)
         self.progress = Progress(self.core, self.answers)
         self.holds = Holds(self.core, self._next_due_ns)
+        self.passing = Passing(self.core, self.trail, self.holds, self._next_due_ns)
         self.day = Day(self.core, self.valuing, self.books)
         self.runs = Runs(self.core)
         self._raised: list[Slot] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -70,6 +70,35 @@ class Holds:
             slot.folded += 1
             slot.last_ts_ns = now_ns
         return True
+
+    def range_at(self, contract_key: str, ts_ns: int) -> Held | None:
+        """Return the range that a quote of ``ts_ns`` would be looked at with; None if there is none."""
+        held, last = self._held.get(contract_key), self._latest.get(contract_key)
+        if held is None or last is None or ts_ns <= last.ts_ns or ts_ns < self._core.now_ns:
+            return None
+        return held
+
+    def take_run(self, contract_key: str, count: int, newest: Sequence[Quote]) -> None:
+        """Take ``count`` consecutive quotes in the range, each later than the one before, as ``takes`` would.
+
+        newest  the last of them, oldest first: those within a second, and two at least if there are two
+        """
+        held = self._held[contract_key]
+        self._keep(contract_key, newest)
+        self._core.now_ns = newest[-1].ts_ns
+        for slot in held.slots:
+            slot.folded += count
+            slot.last_ts_ns = self._core.now_ns
+
+    def keep_newest(self, contract_key: str, newest: Sequence[Quote]) -> None:
+        """Keep the newest quotes of a contract, and no range: they may have left it."""
+        self._keep(contract_key, newest)
+        self._held.clear()
+
+    def _keep(self, contract_key: str, newest: Sequence[Quote]) -> None:
+        *_, before, last = self._latest[contract_key], *newest
+        self._previous[contract_key], self._latest[contract_key] = before, last
+        self._core.quotes.recent[contract_key].extend(newest)
 
     def clear(self) -> None:
         """Drop the ranges; the next quotes are looked at in full."""

@@ -226,6 +226,14 @@ class Pipeline:
             _refuse_nonsense(quote)
             raise
 
+    def show(self, quote: Quote) -> None:
+        """Show a quote that the engine has taken already to the observers."""
+        for observer in self._observers:
+            try:
+                observer.call(quote)
+            except Exception as error:  # noqa: BLE001 - an observer's failure is kept from the rest
+                observer.failed(error)
+
     async def handle(self, event: Event) -> None:
         """Take one event through, with all that its effects cause at once."""
         effects: Sequence[Effect]

@@ -13,12 +13,13 @@ from typing import Any
 
 from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain.contract import stock_key
-from bifrost_engine.domain.decision import Beat, Decision, Hold, Intent
+from bifrost_engine.domain.decision import Beat, Cells, Decision, Hold, Intent
 from bifrost_engine.domain.order import OrderType, Purpose, Side
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.domain.session import Session
 from bifrost_engine.domain.view import OrderUpdate, StrategyView
 from bifrost_engine.oms.hedge import EXECUTION
+from bifrost_engine.strategies.gamma.cells import DEVIATIONS, parts
 from bifrost_engine.strategies.gamma.dimensions import (
     WORDS,
     DeltaBand,
@@ -34,7 +35,7 @@ from bifrost_engine.strategies.gamma.holds import Bounds, bounds_of, hold_range
 from bifrost_engine.strategies.gamma.legs import NO_QUOTE, Leg, Selection, make_legs, select
 from bifrost_engine.strategies.gamma.pricer import Pricer
 from bifrost_engine.strategies.gamma.regime import MINUTE_NS, Regime
-from bifrost_engine.strategies.gamma.story import NO_SHARES, NO_TICK, Seen, explain
+from bifrost_engine.strategies.gamma.story import NO_SHARES, NO_TICK, Seen, explain, explain_at
 from bifrost_engine.strategies.gamma.trading import (
     BOOT,
     CAUSES,
@@ -90,6 +91,10 @@ class GammaStrategy:
         self._next_expiry_ns = 0
         self._bounds: Bounds | None = None
         self._bounds_until_ns = 0
+        self._cells: Cells | None = None
+        self._cells_about: tuple[Any, ...] = ()
+        self._cells_bounds: Bounds | None = None
+        self._known_cells: dict[tuple[int, str], Seen] = {}
         self._failing: dict[tuple[Dimensions, str], tuple[str, ...]] = {}
         self.reconfigure(config)
 
@@ -476,6 +481,59 @@ class GammaStrategy:
         return bounds_of(
             self.legs, spot, now_ns, until_ns, volatility, greeks.risk_free_rate, greeks.dividend_yield
         )
+
+    # --- many quotes at a time -----------------------------------------------------------------
+
+    def cells(self, view: StrategyView) -> Cells | None:
+        """Return the map of decisions around the last quote, up to the minute's end; None if there is none.
+
+        Only while a decision holds, and for legs that are all long, or all short.
+        """
+        key = stock_key(view.symbol)
+        quote, bounds = view.quote(key), self._bounds
+        if quote is None or bounds is None or not self.legs or not bounds.cover(quote.mid, view.now_ns):
+            return None
+        dims = self._dimensions(view, quote)
+        about = (dims[0], dims[2], dims[4:], view.hedge_state, self._shares, self.legs, self.pricer.prices)
+        if self._cells is None or self._cells_about != about or bounds is not self._cells_bounds:
+            self._cells_about, self._cells_bounds = about, bounds
+            self._known_cells = {}
+            edges, codes = parts(
+                partial(self._net_delta_at, now_ns=view.now_ns),
+                bounds,
+                view.now_ns,
+                self.band,
+                sum(map(abs, self._weights)),
+            )
+            self._cells = Cells(
+                contract_key=key,
+                edges=edges,
+                codes=codes,
+                spreads_pct=self._spread_limits,
+                until_ns=bounds.until_ns,
+                decide=partial(self._decide_in, view, dims),
+            )
+        return self._cells
+
+    def _net_delta_at(self, spot: float, now_ns: int) -> tuple[float, float]:
+        totals = self.pricer.prices.delta_and_gamma(self.legs, spot, now_ns)
+        assert totals is not None, "bounds are made with a constant volatility"
+        return totals[0] + self._shares, totals[1]
+
+    def _decide_in(self, view: StrategyView, dims: Dimensions, code: int, quote: Quote) -> Decision:
+        liquidity = liquidity_dimension(quote, self._wide_pct, self._extreme_pct)
+        cell = self._known_cells.get((code, liquidity))
+        if cell is None:
+            cell = self._known_cells[code, liquidity] = self._cell(view, quote, dims, code, liquidity)
+        self.state = cell.state
+        explain_it = partial(explain_at, cell, self._shares, quote)
+        return Decision(key=(cell.dims, cell.state, cell.hedge_state, cell.blocked), explain=explain_it)
+
+    def _cell(self, view: StrategyView, quote: Quote, dims: Dimensions, code: int, liquidity: str) -> Seen:
+        """Return what is seen in a cell, at any quote."""
+        dims = dims._replace(deviation=DEVIATIONS[code], liquidity=liquidity)
+        self.state = RESTING[dims.deviation]
+        return self._seen(view, quote, dims, None, self._failing_terms(dims))
 
     # --- what is told ------------------------------------------------------------------------
 

@@ -78,6 +78,22 @@ def explain(seen: Seen) -> Mapping[str, Any]:
     }
 
 
+def explain_at(seen: Seen, shares: float, quote: Quote) -> Mapping[str, Any]:
+    """Return the same for a quote at which all but time, prices and net delta was as in ``seen``.
+
+    shares  in the net delta, beside the options
+    """
+    now_ns = quote.event_ns
+    totals = seen.prices.delta_and_gamma(seen.legs, quote.mid, now_ns)
+    net_delta = None if totals is None else totals[0] + shares
+    lag_ms = (now_ns - quote.ts_ns) / 1e6
+    return explain(
+        seen._replace(
+            now_ns=now_ns, underlying=quote, quote_ns=quote.ts_ns, lag_ms=lag_ms, net_delta=net_delta
+        )
+    )
+
+
 def _reason(code: str, seen: Seen) -> str:
     if code in OF_ITS_OWN:
         return code

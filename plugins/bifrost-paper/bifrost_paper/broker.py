@@ -198,6 +198,11 @@ class PaperBroker:
         if key in self._working:
             self._step(lambda venue, now_ns: venue.on_quote(quote, now_ns))
 
+    @hookimpl
+    def needs_ticks(self, contract_key: str) -> bool:
+        """Return whether an order works in the contract."""
+        return contract_key in self._working
+
     # --- orders ------------------------------------------------------------------------
 
     @hookimpl

@@ -1,0 +1,131 @@
+"""Blocks of quotes as columns, so that many of them can be looked at with one call.
+
+A block holds what rows of a file or a list of quotes say, bad rows included: what is
+good, repeated or withdrawn is judged where each host judges it, in the market.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from bifrost_engine.domain.quote import Quote
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
+
+BLOCK_ROWS = 65_536
+_TOLD = (1, 2, 3, 4, 5)
+
+
+class Columns:
+    """Consecutive quotes.
+
+    keys         contract keys that occur
+    contract     index into ``keys`` of each row, (n,)
+    bid, ask     quote currency per unit, NaN where missing, (n,)
+    bid_size, ask_size  shares or contracts shown, (n,)
+    ts_ns        nanoseconds since the epoch, UTC, (n,)
+    """
+
+    def __init__(
+        self,
+        keys: tuple[str, ...],
+        contract: Integers,
+        bid: Floats,
+        ask: Floats,
+        bid_size: Floats,
+        ask_size: Floats,
+        ts_ns: Integers,
+    ) -> None:
+        self.keys = keys
+        self.contract = contract
+        self.bid, self.ask = bid, ask
+        self.bid_size, self.ask_size = bid_size, ask_size
+        self.ts_ns = ts_ns
+
+    def __len__(self) -> int:
+        return len(self.ts_ns)
+
+    def quote(self, row: int) -> Quote:
+        """Return one row."""
+        return Quote(
+            self.keys[self.contract[row]],
+            self.bid.item(row),
+            self.ask.item(row),
+            self.bid_size.item(row),
+            self.ask_size.item(row),
+            self.ts_ns.item(row),
+        )
+
+    def quotes(self, first: int, end: int) -> list[Quote]:
+        """Return the rows from ``first`` up to, not including, ``end``."""
+        part = slice(first, end)
+        names = [self.keys[index] for index in self.contract[part].tolist()]
+        numbers = (self.bid, self.ask, self.bid_size, self.ask_size, self.ts_ns)
+        rows = zip(names, *(column[part].tolist() for column in numbers), strict=True)
+        return [Quote(*row) for row in rows]
+
+    @cached_property
+    def twice_mid(self) -> Floats:
+        """Bid plus ask, quote currency, (n,)."""
+        return self.bid + self.ask
+
+    @cached_property
+    def spread(self) -> Floats:
+        """Ask less bid, quote currency, (n,)."""
+        return self.ask - self.bid
+
+    @cached_property
+    def mid(self) -> Floats:
+        """Mean of bid and ask, quote currency, (n,); as ``Quote.mid``, to the last bit."""
+        return self.twice_mid / 2.0
+
+    @cached_property
+    def spread_pct(self) -> Floats:
+        """Spread in percent of the mid, (n,); as ``Quote.spread_pct``, to the last bit."""
+        import numpy as np
+
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return 100.0 * self.spread / self.mid
+
+    @cached_property
+    def in_order(self) -> bool:
+        """Whether no row is earlier than the one before it."""
+        return bool((self.ts_ns[1:] >= self.ts_ns[:-1]).all())
+
+    @cached_property
+    def follows(self) -> Flags:
+        """Where a row is a good quote of the contract of the row before it, and later, (n,)."""
+        import numpy as np
+
+        with np.errstate(invalid="ignore"):
+            good = (self.bid > 0.0) & (self.ask >= self.bid)
+            for column in (self.ask, self.bid_size, self.ask_size):
+                good &= (column > 0.0) & (column < np.inf)
+        good[1:] &= (self.ts_ns[1:] > self.ts_ns[:-1]) & (self.contract[1:] == self.contract[:-1])
+        if len(good):
+            good[0] = False
+        return good
+
+
+def columns_of(quotes: Iterable[Quote], block_rows: int = BLOCK_ROWS) -> Iterator[Columns]:
+    """Yield quotes in blocks of at most ``block_rows``."""
+    import numpy as np
+
+    rest = iter(quotes)
+    known: dict[str, int] = {}
+    while rows := list(islice(rest, block_rows)):
+        contract = np.array([known.setdefault(row[0], len(known)) for row in rows], np.int64)
+        bid, ask, bid_size, ask_size = (
+            np.array([row[column] for row in rows], np.float64) for column in _TOLD[:4]
+        )
+        ts_ns = np.array([row[5] for row in rows], np.int64)
+        yield Columns(tuple(known), contract, bid, ask, bid_size, ask_size, ts_ns)

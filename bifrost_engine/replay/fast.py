@@ -1,0 +1,191 @@
+"""The driver that passes over quotes which lead to no order, many at a time.
+
+Two things that the engine knows make it possible: the range in which further quotes of
+a contract leave the last decision as it is (``domain.Hold``), and a strategy's map of
+the decisions around it (``domain.Cells``). The first quote that neither says anything of
+is searched in columns; those before it are taken at once, and the engine, the clock and
+the observers are left as if each had passed. Every other quote, and each beat and timer,
+goes the way of ``Drive``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from bifrost_engine.domain.decision import Cells
+from bifrost_engine.domain.quote import Quote
+from bifrost_engine.engine.holds import Held
+from bifrost_engine.engine.passing import Stretch
+from bifrost_engine.market.quotes import JUMP_WINDOW_NS
+from bifrost_engine.replay.columns import Columns
+from bifrost_engine.replay.drive import Drive
+
+if TYPE_CHECKING:
+    from bifrost_engine.replay.columns import Flags, Integers
+
+SINGLE_STEPS = 4
+"""A search costs as much as a few quotes; after one that found nothing so many go singly."""
+FIRST_LOOK = 256
+LONGEST_LOOK = 16_384
+LATEST_NS = (1 << 63) - 1
+
+
+class FastDrive(Drive):
+    """A ``Drive`` over columns, with the same effects in the same order.
+
+    needs_ticks  whether each quote of a contract must be shown to the observers, as some order
+                 works there, or only the newest
+    passed       quotes that were taken many at a time
+    """
+
+    needs_ticks: Callable[[str], bool] = staticmethod(lambda _contract_key: False)
+    passed = 0
+
+    async def run_blocks(self, blocks: Iterable[Columns], is_over: Callable[[], bool]) -> None:
+        """Drive until the quotes or the time end, or ``is_over`` says so at a step; as ``Drive.run``."""
+        for block in blocks:
+            if not await self._run_block(block, is_over):
+                return
+        self.finished = True
+
+    async def _run_block(self, block: Columns, is_over: Callable[[], bool]) -> bool:
+        stop_ns, row, singly = 0, 0, 0
+        while row < len(block):
+            ts_ns = block.ts_ns.item(row)
+            if ts_ns >= stop_ns:
+                if not await self._advance(ts_ns, is_over):
+                    return False
+                stop_ns = self._next_stop_ns()
+            if block.in_order and not singly:
+                passed = await self._pass_over(block, row, stop_ns)
+                if passed:
+                    self.quotes += passed
+                    self.passed += passed
+                    row += passed
+                    continue
+                singly = SINGLE_STEPS
+            singly = max(0, singly - 1)
+            stop_ns = await self._step(block.quote(row), stop_ns)
+            self.quotes += 1
+            row += 1
+        return True
+
+    async def _step(self, quote: Quote, stop_ns: int) -> int:
+        """Let one quote go its way; return the time of the next stop."""
+        pipeline, clock = self._pipeline, self._clock
+        clock.advance_to(quote.ts_ns)
+        effects = pipeline.see(quote)
+        if not effects and not pipeline.inbox:
+            return min(stop_ns, clock.next_call_ns)
+        if effects:
+            await pipeline.carry_out(effects)
+        await pipeline.drain()
+        return self._next_stop_ns()
+
+    async def _pass_over(self, block: Columns, row: int, stop_ns: int) -> int:
+        """Take the quotes from ``row`` on that lead to no order before ``stop_ns``; return how many."""
+        key = block.keys[block.contract.item(row)]
+        if self.needs_ticks(key):
+            return 0
+        engine, ts_ns = self._pipeline.engine, block.ts_ns.item(row)
+        cells = engine.passing.cells_at(key, ts_ns)
+        if cells is not None:
+            before_ns = min(stop_ns, cells.until_ns, engine.passing.due_ns())
+            end, changes, codes = stretches_in(block, row, _rows_before(block, row, before_ns), cells)
+            if end > row:
+                bounds = pairwise([*changes, end])
+                stretches = [
+                    Stretch(code, block.quote(first), last - first, block.ts_ns.item(last - 1))
+                    for code, (first, last) in zip(codes, bounds, strict=True)
+                ]
+                newest = _newest(block, row, end)
+                effects = engine.passing.take(stretches, newest, cells)
+                self._show(newest[-1])
+                if effects:
+                    await self._pipeline.carry_out(effects)
+            return end - row
+        held = engine.holds.range_at(key, ts_ns)
+        if held is None:
+            return 0
+        end = first_outside(block, row, _rows_before(block, row, min(stop_ns, held.until_ns)), held)
+        if end > row:
+            newest = _newest(block, row, end)
+            engine.holds.take_run(key, end - row, newest)
+            self._show(newest[-1])
+        return end - row
+
+    def _show(self, newest: Quote) -> None:
+        self._clock.advance_to(newest.ts_ns)
+        self._pipeline.show(newest)
+
+
+def _rows_before(block: Columns, row: int, before_ns: int) -> int:
+    return row + int(block.ts_ns[row:].searchsorted(min(before_ns, LATEST_NS)))
+
+
+def _newest(block: Columns, row: int, end: int) -> list[Quote]:
+    """Return the quotes of the last second before ``end``, and two at least if there are two."""
+    from_ns = block.ts_ns.item(end - 1) - JUMP_WINDOW_NS
+    recent = row + int(block.ts_ns[row:end].searchsorted(from_ns))
+    return block.quotes(max(row, min(recent, end - 2)), end)
+
+
+def first_outside(block: Columns, row: int, end: int, held: Held) -> int:
+    """Return the first of the rows [row, end) that is outside the range, or ``end``."""
+    look = FIRST_LOOK
+    while row < end:
+        upto = min(row + look, end)
+        inside = _inside(block, slice(row, upto), held)
+        if not inside.all():
+            return row + int(inside.argmin())
+        row, look = upto, min(look * 4, LONGEST_LOOK)
+    return end
+
+
+def _inside(block: Columns, part: slice, held: Held) -> Flags:
+    twice_mid, spread = block.twice_mid[part], block.spread[part]
+    inside = block.follows[part] & (twice_mid >= held.twice_low)
+    inside &= twice_mid <= held.twice_high
+    inside &= spread >= held.min_spread
+    inside &= spread <= held.max_spread
+    return inside
+
+
+def stretches_in(block: Columns, row: int, end: int, cells: Cells) -> tuple[int, list[int], list[int]]:
+    """Look at the rows [row, end) up to the first that the map says nothing of.
+
+    Return that row, or ``end``; the rows at which a stretch in one cell begins; and its code.
+    """
+    import numpy as np
+
+    edges, spreads = np.array(cells.edges), np.array(cells.spreads_pct)
+    table = np.array([-1 if code is None else code for code in cells.codes])
+    width = len(spreads) + 1
+    changes: list[int] = []
+    codes: list[int] = []
+    last, look = -1, FIRST_LOOK
+    while row < end:
+        upto = min(row + look, end)
+        part = slice(row, upto)
+        where = table[edges.searchsorted(block.mid[part])] * width
+        where += spreads.searchsorted(block.spread_pct[part], side="right")
+        unknown = ~block.follows[part] | (where < 0)
+        known = int(unknown.argmax()) if unknown.any() else len(where)
+        _add_changes(where[:known], row, last, changes, codes, width)
+        if known < len(where):
+            return row + known, changes, codes
+        last, row, look = int(where[-1]), upto, min(look * 4, LONGEST_LOOK)
+    return end, changes, codes
+
+
+def _add_changes(
+    where: Integers, row: int, last: int, changes: list[int], codes: list[int], width: int
+) -> None:
+    if not len(where):
+        return
+    begins: list[Any] = [0] if where[0] != last else []
+    begins += [begin + 1 for begin in (where[1:] != where[:-1]).nonzero()[0].tolist()]
+    changes += [row + begin for begin in begins]
+    codes += [int(where[begin]) // width for begin in begins]
