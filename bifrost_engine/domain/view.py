@@ -57,6 +57,7 @@ class StrategyView(Protocol):
     killed           the kill switch is on
     stopping         the daemon is on its way out
     started_ns       when this run began
+    tick_ns          when the last quote of interest was handled, 0 before the first
     legs_changed     the managed legs differ from those at the last hedge
     sole_strategy    no other strategy works on this symbol
     limit_exhausted  the last hedge was a limit order that ended unfilled
@@ -87,6 +88,8 @@ class StrategyView(Protocol):
     def stopping(self) -> bool: ...
     @property
     def started_ns(self) -> int: ...
+    @property
+    def tick_ns(self) -> int: ...
     @property
     def legs_changed(self) -> bool: ...
     @property

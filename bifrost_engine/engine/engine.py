@@ -239,6 +239,7 @@ class Engine:
         slots = core.slots_of(key)
         self.day.set_baselines()
         for slot in slots:
+            slot.tick_ns = quote.event_ns
             if slot.on_tick is not None:
                 self._evaluate(slot, slot.on_tick, quote)
         self._flatten_if_wanted()

@@ -68,7 +68,7 @@ class Holds:
         core.now_ns = now_ns
         for slot in slots:
             slot.folded += 1
-            slot.last_ts_ns = now_ns
+            slot.last_ts_ns = slot.tick_ns = now_ns
         return True
 
     def range_at(self, contract_key: str, ts_ns: int) -> Held | None:
@@ -88,7 +88,7 @@ class Holds:
         self._core.now_ns = newest[-1].ts_ns
         for slot in held.slots:
             slot.folded += count
-            slot.last_ts_ns = self._core.now_ns
+            slot.last_ts_ns = slot.tick_ns = self._core.now_ns
 
     def keep_newest(self, contract_key: str, newest: Sequence[Quote]) -> None:
         """Keep the newest quotes of a contract, and no range: they may have left it."""
@@ -120,7 +120,7 @@ class Holds:
         core.quotes.accept(quote)
         for slot in slots:
             slot.folded += 1
-            slot.last_ts_ns = now_ns
+            slot.last_ts_ns = slot.tick_ns = now_ns
         return True
 
     def release(self) -> None:

@@ -75,7 +75,7 @@ class Passing:
             core.turn += 2
             self._trail.decided(slot, cells.decide(code, first), None)
             slot.folded += quotes - 1
-            slot.last_ts_ns = core.now_ns = last_ns
+            slot.last_ts_ns = slot.tick_ns = core.now_ns = last_ns
         self._holds.keep_newest(cells.contract_key, newest)
         effects, core.effects = core.effects, []
         return effects

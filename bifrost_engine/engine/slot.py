@@ -33,6 +33,7 @@ class Slot:
     plugin       what the factory made; ``on_tick`` and the like are its bound hooks
     hold         inputs in which the last decision stays, None for none
     folded       how often the last decision has been repeated since it was recorded
+    tick_ns      when the last quote of interest was handled
     signal_jseq  number of the record of the last decision, before its repetitions
     told_ns      when its repetitions were recorded last
     last_veto    codes of the gates that vetoed its last intent
@@ -62,6 +63,7 @@ class Slot:
         self.last_decision: Decision | None = None
         self.folded = 0
         self.last_ts_ns = 0
+        self.tick_ns = 0
         self.signal_jseq = 0
         self.told_ns = 0
         self.reprices = 0
@@ -96,6 +98,10 @@ class View:
     @property
     def started_ns(self) -> int:
         return self._core.started_ns
+
+    @property
+    def tick_ns(self) -> int:
+        return self._slot.tick_ns
 
     @property
     def hedge_state(self) -> str:

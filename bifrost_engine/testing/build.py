@@ -218,6 +218,7 @@ class StaticView:
     killed: bool = False
     stopping: bool = False
     started_ns: int = START_NS
+    tick_ns: int = START_NS
     legs_changed: bool = False
     sole_strategy: bool = True
     limit_exhausted: bool = False

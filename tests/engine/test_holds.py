@@ -131,16 +131,15 @@ class Pair:
 
 
 def comparable(effect: Any) -> Any:
-    """Return an effect as it can be compared; the lag shown at a beat is that of the last tick asked."""
+    """Return an effect as it can be compared."""
     if isinstance(effect, Notice):
         return (effect.level, effect.event, dict(effect.facts))
     if not isinstance(effect, Record):
         return effect
-    payload = dict(effect.payload)
-    if effect.kind == "signal" and "facts" in payload:
-        payload["facts"] = {k: v for k, v in payload["facts"].items() if k != "data_lag_ms"}
-    payload.pop("data_lag_ms", None)
-    return (effect.jseq, effect.ts_ns, effect.kind, effect.strategy_id, effect.client_order_id, payload)
+    return tuple(
+        getattr(effect, name)
+        for name in ("jseq", "ts_ns", "kind", "strategy_id", "client_order_id", "payload")
+    )
 
 
 def market(rng: random.Random, length: int) -> Iterator[Quote | Beat]:

@@ -74,7 +74,6 @@ class GammaStrategy:
         self._priced_at: tuple[Any, ...] = ()
         self._priced: Mapping[str, float] = {}
         self.net_delta: float | None = None
-        self.lag_ms = 0.0
         self.unexpected_events = 0
         self._session: Session | None = None
         self._positions_version = self._options_version = -1
@@ -135,8 +134,6 @@ class GammaStrategy:
         underlying = view.quote(key)
         if quote.contract_key != key:
             self.pricer.learn(quote, underlying, self.legs, view.now_ns)
-        if underlying is not None:
-            self.lag_ms = (quote.event_ns - underlying.ts_ns) / MS
         self._watch_market(view, key, underlying)
         return self._decide(view, underlying, tick=True)
 
@@ -297,8 +294,20 @@ class GammaStrategy:
             "M5" if self._stale(view, underlying) else self.regime.value,
             liquidity_dimension(underlying, self._wide_pct, self._extreme_pct),
             execution_dimension(view.connected, view.hedge_state, EXECUTION),
-            system_dimension(bool(view.halts), net_delta is not None, self.lag_ms, self._lag_limit_ms),
+            system_dimension(
+                bool(view.halts), net_delta is not None, self._lag_ms(view, underlying), self._lag_limit_ms
+            ),
         )
+
+    def _lag_ms(self, view: StrategyView, underlying: Quote | None) -> float:
+        """Return by how much the last tick was later than the underlying's quote, milliseconds.
+
+        Without a quote of the underlying: how late the last good one was when it came.
+        """
+        if underlying is not None:
+            return (view.tick_ns - underlying.ts_ns) / MS
+        last = view.previous_quote(stock_key(view.symbol))
+        return 0.0 if last is None else (last.event_ns - last.ts_ns) / MS
 
     def _stale(self, view: StrategyView, underlying: Quote | None) -> bool:
         session = self._now_session
@@ -566,7 +575,7 @@ class GammaStrategy:
             self._own_shares,
             self.legs,
             self.selection.left_out,
-            self.lag_ms,
+            self._lag_ms(view, underlying),
             self._quoted_ns(view, underlying),
             view.halts if dims.system == "S3" else (),
             blocked,
