@@ -18,7 +18,6 @@ from attrs import frozen
 from bifrost_engine.config.loader import LoadedConfig, Override, find_config, load
 from bifrost_engine.config.schema import Config
 from bifrost_engine.config.strategy import StrategyConfig
-from bifrost_engine.config.structure import structure_section
 from bifrost_engine.daemon.stopwatch import Stopwatch
 from bifrost_engine.daemon.wallclock import WallClock
 from bifrost_engine.engine.slot import Slot
@@ -27,8 +26,7 @@ from bifrost_engine.guard import Guard
 from bifrost_engine.hookspecs import Clock, PluginContext
 from bifrost_engine.plugins import PluginSet, installed
 from bifrost_engine.plugins import load as load_plugin
-
-STRATEGY_HOOKS = ("on_tick", "on_heartbeat", "on_order")
+from bifrost_engine.replay.parts import new_slot, section_value, seed_of
 
 
 @frozen(kw_only=True)
@@ -179,40 +177,11 @@ class Assembly:
 
 
 def make_slot(strategy: StrategyConfig, plugins: PluginSet, context: PluginContext) -> Slot:
-    """Make one strategy instance and its place in the engine."""
-    factory = load_plugin("strategies", strategy.use)
-    chosen = factory.Config
-    value = (
-        strategy
-        if chosen is StrategyConfig
-        else structure_section(chosen, strategy.options, f"strategies.{strategy.id}")
-    )
-    plugin = factory(value, context)
-    plugins.register("strategies", strategy.id, plugin)
-    hooks = {hook: plugins.implementation("strategies", strategy.id, hook) for hook in STRATEGY_HOOKS}
-    if hooks["on_tick"] is None and hooks["on_heartbeat"] is None:
-        raise ConfigError(
-            f"strategies.{strategy.id}: {strategy.use} implements neither on_tick nor on_heartbeat"
-        )
-    if isinstance(context.clock, WallClock):
-        watch = Stopwatch(strategy.id, context.clock, context.emit)
-        hooks = {name: watch.timed(name, hook) for name, hook in hooks.items()}
-    return Slot(strategy, plugin, hooks["on_tick"], hooks["on_heartbeat"], hooks["on_order"])
-
-
-def section_value(kind: str, name: str, raw: Any) -> Any:
-    """Return a plugin's section as a value of its ``Config`` class; the raw section if it has none."""
-    chosen = getattr(load_plugin(kind, name), "Config", None)
-    if chosen is None or isinstance(raw, chosen):
-        return raw
-    return structure_section(chosen, raw or {}, name)
-
-
-def seed_of(config: Config) -> int:
-    """Return the seed of a rehearsal: that of the simulated market, else 0."""
-    section = config.sections.get("sim")
-    seed = section.get("seed") if isinstance(section, Mapping) else getattr(section, "seed", None)
-    return int(seed or 0)
+    """Make one strategy instance and its place in the engine; on the wall's clock it is timed."""
+    if not isinstance(context.clock, WallClock):
+        return new_slot(strategy, plugins, context)
+    watch = Stopwatch(strategy.id, context.clock, context.emit)
+    return new_slot(strategy, plugins, context, watch.timed)
 
 
 def set_aside(folder: Path, account: str) -> list[Path]:

@@ -29,14 +29,12 @@ from bifrost_engine.daemon.intake import Intake
 from bifrost_engine.daemon.keeping import Keeping, check_keeping
 from bifrost_engine.daemon.opening import (
     broker_caps,
-    check_greeks,
     check_limits,
     check_orphans,
     check_pair,
     open_journal,
     open_metrics,
     saved_settings,
-    sessions_of,
 )
 from bifrost_engine.daemon.reload import FileWatch
 from bifrost_engine.daemon.rows import account_rows
@@ -56,13 +54,13 @@ from bifrost_engine.hookspecs import Clock
 from bifrost_engine.journal import crash, new_journal_id, recovered
 from bifrost_engine.plugins import load
 from bifrost_engine.replay.drive import Drive
+from bifrost_engine.replay.parts import BROKER_HOOKS, check_greeks, sessions_of
 from bifrost_engine.replay.pipeline import Broker, Observer, Pipeline
 
 SECOND_NS = 1_000_000_000
 LAST_EVENTS_S = 1.0
 DISPLAY_S = 0.25
 RECENT = 12
-BROKER_HOOKS = ("place_order", "cancel_order", "replace_order", "fetch_broker_state")
 
 Display = Callable[["Daemon"], None]
 
@@ -147,7 +145,7 @@ class Daemon:
     async def _run_locked(self) -> None:
         resume_ns = self._make_pipeline()
         check_pair(self.parts, self.journal, self.engine.core.state.opened)
-        check_greeks(self.parts)
+        check_greeks(self.config, self.parts.plugins.plugin("feeds", feed_name(self.config)))
         check_orphans(self.config, self.engine.core.state, self.options.park_orphans)
         quotes = None
         if isinstance(self.clock, EventClock):

@@ -24,13 +24,13 @@ from bifrost_engine.daemon.assemble import (
     instance_folder,
     load_config,
     plugin_names,
-    section_value,
 )
 from bifrost_engine.daemon.local_control import LocalControl
 from bifrost_engine.errors import ConfigError, JournalError, SinkError, SinkUnavailable
 from bifrost_engine.hookspecs import PluginContext
 from bifrost_engine.journal.lock import Holder, holder, is_gone
 from bifrost_engine.plugins import load as load_plugin
+from bifrost_engine.replay.parts import section_value
 
 
 @frozen(kw_only=True)

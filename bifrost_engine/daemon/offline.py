@@ -6,7 +6,6 @@ import time
 
 from bifrost_engine.config.schema import Config
 from bifrost_engine.daemon.instance import Instance
-from bifrost_engine.daemon.opening import sessions_of
 from bifrost_engine.daemon.ordering import Given
 from bifrost_engine.domain.control import Command
 from bifrost_engine.domain.events import Commanded
@@ -15,6 +14,7 @@ from bifrost_engine.engine import Engine
 from bifrost_engine.engine.shown import LastLook
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.journal import Journal, JournalReader, recovered
+from bifrost_engine.replay.parts import sessions_of
 
 EVENT_TIME = ("sim", "replay")
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import time as time_of_day
 from typing import TYPE_CHECKING, Any
 
-from bifrost_engine.calendar import ExchangeSessions
 from bifrost_engine.config.loader import missing_live_limits
 from bifrost_engine.config.schema import Config
-from bifrost_engine.daemon.assemble import Assembly, feed_name, seed_of, set_aside
+from bifrost_engine.daemon.assemble import Assembly, set_aside
 from bifrost_engine.daemon.connections import Connections
 from bifrost_engine.daemon.intake import Intake
 from bifrost_engine.daemon.threads import Threads
 from bifrost_engine.domain.broker import BrokerCaps
 from bifrost_engine.engine.claims import orphans
 from bifrost_engine.engine.state import State
-from bifrost_engine.errors import ConfigError, LockHeld, PluginError
+from bifrost_engine.errors import ConfigError, LockHeld
 from bifrost_engine.journal import Journal
 from bifrost_engine.replay.calling import in_thread
-from bifrost_engine.replay.misfit import fitting
+from bifrost_engine.replay.parts import caps_of, seed_of
 from bifrost_engine.replay.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -102,27 +100,9 @@ def check_pair(parts: Assembly, journal: Journal, opened: bool) -> None:
     )
 
 
-def check_greeks(parts: Assembly) -> None:
-    """Refuse strategies that want the broker's greeks from a feed that has none. Raises ConfigError."""
-    feed = parts.plugins.plugin("feeds", feed_name(parts.config))
-    wanting = [s.id for s in parts.config.strategies if s.greeks.use_broker_greeks]
-    if wanting and not getattr(feed, "gives_greeks", False):
-        raise ConfigError(
-            f"greeks.use_broker_greeks of {', '.join(wanting)}: expected a feed that brings the broker's "
-            f"greeks, such as ib, was {parts.config.feed_name}; set it to false"
-        )
-
-
 def broker_caps(parts: Assembly) -> BrokerCaps:
     """Return what the broker says it can do. Raises PluginError if it doesn't say it properly."""
-    name = parts.config.broker
-    ask = parts.plugins.implementation("brokers", name, "broker_caps")
-    if ask is None:
-        return BrokerCaps()
-    try:
-        return fitting(ask(parts.account), BrokerCaps, "broker_caps")
-    except Exception as error:
-        raise PluginError(f"brokers:{name} doesn't say what it can do: {error}") from error
+    return caps_of(parts.plugins, parts.config.broker, parts.account)
 
 
 def open_metrics(
@@ -178,9 +158,3 @@ def check_limits(config: Config, caps: BrokerCaps, account: str) -> None:
             f"live trading on account {account} needs {', '.join(missing)}: expected a limit each, was none; "
             "a limit that isn't set denies every order"
         )
-
-
-def sessions_of(config: Config) -> ExchangeSessions:
-    """Return the exchange's calendar, with the trading day's roll of a configuration."""
-    roll_time = time_of_day.fromisoformat(config.portfolio.roll_time)
-    return ExchangeSessions(zone=config.portfolio.roll_tz, roll_time=roll_time)

@@ -24,7 +24,7 @@ from attrs import evolve
 from bifrost_engine.calendar import AroundTheClock
 from bifrost_engine.clock import EventClock
 from bifrost_engine.config.schema import Config
-from bifrost_engine.daemon.assemble import RunOptions, feed_name, load_config, make_slot, section_value
+from bifrost_engine.daemon.assemble import RunOptions, feed_name, load_config, make_slot
 from bifrost_engine.daemon.instance import Instance
 from bifrost_engine.daemon.wallclock import WallClock
 from bifrost_engine.domain.broker import BrokerEventKind
@@ -38,6 +38,7 @@ from bifrost_engine.hookspecs import Clock, PluginContext
 from bifrost_engine.journal import JournalReader
 from bifrost_engine.journal.inspection import inspect as inspect_journal
 from bifrost_engine.plugins import PluginSet, find, inspect
+from bifrost_engine.replay.parts import section_value
 
 OK, FAILED, SKIPPED = Verdict.OK, Verdict.FAILED, Verdict.SKIPPED
 LINK_PATIENCE_S = 15.0
