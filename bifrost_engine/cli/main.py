@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": "Watch a simulated day being hedged; needs nothing set up.",
     "init": "Write a configuration file with every setting explained.",
     "run": "Run the daemon: hedge until stopped.",
+    "backtest": "Run a configuration on recorded quotes and tell what came of it.",
     "status": "Show the newest state of the daemon.",
     "ops": "List operations: intents, orders, fills, commands.",
     "audit": "Check that what is recorded is whole, unaltered, and adds up.",

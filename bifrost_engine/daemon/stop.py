@@ -8,9 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from bifrost_engine.daemon.stopping import StopClock
-from bifrost_engine.domain.control import Command
-from bifrost_engine.domain.events import Commanded
 from bifrost_engine.errors import LockHeld
+from bifrost_engine.replay.ending import stop_command
 from bifrost_engine.replay.pipeline import Pipeline
 
 
@@ -49,7 +48,7 @@ class Stop:
             self._early = why
             return
         self.send_nothing()
-        self._pipeline.emit_ahead(self._command(self._pipeline, why))
+        self._pipeline.emit_ahead(stop_command(why, self._pipeline.engine.core.now_ns))
 
     def send_nothing(self) -> None:
         """Let no order out from this instant: a stop is on its way."""
@@ -76,7 +75,7 @@ class Stop:
         """Stop by ourselves: nobody waits for the process to end."""
         assert self._pipeline is not None
         self._pipeline.stop_requested = True
-        await self._pipeline.handle(self._command(self._pipeline, why))
+        await self._pipeline.handle(stop_command(why, self._pipeline.engine.core.now_ns))
         await self._pipeline.drain()
 
     def _begun(self, why: str) -> None:
@@ -115,8 +114,3 @@ class Stop:
             assert self._pipeline is not None
             self._limit.reschedule(self._loop.time() + left_s)
             self._loop.call_later(left_s, self._pipeline.wake)
-
-    @staticmethod
-    def _command(pipeline: Pipeline, why: str) -> Commanded:
-        command = Command(name="stop", source=why, requested_by=why)
-        return Commanded(ts_ns=pipeline.engine.core.now_ns, command=command)

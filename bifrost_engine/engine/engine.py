@@ -76,8 +76,6 @@ MIB = 1 << 20
 TELL_REPEATS_NS = 60 * SECOND_NS
 ASK_NOBODY = (Beat, BrokerGreeks)
 """Events that no held decision depends on: what is held was made with a constant volatility."""
-REPLAYS = ("REPLAY", "BACKTEST")
-"""Modes whose portfolio snapshots are made from the records when somebody wants them."""
 
 
 def _is_long(effect: Effect) -> bool:
@@ -265,8 +263,7 @@ class Engine:
         self._flatten_if_wanted()
         if core.state.options_version != self._options_version:
             self._subscribe()
-        if core.mode not in REPLAYS:
-            self.valuing.on_beat()
+        self.valuing.on_beat()
         if core.on_wall_clock:
             self._tell_repeats()
         if changed or core.effects:

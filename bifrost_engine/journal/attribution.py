@@ -91,6 +91,10 @@ class Slippage:
         self._mids: dict[str, float] = {}
         self._lost: dict[str, float] = {}
 
+    def mid(self, client_order_id: str) -> float | None:
+        """Return the mid that an order was decided at, None if none was recorded."""
+        return self._mids.get(client_order_id)
+
     def take(self, record: Record) -> float:
         """Return what a record's fill lost to the mid, quote currency; 0 for anything else.
 

@@ -64,6 +64,7 @@ class Span:
     risk      what the gates said; None if there was no intent
     order     the decision to order; None if none followed
     count     decisions in the span, the first included
+    jseq      number of the first one's record
     last_ns   time of the last of them
     """
 
@@ -75,6 +76,7 @@ class Span:
     order: Mapping[str, Any] | None = None
     count: int = 1
     last_ns: int = 0
+    jseq: int = 0
 
     @property
     def reasons(self) -> list[str]:
@@ -94,7 +96,7 @@ class Span:
         return told or codes
 
 
-class _Decisions:
+class Decisions:
     """Follows decisions record by record; ``latest`` is each strategy's span so far."""
 
     def __init__(self) -> None:
@@ -109,7 +111,14 @@ class _Decisions:
         if record.kind == "day":
             self._day = payload["trading_day"]
         elif record.kind == "signal" and "of_jseq" not in payload:
-            made = Span(record.strategy_id or "", record.ts_ns, self._day, payload, last_ns=record.ts_ns)
+            made = Span(
+                record.strategy_id or "",
+                record.ts_ns,
+                self._day,
+                payload,
+                last_ns=record.ts_ns,
+                jseq=record.jseq,
+            )
             self.latest[made.strategy_id] = made
             return span
         elif span is not None:
@@ -123,7 +132,8 @@ class _Decisions:
             span.last_ns = payload["last_ts_ns"]
         elif record.kind == "risk":
             span.risk = payload
-            self._judged[record.jseq] = span
+            if payload["decision"] != "BLOCK":  # else no order follows
+                self._judged[record.jseq] = span
         elif record.kind == "decision":
             judged = self._judged.pop(payload["risk_jseq"], None)
             if judged is not None:  # it may have been pruned, or damaged
@@ -132,7 +142,7 @@ class _Decisions:
 
 def spans(records: Iterable[Record]) -> Iterator[Span]:
     """Yield every decision with its repetitions, in the order in which they ended."""
-    decisions = _Decisions()
+    decisions = Decisions()
     for record in records:
         ended = decisions.take(record)
         if ended is not None:

@@ -65,12 +65,15 @@ def test_a_days_results_begin_at_the_rolls_values():
     assert later["day_pnl"] == later["net"] - rolled["net"] == 0
 
 
-def test_a_replay_values_at_bookings_and_its_end_only():
-    run = EngineUnderTest(mode="BACKTEST").hedge(mid=103.0, filled=True)
-    run.advance(600).beat()
-    run.handle(Stopped(ts_ns=run.now_ns))
-    triggers = {row["trigger"] for row in kinds(run, "portfolio")}
-    assert triggers == {"FILL", "RUN_END"}
+def test_a_backtest_values_when_a_live_run_does():
+    told = {}
+    for mode in ("LIVE", "BACKTEST"):
+        run = EngineUnderTest(mode=mode).hedge(mid=103.0, filled=True)
+        run.advance(600).beat()
+        run.handle(Stopped(ts_ns=run.now_ns))
+        told[mode] = [row["trigger"] for row in kinds(run, "portfolio")]
+    assert told["BACKTEST"] == told["LIVE"]
+    assert set(told["LIVE"]) == {"INTERVAL", "FILL", "RUN_END"}
 
 
 def test_a_late_commission_changes_the_position_row():

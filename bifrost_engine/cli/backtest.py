@@ -1,0 +1,73 @@
+"""``bifrost backtest``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bifrost_engine.cli.options import config_option, json_option
+
+
+@click.command(name="backtest")
+@config_option
+@click.option(
+    "--data",
+    "path",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Recorded quotes: a file (.csv, .csv.gz, .parquet), or a folder of them.",
+)
+@click.option(
+    "--start", metavar="T", help="Leave out quotes before: 2025-03-03T09:30, New York unless it says."
+)
+@click.option("--end", metavar="T", help="End there.")
+@click.option(
+    "--positions",
+    "positions_path",
+    type=click.Path(path_type=Path),
+    help="Positions to begin with (.yaml, .json, .csv), in the place of the configuration's.",
+)
+@click.option(
+    "--capital",
+    type=click.FloatRange(min=0, min_open=True),
+    help="What returns are of; else the paper account's cash.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for the result: result.json and tables in Parquet; written whole or not at all.",
+)
+@click.option("--exact", is_flag=True, help="Step through each quote.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting, over the file; repeatable."
+)
+@click.option("--progress/--no-progress", default=None, help="Show how far it is; else on a terminal only.")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, /, as_json: bool, progress: bool | None, **given: Any) -> None:
+    """Run a configuration on recorded quotes and tell what came of it.
+
+    The engine, gates, orders and paper broker of 'bifrost run', in the time of the
+    recording: the same day gives the same orders there and here. Broker, feed and sinks
+    of the file are set aside; the journal is kept in memory, and no state is touched.
+
+    \b
+    A day, its figures on the screen:
+        bifrost backtest --config bifrost.yaml --data quotes/2025-03-03.csv.gz
+    A folder of days, with everything kept for a closer look:
+        bifrost backtest --data quotes --out results/base
+        python -c "import pandas; print(pandas.read_parquet('results/base/decisions.parquet'))"
+    Another threshold, one morning, other positions:
+        bifrost backtest --data quotes --set gates.state.delta.threshold_hedge_shares=40 \\
+            --start 2025-03-03T09:30 --end 2025-03-03T12:00 --positions straddle.yaml
+
+    Exit codes: 0 done, 1 the data can't be read, 2 configuration and data don't fit,
+    130 interrupted; then nothing is left in --out.
+    """
+    from bifrost_engine.cli.backtesting import Run
+
+    show = sys.stderr.isatty() if progress is None else progress
+    ctx.exit(Run(**given).execute(as_json=as_json, show_progress=show))

@@ -1,0 +1,395 @@
+"""The backtest: the pipeline of every host, in event time, on a recording, through the paper broker.
+
+What a daemon with a recorded feed does, without its journal on disk, its sinks and its
+control: the same engine, gates, orders and matching over the same events. How the quotes
+get to the pipeline is a driver's affair, and only that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+from attrs import evolve, frozen
+
+from bifrost_engine import __version__
+from bifrost_engine.audit import Collected
+from bifrost_engine.clock import FAR, EventClock
+from bifrost_engine.config.schema import Config
+from bifrost_engine.domain.broker import BrokerEvent
+from bifrost_engine.domain.events import Connecting, Started, Stopped
+from bifrost_engine.domain.quote import Quote
+from bifrost_engine.domain.record import Record
+from bifrost_engine.engine import Engine
+from bifrost_engine.errors import BrokerError, ConfigError
+from bifrost_engine.guard import Guard
+from bifrost_engine.hookspecs import PluginContext
+from bifrost_engine.journal.chain import genesis, link, to_audit_row
+from bifrost_engine.journal.passing import PassingJournal, Taker
+from bifrost_engine.plugins import PluginSet
+from bifrost_engine.replay.dataset import DataSet
+from bifrost_engine.replay.drive import Drive
+from bifrost_engine.replay.ending import stop_command
+from bifrost_engine.replay.equity import Equity
+from bifrost_engine.replay.fit import check_fit
+from bifrost_engine.replay.gathering import Gathering
+from bifrost_engine.replay.identity import Identity, digest_of, effective, identity, versions
+from bifrost_engine.replay.misfit import misfit
+from bifrost_engine.replay.parts import (
+    BROKER_HOOKS,
+    caps_of,
+    check_greeks,
+    new_slot,
+    section_value,
+    seed_of,
+    sessions_of,
+)
+from bifrost_engine.replay.pipeline import Broker, Observer, Pipeline
+from bifrost_engine.replay.result import Part, Result, iso
+from bifrost_engine.replay.tables import NoTables, Tables
+
+PAPER = "paper"
+SECOND_NS = 1_000_000_000
+DATA_ENDED, END_REACHED = "the feed has ended", "the end that was asked for"
+
+
+class Driver(Protocol):
+    """What carries quotes through a pipeline; ``Drive`` does one by one.
+
+    quotes    taken so far
+    finished  whether the quotes, or the time that was asked for, have ended
+    """
+
+    quotes: int
+    finished: bool
+
+    async def run(self, quotes: Iterator[Quote], is_over: Callable[[], bool]) -> None: ...
+    async def settle(self, is_over: Callable[[], bool]) -> None: ...
+
+
+@frozen(kw_only=True)
+class Road:
+    """What a driver works with.
+
+    beat_ns   interval of the beats
+    until_ns  event time at which the run ends, far away for with the quotes
+    on_beat   awaited after each beat
+    """
+
+    pipeline: Pipeline
+    clock: EventClock
+    beat_ns: int
+    until_ns: int
+    on_beat: Callable[[], Awaitable[None]]
+
+
+def exact(road: Road) -> Driver:
+    """Return the driver that steps through each quote."""
+    return Drive(road.pipeline, road.clock, road.beat_ns, until_ns=road.until_ns, on_beat=road.on_beat)
+
+
+@frozen(kw_only=True)
+class Progress:
+    """How far a run has come; given out at beats."""
+
+    ts_ns: int
+    quotes: int
+    orders: int
+
+
+def run_backtest(
+    config: Config,
+    data: DataSet,
+    *,
+    positions: Mapping[str, Any] | None = None,
+    capital: float | None = None,
+    tables: Tables | None = None,
+    takers: tuple[Taker, ...] = (),
+    keep_trail: bool = True,
+    driver: Callable[[Road], Driver] = exact,
+    on_progress: Callable[[Progress], None] | None = None,
+    log: Any = None,
+) -> Result:
+    """Run ``config`` on ``data`` and return what came of it; everything is checked before it begins.
+
+    positions   what the account begins with, in the place of the configuration's: contract key →
+                quantity, or ``quantity``, ``average_cost`` and ``multiplier``
+    capital     quote currency, what returns are of; None: the paper account's cash
+    tables      gets the rows of ``equity``, ``operations`` and ``decisions`` as they come
+    takers      get each record of the journal
+    keep_trail  keep the audit trail in memory, which grows with the number of records
+
+    Raises ConfigError or PluginError before it begins, DataError if the data can't be read.
+    """
+    config = as_backtested(config, data, positions)
+    log = structlog.wrap_logger(structlog.PrintLogger(), processors=[_drop]) if log is None else log
+    with tempfile.TemporaryDirectory(prefix="bifrost-backtest-") as folder:
+        run = Backtest(config, data, Path(folder), log, tables or NoTables(), takers, keep_trail, capital)
+        return asyncio.run(run.run(driver, on_progress))
+
+
+def _drop(_logger: Any, _method: str, _event: Any) -> Any:
+    raise structlog.DropEvent
+
+
+def as_backtested(config: Config, data: DataSet, positions: Mapping[str, Any] | None = None) -> Config:
+    """Return the configuration that a backtest runs: on paper, in memory, without sinks.
+
+    Raises ConfigError for positions that aren't of the form, PluginError without the paper broker.
+    """
+    paper = section_value("brokers", PAPER, config.sections.get(PAPER))
+    changed: dict[str, Any] = {"record": "memory", "connect": None}
+    if positions is not None:
+        changed["positions"] = section_value("brokers", PAPER, {"positions": positions}).positions
+    paper = evolve(paper, **changed)
+    strategies = tuple(_on_paper(strategy) for strategy in config.strategies)
+    return evolve(
+        config,
+        broker=PAPER,
+        feed=f"replay:{data.path}",
+        sinks=(),
+        status={},
+        strategies=strategies,
+        sections={**config.sections, PAPER: paper},
+    )
+
+
+def _on_paper(strategy: Any) -> Any:
+    gates = strategy.gates
+    risk = evolve(gates.guard.risk, paper_trade=True)
+    return evolve(strategy, gates=evolve(gates, guard=evolve(gates.guard, risk=risk)))
+
+
+class Backtest:
+    """One run, assembled from a configuration that ``as_backtested`` made."""
+
+    def __init__(
+        self,
+        config: Config,
+        data: DataSet,
+        folder: Path,
+        log: Any,
+        tables: Tables,
+        takers: tuple[Taker, ...],
+        keep_trail: bool,
+        capital: float | None,
+    ) -> None:
+        """Raises ConfigError or PluginError for what can't be used, DataError for what can't be read."""
+        self.config, self.data, self.log = config, data, log
+        if not config.strategies:
+            raise ConfigError("strategies: expected one at least, found none")
+        check_greeks(config, None)
+        paper = config.sections[PAPER]
+        self.fit = check_fit(data, config, getattr(paper, "positions", {}))
+        self.capital = float(paper.cash if capital is None else capital)
+        if not self.capital > 0.0:
+            raise ConfigError(f"capital: expected an amount above 0, was {self.capital:g}; give --capital")
+        self.identity = identity(config, data)
+        self.clock = EventClock()
+        self.account: str = paper.account
+        self._folder = folder
+        self._plugins = PluginSet()
+        self._raised: Exception | None = None
+        self._reason = ""
+        self._skipped: Counter[str] = Counter()
+        self._emitted: list[BrokerEvent] = []
+        self._pipeline: Pipeline | None = None
+        self._plugins.start("brokers", PAPER, paper, self._context(PAPER))
+        slots = [new_slot(s, self._plugins, self._context(s.id)) for s in config.strategies]
+        self.gathering = Gathering([slot.id for slot in slots], self.capital, tables)
+        self.trail = Trail(self.identity.journal_id) if keep_trail else None
+        kept = () if self.trail is None else (self.trail.take,)
+        journal = PassingJournal((self.gathering.take_record, *kept, *takers))
+        self.engine = Engine(
+            config, sessions_of(config), self.identity.engine_id, slots, account=self.account
+        )
+        self.pipeline = self._pipeline = self._make_pipeline(journal)
+        self.equity = Equity(self.engine.core, self.clock, self.gathering.take_sample)
+
+    def _context(self, name: str) -> PluginContext:
+        return PluginContext(
+            name=name,
+            log=self.log.bind(plugin=name),
+            clock=self.clock,
+            state_dir=self._folder,
+            emit=self._take,
+            seed=seed_of(self.config),
+            retry_s=self.config.daemon.ib_retry_interval,
+        )
+
+    def _make_pipeline(self, journal: PassingJournal) -> Pipeline:
+        guard = Guard(f"brokers:{PAPER}", self.log)
+        hooks = {hook: self._plugins.implementation("brokers", PAPER, hook) for hook in BROKER_HOOKS}
+        broker = Broker({name: hook for name, hook in hooks.items() if hook is not None}, guard)
+        observers = [
+            Observer(on_tick, guard, lambda: self._observer_raised(guard))
+            for _, on_tick in self._plugins.observers()
+        ]
+        pipeline = Pipeline(self.engine, journal, broker, self.clock, self.log, observers)
+        pipeline.on_operation = self._on_operation
+        pipeline.on_stop = self._on_stop
+        pipeline.on_connect = self._connect
+        return pipeline
+
+    # --- what comes back ---------------------------------------------------------------------
+
+    def _take(self, event: Any) -> None:
+        """Take what a plugin reports."""
+        fault = misfit(event, BrokerEvent)
+        if fault is not None:
+            raise BrokerError(f"brokers:{PAPER} reported what isn't of the contract: {fault}")
+        assert self._pipeline is not None
+        self._pipeline.emit(event)
+
+    def _observer_raised(self, guard: Guard) -> None:
+        self._raised = self._raised or guard.last_error
+        self._reason = self._reason or f"the paper broker raised: {guard.last_error}"
+
+    def _on_operation(self, operation: Mapping[str, Any]) -> None:
+        self.equity.on_operation(operation)
+
+    def _on_stop(self, why: str) -> None:
+        self._reason = self._reason or why
+        self.pipeline.stop_requested = True
+
+    def _is_over(self) -> bool:
+        return bool(self._reason) and self.engine.is_quiet
+
+    # --- the run -----------------------------------------------------------------------------
+
+    async def run(
+        self, driver: Callable[[Road], Driver], on_progress: Callable[[Progress], None] | None
+    ) -> Result:
+        """Run to the end and return the result. Raises DataError, and what the paper broker raised."""
+        quotes = self._quotes()
+        await self._begin()
+        until_ns = FAR if self.data.end_ns is None else self.data.end_ns
+
+        async def on_beat() -> None:
+            if on_progress is not None:
+                core = self.engine.core
+                on_progress(Progress(ts_ns=core.now_ns, quotes=drive.quotes, orders=len(core.state.orders)))
+
+        beat_ns = int(self.config.daemon.heartbeat_interval * SECOND_NS)
+        road = Road(
+            pipeline=self.pipeline, clock=self.clock, beat_ns=beat_ns, until_ns=until_ns, on_beat=on_beat
+        )
+        drive = driver(road)
+        self.equity.begin()
+        await drive.run(quotes, self._is_over)
+        if drive.finished:
+            await self._stop(DATA_ENDED if until_ns == FAR else END_REACHED)
+            await drive.settle(self._is_over)
+        await self.pipeline.drain()
+        await self._end()
+        return self._result(drive)
+
+    def _quotes(self) -> Iterator[Quote]:
+        """Return the quotes, the clock standing at the first one."""
+        contracts = (contract.symbol for contract in self.engine.wanted_contracts())
+        held = (key.partition("|")[0] for key in self.config.sections[PAPER].positions)
+        quotes = iter(self.data.quotes(self._skipped, frozenset((*contracts, *held))))
+        first = next(quotes, None)
+        if first is None:
+            raise ConfigError(f"{self.data.path}: has no quotes")
+        self.clock.advance_to(first.ts_ns)
+        return chain([first], quotes)
+
+    async def _begin(self) -> None:
+        facts = {"engine": __version__, "feed": self.config.feed_name, "broker": PAPER}
+        started = Started(
+            ts_ns=self.clock.now_ns(),
+            run_ids={slot_id: self.identity.run_id(slot_id) for slot_id in self.engine.core.slots},
+            account=self.account,
+            mode="BACKTEST",
+            caps=caps_of(self._plugins, PAPER, self.account),
+            facts=facts,
+        )
+        await self.pipeline.handle(started)
+        await self.pipeline.drain()
+        self.pipeline.flush()
+        await self._connect()
+
+    async def _connect(self) -> None:
+        await self.pipeline.handle(Connecting(ts_ns=self.engine.core.now_ns))
+        connect = self._plugins.implementation("brokers", PAPER, "connect")
+        if connect is not None:
+            await connect()
+        await self.pipeline.drain()
+
+    async def _stop(self, why: str) -> None:
+        self.pipeline.stop_requested = True
+        await self.pipeline.handle(stop_command(why, self.engine.core.now_ns))
+        await self.pipeline.drain()
+
+    async def _end(self) -> None:
+        """Record the end, as a daemon does, and look at the books a last time."""
+        now_ns = self.engine.core.now_ns
+        self.equity.end()
+        await self.pipeline.handle(Stopped(ts_ns=now_ns, reason=self._reason))
+        self.pipeline.flush()
+        self.gathering.end(now_ns)
+        disconnect = self._plugins.implementation("brokers", PAPER, "disconnect")
+        if disconnect is not None:
+            await disconnect()
+        if self._raised is not None:
+            raise self._raised
+
+    def _result(self, drive: Driver) -> Result:
+        gathering = self.gathering
+        parts = {
+            name: Part(
+                last=gathering.last.get(name), attribution=self.equity.attributions[name], trading=trading
+            )
+            for name, trading in gathering.trading.items()
+        }
+        return Result(
+            provenance=self._provenance(self.identity),
+            first_ns=self.fit.first_ns,
+            last_ns=self.engine.core.now_ns,
+            quotes=drive.quotes,
+            skipped=dict(self._skipped),
+            rejected=dict(self.engine.core.quotes.rejected),
+            warnings=self.fit.warnings,
+            capital=self.capital,
+            performance=gathering.performance,
+            parts=parts,
+            ended=self._reason,
+            audit_trail=None if self.trail is None else self.trail.collected,
+        )
+
+    def _provenance(self, made_from: Identity) -> dict[str, Any]:
+        config, data = effective(self.config), self.data
+        return {
+            "versions": versions(self.config),
+            "config_sha256": digest_of(config),
+            "config": config,
+            "data": [{"name": f.name, "size": f.size, "sha256": f.sha256} for f in data.digests],
+            "start": iso(data.start_ns or None),
+            "end": iso(data.end_ns),
+            "seed": seed_of(self.config),
+            "account": self.account,
+            "journal_id": made_from.journal_id,
+            "engine_id": made_from.engine_id,
+            "run_ids": {name: made_from.run_id(name) for name in self.engine.core.slots},
+        }
+
+
+class Trail:
+    """The audit trail of a run, in memory."""
+
+    def __init__(self, journal_id: str) -> None:
+        self.collected = Collected(journal_id)
+        self._hash = genesis(journal_id)
+
+    def take(self, record: Record, run_id: str | None) -> None:
+        """Take a committed record."""
+        row = link(record, run_id, self._hash)
+        self._hash = row.hash
+        self.collected.take(to_audit_row(row))

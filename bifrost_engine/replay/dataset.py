@@ -1,0 +1,63 @@
+"""A recording as the input of a run: its files, their digests, the part of it that is wanted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import cached_property
+from hashlib import file_digest
+from itertools import dropwhile
+from pathlib import Path
+
+from attrs import frozen
+
+from bifrost_engine.domain.quote import Quote
+from bifrost_engine.errors import DataError
+from bifrost_engine.replay.readers import quote_files, read_quotes
+
+
+@frozen(kw_only=True)
+class DataFile:
+    """One file, wherever it lies.
+
+    size    bytes
+    sha256  hexadecimal digest of its bytes
+    """
+
+    name: str
+    size: int
+    sha256: str
+
+
+class DataSet:
+    """Recorded quotes: a file, or the files of a folder in the order of their names.
+
+    start_ns  quotes before it are left out, 0 for none
+    end_ns    event time at which a run ends, None: with the last quote
+    """
+
+    def __init__(self, path: str | Path, start_ns: int = 0, end_ns: int | None = None) -> None:
+        """Raises DataError if there is nothing at ``path``, or its name says that it is of another kind."""
+        self.path = Path(path)
+        self.files = tuple(quote_files(path))
+        self.start_ns = start_ns
+        self.end_ns = end_ns
+
+    @cached_property
+    def digests(self) -> tuple[DataFile, ...]:
+        """The files with their digests; each is read once for it. Raises DataError."""
+        found = []
+        for file in self.files:
+            try:
+                with open(file, "rb") as source:
+                    digest = file_digest(source, "sha256").hexdigest()
+                found.append(DataFile(name=file.name, size=file.stat().st_size, sha256=digest))
+            except OSError as error:
+                raise DataError(f"{file}: can't be read: {error}") from error
+        return tuple(found)
+
+    def quotes(self, skipped: Counter[str], symbols: frozenset[str] = frozenset()) -> Iterator[Quote]:
+        """Return the quotes from ``start_ns`` on; see ``read_quotes``."""
+        quotes = read_quotes(self.path, skipped, symbols)
+        start_ns = self.start_ns
+        return dropwhile(lambda quote: quote.ts_ns < start_ns, quotes) if start_ns else quotes

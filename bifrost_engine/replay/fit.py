@@ -1,0 +1,172 @@
+"""Whether a recording fits a configuration: its clock, its symbols, its contracts.
+
+Looked at before a run. What can't come to anything is refused; what may be meant is told.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
+from statistics import median
+
+from attrs import Factory, define, frozen
+
+from bifrost_engine.config.schema import Config
+from bifrost_engine.config.strategy import StrategyConfig
+from bifrost_engine.domain.contract import Contract, SecType, parse_contract_key, stock_key
+from bifrost_engine.domain.quote import Quote
+from bifrost_engine.errors import ConfigError
+from bifrost_engine.replay.dataset import DataSet
+
+HEAD = 20_000
+"""Quotes that are looked at in any case; further ones only while a symbol is still missing."""
+SECOND_NS = 1_000_000_000
+EARLIEST_NS = int(datetime(1980, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS
+LATEST_NS = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS
+NAMED = 6
+
+
+@frozen(kw_only=True)
+class Fit:
+    """A recording that fits.
+
+    first_ns  time of its first quote
+    warnings  what should be looked at, one sentence each
+    """
+
+    first_ns: int
+    warnings: tuple[str, ...]
+
+
+@define
+class _Head:
+    """What the beginning of a recording holds."""
+
+    first_ns: int = 0
+    quotes: int = 0
+    keys: Counter[str] = Factory(Counter)
+    gaps_ns: dict[str, list[int]] = Factory(dict)
+    last_ns: dict[str, int] = Factory(dict)
+
+    def see(self, quote: Quote) -> None:
+        key, ts_ns = quote.contract_key, quote.ts_ns
+        self.first_ns = self.first_ns or ts_ns
+        self.quotes += 1
+        self.keys[key] += 1
+        if key in self.last_ns:
+            self.gaps_ns.setdefault(key, []).append(ts_ns - self.last_ns[key])
+        self.last_ns[key] = ts_ns
+
+
+def check_fit(data: DataSet, config: Config, positions: Iterable[str]) -> Fit:
+    """Return what a run of ``config`` on ``data`` begins with.
+
+    positions  contract keys that the account begins with
+
+    Raises ConfigError if it can come to nothing, DataError as ``read_quotes``.
+    """
+    skipped: Counter[str] = Counter()
+    head = _look(data, {stock_key(s.symbol) for s in config.strategies}, skipped)
+    if not head.quotes:
+        left_out = ", ".join(f"{why} {count}" for why, count in skipped.items())
+        raise ConfigError(
+            f"{data.path}: expected quotes{_window(data)}, found none"
+            + (f"; rows left out: {left_out}" if left_out else "")
+        )
+    _check_clock(data, head.first_ns)
+    _check_symbols(data, config, head)
+    held = [parse_contract_key(key) for key in positions]
+    day = datetime.fromtimestamp(head.first_ns // SECOND_NS, UTC).date()
+    _check_expiries(data, held, day)
+    warnings = [text for strategy in config.strategies for text in _concerns(strategy, held, head, day)]
+    return Fit(first_ns=head.first_ns, warnings=tuple(warnings))
+
+
+def _look(data: DataSet, wanted: set[str], skipped: Counter[str]) -> _Head:
+    head = _Head()
+    for quote in data.quotes(skipped):
+        if head.quotes < HEAD:
+            head.see(quote)
+        elif quote.contract_key in wanted:
+            head.keys[quote.contract_key] += 1
+        if head.quotes >= HEAD and wanted <= head.keys.keys():
+            break
+    return head
+
+
+def _window(data: DataSet) -> str:
+    return f" from {_told(data.start_ns)} on" if data.start_ns else ""
+
+
+def _told(ts_ns: int) -> str:
+    return datetime.fromtimestamp(ts_ns // SECOND_NS, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _check_clock(data: DataSet, first_ns: int) -> None:
+    if not EARLIEST_NS <= first_ns <= LATEST_NS:
+        fitting = [
+            unit
+            for unit, per_ns in (("seconds", 1e3), ("microseconds", 1e-3), ("nanoseconds", 1e-6))
+            if EARLIEST_NS <= first_ns * per_ns <= LATEST_NS
+        ]
+        guess = f"; it would make sense in {fitting[0]}" if fitting else ""
+        raise ConfigError(
+            f"{data.path}: ts_ms of the first quote is {first_ns // 1_000_000}: expected milliseconds "
+            f"since 1970, UTC{guess}"
+        )
+    if data.end_ns is not None and data.end_ns <= first_ns:
+        raise ConfigError(
+            f"{data.path}: begins at {_told(first_ns)}: the end that was asked for, {_told(data.end_ns)}, "
+            "isn't after it"
+        )
+
+
+def _check_symbols(data: DataSet, config: Config, head: _Head) -> None:
+    for strategy in config.strategies:
+        if stock_key(strategy.symbol) not in head.keys:
+            symbols = sorted({key.partition("|")[0] for key in head.keys})
+            more = f" and {len(symbols) - NAMED} more" if len(symbols) > NAMED else ""
+            raise ConfigError(
+                f"{data.path}: expected quotes of {stock_key(strategy.symbol)}, which strategy "
+                f"{strategy.id} trades; found contracts of {', '.join(symbols[:NAMED])}{more}"
+            )
+
+
+def _check_expiries(data: DataSet, held: list[Contract], day: date) -> None:
+    for contract in held:
+        if contract.expiry is not None and contract.expiry < day:
+            raise ConfigError(
+                f"{data.path}: {contract.key}, a position to begin with, expired before the first quote, "
+                f"which is of {day}"
+            )
+
+
+def _concerns(strategy: StrategyConfig, held: list[Contract], head: _Head, day: date) -> Iterator[str]:
+    """Yield what may keep a strategy from doing anything."""
+    own = [c for c in held if c.symbol == strategy.symbol and c.sec_type is SecType.OPTION]
+    if strategy.use == "gamma":
+        structure = strategy.gates.strategy.structure
+        if not own:
+            yield f"{strategy.id}: the account holds no option on {strategy.symbol}: nothing to hedge"
+        for contract in own:
+            assert contract.expiry is not None
+            days = (contract.expiry - day).days
+            if not structure.min_dte <= days <= structure.max_dte:
+                yield (
+                    f"{strategy.id}: {contract.key} is {days} days from its expiry at the first quote; "
+                    f"gates.strategy.structure takes {structure.min_dte} to {structure.max_dte}"
+                )
+    unquoted = [contract.key for contract in own if contract.key not in head.keys]
+    if unquoted:
+        yield (
+            f"{strategy.id}: no quote of {', '.join(unquoted[:NAMED])} among the first {head.quotes:,}: "
+            "without one an option is marked by the model"
+        )
+    gaps = head.gaps_ns.get(stock_key(strategy.symbol), [])
+    limit_ms = strategy.gates.state.market.stale_ts_threshold_ms
+    if gaps and median(gaps) / 1e6 > limit_ms:
+        yield (
+            f"{strategy.id}: quotes of {strategy.symbol} come every {median(gaps) / 1e9:g} s; "
+            f"gates.state.market.stale_ts_threshold_ms calls them stale after {limit_ms / 1e3:g} s"
+        )

@@ -1,0 +1,64 @@
+"""What a run leaves behind, gathered as it comes: rows of the tables, and the figures' sums.
+
+It hears of records as they are committed and of samples as they are taken. Neither
+depends on seeing each quote: a driver that passes over quotes that change nothing feeds
+it the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bifrost_engine.domain.record import Record
+from bifrost_engine.journal.story import Decisions, Span
+from bifrost_engine.replay.equity import Sample
+from bifrost_engine.replay.performance import Performance
+from bifrost_engine.replay.tables import Tables, decision_row, equity_row, operation_row
+from bifrost_engine.replay.trading import Trading
+
+
+class Gathering:
+    """Takes records and samples of one run.
+
+    performance  of all strategies together
+    trading      by strategy
+    last         the newest sample by strategy
+    """
+
+    def __init__(self, strategies: Sequence[str], capital: float, tables: Tables) -> None:
+        self.performance = Performance(capital)
+        self.trading = {name: Trading() for name in strategies}
+        self.last: dict[str, Sample] = {}
+        self._tables = tables
+        self._decisions = Decisions()
+
+    def take_record(self, record: Record, _run_id: str | None) -> None:
+        """Take a committed record."""
+        ended = self._decisions.take(record)
+        if ended is not None:
+            self._span(ended, record.ts_ns)
+        if record.kind == "operation":
+            self._tables.add("operations", operation_row(record))
+        trading = self.trading.get(record.strategy_id or "")
+        if trading is not None:
+            trading.take(record)
+
+    def take_sample(self, sample: Sample) -> None:
+        """Take a look at a strategy's books."""
+        self.last[sample.strategy_id] = sample
+        pnls = [one.pnl for one in self.last.values()]
+        known = [pnl for pnl in pnls if pnl is not None]
+        total = sum(known) if len(known) == len(pnls) else None
+        drawdown = self.performance.see(sample.ts_ns, sample.trading_day, sample.in_session, total)
+        self._tables.add("equity", equity_row(sample, total, drawdown))
+
+    def end(self, ts_ns: int) -> None:
+        """Take what still stands at the end."""
+        for span in self._decisions.latest.values():
+            self._span(span, ts_ns)
+
+    def _span(self, span: Span, until_ns: int) -> None:
+        self._tables.add("decisions", decision_row(span, until_ns))
+        trading = self.trading.get(span.strategy_id)
+        if trading is not None:
+            trading.take_span(span, until_ns)

@@ -1,0 +1,85 @@
+"""How a result came about in time: its drawdown, its days, and what they say of its steadiness."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+from attrs import Factory, define
+
+DAYS_PER_YEAR = 252
+FEWEST_DAYS = 2
+
+
+@define
+class Performance:
+    """Follows the sum of all strategies' results.
+
+    capital   quote currency, what returns are of
+    drawdown  deepest fall from a peak so far, quote currency, with the peak and the times of both ends
+    """
+
+    capital: float
+    pnl: float | None = None
+    drawdown: float = 0.0
+    drawdown_peak: float = 0.0
+    drawdown_from_ns: int | None = None
+    drawdown_to_ns: int | None = None
+    _peak: float = 0.0
+    _peak_ns: int = 0
+    _days: dict[str, float] = Factory(dict)
+    _day: str = ""
+
+    def see(self, ts_ns: int, trading_day: str, in_session: bool, pnl: float | None) -> float | None:
+        """Take the result at a time; return how far it is below its peak.
+
+        A day begins with its session: what comes after the one before it is still that one's.
+        """
+        if pnl is None:
+            return None
+        if not self._peak_ns or pnl > self._peak:
+            self._peak, self._peak_ns = pnl, ts_ns
+        fall = self._peak - pnl
+        if fall > self.drawdown:
+            self.drawdown, self.drawdown_peak = fall, self._peak
+            self.drawdown_from_ns, self.drawdown_to_ns = self._peak_ns, ts_ns
+        if in_session or not self._day:
+            self._day = trading_day
+        self.pnl = self._days[self._day] = pnl
+        return fall
+
+    @property
+    def drawdown_pct(self) -> float:
+        """The deepest fall in per cent of capital and result at its peak."""
+        return 100.0 * self.drawdown / (self.capital + self.drawdown_peak)
+
+    @property
+    def return_pct(self) -> float | None:
+        """The result in per cent of the capital."""
+        return None if self.pnl is None else 100.0 * self.pnl / self.capital
+
+    def by_day(self) -> dict[str, float]:
+        """Return each trading day's result."""
+        found, before = {}, 0.0
+        for day, pnl in self._days.items():
+            found[day], before = pnl - before, pnl
+        return found
+
+    def ratios(self) -> dict[str, Any]:
+        """Return Sharpe's and Sortino's ratio of the daily returns, None where they mean nothing.
+
+        Both are the mean over a deviation, times √252: over the sample's standard deviation, and over
+        the root of the mean square of the losses. Nothing is subtracted for a riskless rate.
+        """
+        returns = [pnl / self.capital for pnl in self.by_day().values()]
+        count = len(returns)
+        told: dict[str, Any] = {"n": count, "annualisation": DAYS_PER_YEAR, "sharpe": None, "sortino": None}
+        if count < FEWEST_DAYS:
+            return told
+        mean = sum(returns) / count
+        spread = sqrt(sum((one - mean) ** 2 for one in returns) / (count - 1))
+        losses = sqrt(sum(min(one, 0.0) ** 2 for one in returns) / count)
+        annual = sqrt(DAYS_PER_YEAR)
+        told["sharpe"] = annual * mean / spread if spread else None
+        told["sortino"] = annual * mean / losses if losses else None
+        return told

@@ -1,0 +1,333 @@
+"""A backtest: figures that can be worked out by hand, the same bytes again, and data that doesn't fit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from generated_day import LEGS, OPEN_NS, market, write_config, write_quotes
+
+from bifrost_engine.cli.main import run
+from bifrost_engine.config.loader import parse_override
+from bifrost_engine.daemon.assemble import RunOptions, load_config
+from bifrost_engine.domain import Quote
+from bifrost_engine.errors import ConfigError, DataError
+from bifrost_engine.replay.backtest import run_backtest
+from bifrost_engine.replay.dataset import DataSet
+
+STOCK, CALL = "NVDA|STK|||", "NVDA|OPT|20250328|100|C"
+EQUAL_BY = (
+    "trading_state",
+    "hedge_state",
+    "daemon_state",
+    "codes",
+    "outcome",
+    *(f"dimension_{d}" for d in "ODMLES"),
+)
+SECOND_NS = 1_000_000_000
+
+
+def quote(at_s: float, mid: float, *, half: float = 0.01, size: float = 1_000.0) -> Quote:
+    """Return a quote of the stock, so many seconds after the opening."""
+    return Quote(STOCK, mid - half, mid + half, size, size, OPEN_NS + int(at_s * SECOND_NS))
+
+
+def deep(at_s: float, mid: float) -> list[Quote]:
+    """Return a quote of the stock with one of a call at 100, worth what it is exercised for."""
+    stock = quote(at_s, mid)
+    call = stock._replace(contract_key=CALL, bid=mid - 100.05, ask=mid - 99.95)
+    return [stock, call]
+
+
+def configured(folder: Path, *settings: str, **changed: object):
+    """Return a configuration; ``settings`` are texts as ``--set`` takes them."""
+    path = write_config(folder / "bifrost.yaml", **changed)
+    options = RunOptions(config_path=path, overrides=tuple(map(parse_override, settings)))
+    return load_config(options, {}).config
+
+
+@pytest.fixture
+def day(tmp_path: Path) -> Path:
+    return write_quotes(tmp_path / "day.csv", market(12))
+
+
+# --- figures -----------------------------------------------------------------------------
+
+
+def test_three_ticks_without_a_hedge_come_to_the_options_moves(tmp_path):
+    # Deep in the money at no rate and hardly any volatility: ten calls move like a thousand shares.
+    config = configured(
+        tmp_path,
+        "greeks.volatility=0.01",
+        "greeks.risk_free_rate=0",
+        "gates.strategy.structure.atm_band_pct=0.5",
+        "enabled=false",
+        paper={"positions": {CALL: 10}},
+    )
+    data = DataSet(write_quotes(tmp_path / "q.csv", [*deep(0, 120.0), *deep(70, 121.0), *deep(130, 119.5)]))
+    result = run_backtest(config, data)
+    told = result.as_json()["result"]
+    assert told["options"] == pytest.approx(1_000 * (119.5 - 120.0), abs=1e-6)
+    assert (told["stock"], told["commission"]) == (0.0, 0.0)
+    assert told["total"] == told["gross"] == told["net"] == told["options"]
+    # 121 was the peak: the fall from there is 1.5 on a thousand shares.
+    assert result.performance.drawdown == pytest.approx(1_500.0, abs=1e-6)
+    assert result.as_json()["drawdown"]["pct"] == pytest.approx(100 * 1_500 / 1_001_000, abs=1e-9)
+    assert result.performance.return_pct == pytest.approx(-0.05, abs=1e-9)
+
+
+def test_a_hedge_is_counted_with_its_spread_and_its_commission(tmp_path):
+    config = configured(
+        tmp_path,
+        "gates.intent.hedge.max_hedge_shares_per_order=100",
+        "gates.intent.hedge.cooldown_seconds=600",
+        paper={"positions": {LEGS[0]: 10}, "latency_jitter_ms": 0},
+    )
+
+    def both(at_s: float, mid: float, call: float) -> list[Quote]:
+        stock = quote(at_s, mid)
+        return [stock, stock._replace(contract_key=LEGS[0], bid=call - 0.05, ask=call + 0.05)]
+
+    steady = [each for n in range(60) for each in both(0.5 * n, 120.0, 5.0)]
+    quotes = [*steady, *both(40, 122.0, 6.1), *both(41, 122.0, 6.1)]
+    result = run_backtest(config, DataSet(write_quotes(tmp_path / "q.csv", quotes)))
+    told = result.as_json()
+    part, money = told["strategies"]["gamma"], told["result"]
+    # A hundred shares are sold at the bid, 119.99, for the least commission, and are worth 122 at the end.
+    assert (part["hedges"], part["fills"], part["shares"]) == (1, 1, 100.0)
+    assert money["stock"] == pytest.approx(-201.0)
+    assert money["options"] == pytest.approx(1_100.0)
+    assert money["commission"] == 1.0
+    assert money["gross"] == pytest.approx(899.0)
+    assert money["total"] == money["net"] == pytest.approx(898.0)
+    assert money["attribution"]["spread"] == pytest.approx(-1.0)
+    assert money["attribution"]["commission"] == -1.0
+    assert part["slippage"]["mean_usd"] == part["slippage"]["worst_usd"] == pytest.approx(1.0)
+    assert part["slippage"]["mean_bps"] == pytest.approx(1e4 * 0.01 / 120.0)
+    assert part["gates"]["max_order_size"]["shrinks"] == 1
+
+
+def test_the_attribution_adds_up_to_the_result_with_a_small_residual(tmp_path, day):
+    result = run_backtest(configured(tmp_path), DataSet(day))
+    told = result.as_json()["result"]
+    parts = told["attribution"]
+    assert sum(parts.values()) == pytest.approx(told["total"], abs=1e-8)
+    moved = sum(abs(value) for name, value in parts.items() if name != "residual")
+    assert abs(parts["residual"]) < 0.05 * moved
+    assert parts["theta"] < 0 < parts["gamma"]
+
+
+def test_states_and_blocks_cover_the_time_from_the_first_decision_to_the_end(tmp_path):
+    config = configured(tmp_path, "gates.intent.hedge.cooldown_seconds=100")
+    drift = [quote(0.5 * n, 120.0 + n / 200) for n in range(600)]
+    result = run_backtest(config, DataSet(write_quotes(tmp_path / "q.csv", drift)))
+    part = result.as_json()["strategies"]["gamma"]
+    assert sum(part["states_s"].values()) == pytest.approx(299.5, abs=0.1)
+    hedges, cooldown = part["hedges"], part["gates"]["cooldown"]
+    assert hedges >= 2
+    assert 10 < cooldown["vetoes"]
+    # Between two hedges lie a hundred seconds; for a part of them the gate was what blocked.
+    assert 10 < cooldown["blocked_s"] < 100 * hedges
+    assert part["reasons"]["cooldown"]["decisions"] == cooldown["vetoes"]
+
+
+# --- what is kept ------------------------------------------------------------------------
+
+
+def backtest(folder: Path, *arguments: str) -> int:
+    return run(["backtest", "--config", str(folder / "bifrost.yaml"), *arguments])
+
+
+def test_the_same_inputs_give_the_same_bytes_wherever_they_lie(tmp_path, day):
+    write_config(tmp_path / "bifrost.yaml")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    copy = elsewhere / day.name
+    copy.write_bytes(day.read_bytes())
+    assert backtest(tmp_path, "--data", str(day), "--out", str(tmp_path / "one")) == 0
+    assert backtest(tmp_path, "--data", str(copy), "--out", str(elsewhere / "two")) == 0
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert names == ["decisions.parquet", "equity.parquet", "operations.parquet", "result.json"]
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (elsewhere / "two" / name).read_bytes(), name
+
+
+def test_tables_have_each_minute_each_fill_and_each_decision(tmp_path, day):
+    write_config(tmp_path / "bifrost.yaml")
+    assert backtest(tmp_path, "--data", str(day), "--out", str(tmp_path / "out")) == 0
+    told = json.loads((tmp_path / "out" / "result.json").read_text())
+    part = told["strategies"]["gamma"]
+    equity, operations, decisions = (
+        pq.read_table(tmp_path / "out" / f"{name}.parquet").to_pylist()
+        for name in ("equity", "operations", "decisions")
+    )
+    kinds = [row["kind"] for row in equity]
+    assert (kinds.count("minute"), kinds.count("fill"), kinds[-1]) == (11, part["fills"], "end")
+    assert equity[-1]["pnl"] == pytest.approx(told["result"]["total"])
+    assert sum(row["type"] == "order_sent" for row in operations) == part["orders"] > 0
+    assert sum(row["count"] for row in decisions) == part["decisions"]
+    keys = [tuple(row[name] for name in EQUAL_BY) for row in decisions]
+    assert all(
+        row["outcome"] in ("ALLOW", "REDUCE") or one != two
+        for row, one, two in zip(decisions, keys, keys[1:], strict=False)
+    )
+
+
+def test_another_folder_of_files_is_left_alone_and_an_earlier_result_makes_way(tmp_path, day, capsys):
+    write_config(tmp_path / "bifrost.yaml")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "notes.txt").write_text("keep")
+    assert backtest(tmp_path, "--data", str(day), "--out", str(mine)) == 2
+    assert [path.name for path in mine.iterdir()] == ["notes.txt"]
+    assert "holds other files" in capsys.readouterr().err
+    for _ in range(2):
+        assert backtest(tmp_path, "--data", str(day), "--out", str(tmp_path / "out")) == 0
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_an_interrupted_run_leaves_nothing_that_looks_whole(number, tmp_path):
+    write_config(tmp_path / "bifrost.yaml")
+    data = write_quotes(
+        tmp_path / "day.csv", (quote(0.02 * n, 120.0 + 0.5 * (n % 7)) for n in range(400_000))
+    )
+    arguments = [
+        "--config",
+        str(tmp_path / "bifrost.yaml"),
+        "--data",
+        str(data),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bifrost_engine.cli", "backtest", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    while process.poll() is None and not list(tmp_path.glob(".out.partial-*/*.parquet")):
+        os.sched_yield()
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode in (-signal.SIGKILL, 130)
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob(".out.partial-*/result.json"))
+
+
+# --- data that doesn't fit -----------------------------------------------------------------
+
+
+def test_a_symbol_that_is_not_in_the_data_is_named_before_the_run(tmp_path):
+    other = Quote("SPY|STK|||", 500.0, 500.02, 100.0, 100.0, OPEN_NS)
+    with pytest.raises(ConfigError, match=r"NVDA\|STK.*found contracts of SPY"):
+        run_backtest(configured(tmp_path), DataSet(write_quotes(tmp_path / "q.csv", [other])))
+
+
+def test_a_clock_in_another_unit_is_named_with_the_unit_that_would_do(tmp_path):
+    path = tmp_path / "q.csv"
+    path.write_text(f"ts_ms,contract_key,bid,ask,bid_size,ask_size\n{OPEN_NS // SECOND_NS},{STOCK},1,2,1,1\n")
+    with pytest.raises(ConfigError, match="make sense in seconds"):
+        run_backtest(configured(tmp_path), DataSet(path))
+
+
+def test_a_position_that_had_expired_is_named(tmp_path, day):
+    with pytest.raises(ConfigError, match=r"20250228\|120\|C.*expired before"):
+        run_backtest(configured(tmp_path), DataSet(day), positions={"NVDA|OPT|20250228|120|C": 1})
+
+
+def test_a_part_of_the_data_without_quotes_is_named(tmp_path, day):
+    with pytest.raises(ConfigError, match=r"expected quotes from .* on, found none"):
+        run_backtest(configured(tmp_path), DataSet(day, OPEN_NS + 3_600 * SECOND_NS))
+    with pytest.raises(ConfigError, match="isn't after it"):
+        run_backtest(configured(tmp_path), DataSet(day, 0, OPEN_NS))
+
+
+def test_what_may_keep_it_from_trading_is_told(tmp_path):
+    quotes = [quote(60.0 * n, 120.0) for n in range(5)]
+    data = DataSet(write_quotes(tmp_path / "q.csv", quotes))
+    warnings = run_backtest(
+        configured(tmp_path), data, positions={"NVDA|OPT|20250307|120|C": 1, "SPY|OPT|20250328|500|C": 1}
+    ).warnings
+    told = "\n".join(warnings)
+    assert "20250307|120|C is 4 days from its expiry" in told
+    assert "come every 60 s" in told
+    assert "no quote of NVDA|OPT|20250307|120|C" in told
+
+
+def test_a_file_that_is_cut_short_ends_the_run_with_its_line(tmp_path, day):
+    import gzip
+
+    whole = gzip.compress(day.read_bytes())
+    cut = tmp_path / "cut.csv.gz"
+    cut.write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(DataError, match=r"cut\.csv\.gz:\d+: can't be read"):
+        run_backtest(configured(tmp_path), DataSet(cut))
+
+
+def test_bad_rows_and_bad_quotes_are_counted_and_the_run_goes_on(tmp_path):
+    good = [quote(n, 120.0 + n / 100) for n in range(1, 20)]
+    path = write_quotes(tmp_path / "q.csv", good)
+    lines = path.read_text().splitlines()
+    ms = OPEN_NS // 1_000_000 + 5_500
+    lines[6:6] = [
+        f"{ms},{STOCK},120,121",
+        f"{ms},{STOCK},abc,121,1,1",
+        f"{ms},{STOCK},-1,121,1,1",
+        f"{ms},{STOCK},122,121,1,1",
+        f"{ms - 5_000},{STOCK},120,121,1,1",
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    period = run_backtest(configured(tmp_path), DataSet(path)).as_json()["period"]
+    assert period["rows_left_out"] == {"columns": 1, "non_numeric": 1}
+    assert sum(period["quotes_rejected"].values()) >= 2
+
+
+# --- ids, positions, the trail -------------------------------------------------------------
+
+
+def test_ids_come_from_the_inputs(tmp_path, day):
+    first, again = (run_backtest(configured(tmp_path), DataSet(day)).provenance for _ in range(2))
+    other = run_backtest(configured(tmp_path, "greeks.risk_free_rate=0.01"), DataSet(day)).provenance
+    for name in ("journal_id", "engine_id", "run_ids"):
+        assert first[name] == again[name] != other[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("p.yaml", f"'{LEGS[0]}': 5\n'{LEGS[1]}': {{quantity: 5, average_cost: 400}}\n"),
+        ("p.json", json.dumps({LEGS[0]: 5, LEGS[1]: {"quantity": "5", "average_cost": "400"}})),
+        ("p.csv", f"contract_key,quantity,average_cost\n{LEGS[0]},5,\n{LEGS[1]},5,400\n"),
+    ],
+)
+def test_positions_to_begin_with_come_from_a_file(name, text, tmp_path, day):
+    from bifrost_engine.replay.holdings import read_positions
+
+    (tmp_path / name).write_text(text)
+    result = run_backtest(configured(tmp_path), DataSet(day), positions=read_positions(tmp_path / name))
+    assert result.audit_trail is not None
+    held = {
+        row["inst_id"]: row["qty"] for row in result.audit_trail.rows("positions") if "OPT" in row["inst_id"]
+    }
+    assert result.provenance["config"]["paper"]["positions"].keys() == set(LEGS)
+    assert held == {} or set(held.values()) == {5}
+
+
+def test_the_trail_leads_from_fills_to_signals(tmp_path, day):
+    trail = run_backtest(configured(tmp_path), DataSet(day)).audit_trail
+    assert trail is not None
+    assert trail.rows("fills")
+    decided = {row["jseq"]: row for row in trail.rows("order_decision_log")}
+    judged = {row["jseq"]: row for row in trail.rows("risk_decision_log")}
+    seen = {row["jseq"] for row in trail.rows("signal_snapshot_log")}
+    for order in trail.rows("orders"):
+        assert judged[decided[order["decision_jseq"]]["risk_jseq"]]["signal_jseq"] in seen
+    assert {row["mode"] for row in trail.rows("strategy_run")} == {"BACKTEST"}
+    assert date.fromisoformat("2025-03-03") in {row["trading_day"] for row in trail.rows("fills")}
