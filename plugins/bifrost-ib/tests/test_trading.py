@@ -573,3 +573,31 @@ def test_a_position_that_midnight_leaves_unexplained_stops_trading_until_it_is_a
             assert (order.quantity, f.sent) == (10, [order.client_order_id])
 
     run(work)
+
+
+def test_while_a_gateway_is_slow_to_list_orders_it_trades_and_a_kill_is_obeyed_at_once(floor):
+    async def work():
+        async with floor(strategy={"shares": 10}) as f:
+            await f.order_is("FILLED")
+            asked = [r.name for r in f.gw.received].count("reqAllOpenOrders")
+            await f.gw.do("slow", message="reqAllOpenOrders", delay=8.0)
+            f.home.command("refresh_accounts")
+            await f.until(lambda: [r.name for r in f.gw.received].count("reqAllOpenOrders") > asked)
+            sent = len(f.sent)
+            await f.until(lambda: len(f.sent) > sent + 2)
+            f.home.command("kill")
+            await until(lambda: f.engine.is_killed("eager"), 5.0)
+            made, seen = len(f.orders), f.daemon.quotes_read
+            await f.until(lambda: f.daemon.quotes_read > seen + 10)
+            assert len(f.orders) == made
+            assert f.daemon.pipeline.errands.is_busy
+            # What it lists at last is older than all of that, and contradicts nothing.
+            await f.gw.do("slow", message="reqAllOpenOrders", delay=0)
+            passes = len(f.home.records("recon_end"))
+            await f.until(
+                lambda: [r.payload["result"] for r in f.home.records("recon_end")][passes:][-1:] == ["CLEAN"]
+            )
+            assert set(f.rules()) <= {"R04"}
+            assert f.engine.state.instrument_holds == {}
+
+    run(work)
