@@ -89,7 +89,7 @@ def strategy_rows(row: Mapping[str, Any], instance: Instance) -> Iterator[tuple[
         gauge(delta, band.epsilon_band, band.threshold_hedge_shares) if band else number(delta, "+.1f"),
     )
     yield "state", states_text(row)
-    yield "last decision", last_decision(row)
+    yield "last decision", last_decision(row) if row.get("ts") else "none yet"
     yield "position", f"{row.get('stock_position')} shares, {row.get('option_legs_count')} option legs"
     pnl_at = as_of(row.get("daily_pnl_ts"), instance)
     yield from left_out_rows(row)

@@ -249,6 +249,10 @@ class Reconciler:
                 self._core.notice(
                     "warning", "contract left out", contract=contract.key, currency=contract.currency
                 )
+        for _, key in self._core.state.unpriced.values():
+            if key not in self._left_out and not self._core.slots_of(key):  # a strategy's gets its mark
+                self._left_out.add(key)
+                self._core.notice("warning", "counts as nothing in the limits on values", contract=key)
 
     # --- what is known of the last look ----------------------------------------------------
 

@@ -245,10 +245,9 @@ def newest(records: Iterable[Record], state: State, symbols: Mapping[str, str] |
     """Return the newest state; books, flags and counts are exact, what is seen is as of each ``ts``.
 
     state    where the records begin to change it: a new one, or that of a checkpoint
-    symbols  strategy id → symbol of those whose beginning isn't among the records
+    symbols  strategy id → symbol of those that are told of though no record may tell of their beginning
     """
-    known = symbols or {}
-    result = Newest(state, {one: {"symbol": known[one]} for one in state.strategies if one in known})
+    result = Newest(state, {one: {"symbol": symbol} for one, symbol in (symbols or {}).items()})
     for record in records:
         if record.jseq > state.last_jseq:
             state.apply(record)

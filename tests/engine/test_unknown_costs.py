@@ -9,7 +9,8 @@ import pytest
 
 from bifrost_engine.config.strategy import ExternalClaim
 from bifrost_engine.domain import BrokerEventKind as K
-from bifrost_engine.domain import BrokerPosition
+from bifrost_engine.domain import BrokerPosition, Contract
+from bifrost_engine.domain.effects import Notice
 from bifrost_engine.domain.fill import EXTERNAL
 from bifrost_engine.engine.valuing import ACCOUNT
 from bifrost_engine.testing.engine import STOCK, EngineUnderTest, lasting
@@ -84,3 +85,23 @@ def test_a_claim_of_the_file_waits_for_the_first_mark() -> None:
     run.mid(100)
     run.beat()
     assert (position("gamma", STOCK.key).quantity, position("gamma", STOCK.key).cost) == (30, 3000)
+
+
+def test_a_holding_that_nobody_values_and_nobody_trades_is_named_once() -> None:
+    """The limits on values can't count it."""
+    foreign = Contract.stock("XYZ")
+    run = EngineUnderTest(positions=((STOCK, 40), (foreign, 500)), connect=False)
+    run.broker(K.LINK_UP)
+    run.reconcile()
+    assert left_out(run) == [foreign.key]  # the strategy's own stock has its first mark soon
+    run.advance(60).reconcile()
+    assert left_out(run) == []
+
+
+def left_out(run: EngineUnderTest) -> list[str]:
+    """Return which contracts the last call said that the limits don't count."""
+    return [
+        effect.facts["contract"]
+        for effect in run.effects
+        if isinstance(effect, Notice) and effect.event.startswith("counts as nothing")
+    ]

@@ -215,6 +215,14 @@ def test_the_newest_state_takes_each_field_where_it_was_seen_last():
     assert found.ended is False
 
 
+def test_a_strategy_that_hasnt_run_since_a_repair_is_told_of_with_its_flags():
+    pages = Pages()
+    pages.add("flag", 1, {"flag": "killed", "on": True}, sid="a")
+    found = newest(pages.records, State("D"), {"a": "SPY", "b": "QQQ"})
+    told = [(name, row["symbol"], row["killed"]) for name, row in found.strategies.items()]
+    assert told == [("a", "SPY", True), ("b", "QQQ", False)]
+
+
 def test_what_the_account_is_worth_is_told_with_its_time():
     pages = Pages()
     worth = {"net_liquidation": "1000.5", "total_cash": "10"}
