@@ -47,7 +47,7 @@ from bifrost_engine.domain import (
 if TYPE_CHECKING:
     from bifrost_engine.domain.view import OrderUpdate, StrategyView
 
-HOOK_VERSION = "1.1"
+HOOK_VERSION = "1.2"
 """Version of this contract: a plugin must be built for the same major number."""
 
 PROJECT = "bifrost"
@@ -77,6 +77,17 @@ class Clock(Protocol):
         """
 
 
+class Count(Protocol):
+    """What counts for a plugin."""
+
+    def __call__(self, event: str, amount: float = 1) -> None:
+        """Count that something happened, ``amount`` times."""
+
+
+def _for_nobody(event: str, amount: float = 1) -> None:
+    """Count nothing: nobody looks at the figures of this host."""
+
+
 @frozen(kw_only=True)
 class PluginContext:
     """What a plugin gets from its host.
@@ -87,6 +98,9 @@ class PluginContext:
     state_dir  the instance's folder; the plugin may keep files of its own there
     emit       reports an event: thread-safe, never blocks, never raises, keeps order; what isn't
                of the contract's types, or a quote over a minute ahead of the clock, is dropped
+    count      ``count(event, amount=1)`` adds to what the metrics show of the plugin as ``event``, such as
+               ``handler_error``: thread-safe, never blocks, never raises; what was counted with another
+               name than ``[a-z][a-z0-9_]*``, or beyond a hundred names, is among ``other``
     seed       for all that is random in a rehearsal
     retry_s    longest pause between two attempts to connect, seconds (``daemon.ib_retry_interval``)
     """
@@ -96,6 +110,7 @@ class PluginContext:
     clock: Clock
     state_dir: Path
     emit: Callable[[Quote | LastPrice | BrokerGreeks | BrokerEvent], None]
+    count: Count = _for_nobody
     seed: int = 0
     retry_s: float = 30.0
 

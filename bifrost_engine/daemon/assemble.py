@@ -18,6 +18,7 @@ from attrs import frozen
 from bifrost_engine.config.loader import LoadedConfig, Override, find_config, load
 from bifrost_engine.config.schema import Config
 from bifrost_engine.config.strategy import StrategyConfig
+from bifrost_engine.daemon.counting import PluginCounts
 from bifrost_engine.daemon.stopwatch import Stopwatch
 from bifrost_engine.daemon.wallclock import WallClock
 from bifrost_engine.engine.slot import Slot
@@ -113,6 +114,7 @@ class Assembly:
 
     broker_config  the broker's section; its ``account`` names the journal
     slots          one for each strategy
+    counts         what the plugins count
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class Assembly:
         self.plugins = PluginSet()
         self.broker_config: Any = None
         self.slots: list[Slot] = []
+        self.counts = PluginCounts()
         self._clock = clock
         self._emit = emit
 
@@ -157,6 +160,7 @@ class Assembly:
             clock=self._clock,
             state_dir=self.folder,
             emit=partial(self._emit, name),
+            count=partial(self.counts.take, name),
             seed=seed_of(self.config),
             retry_s=self.config.daemon.ib_retry_interval,
         )

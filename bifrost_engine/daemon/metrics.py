@@ -21,6 +21,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from bifrost_engine.daemon.connections import Connections
+from bifrost_engine.daemon.counting import PluginCounts
 from bifrost_engine.daemon.figures import KINDS, Figures
 from bifrost_engine.daemon.intake import Intake
 from bifrost_engine.daemon.sinks import SinkThread
@@ -40,6 +41,7 @@ Rows = Iterable[tuple[tuple[str, ...], float]]
 class Metrics(Collector):
     """The figures of one run.
 
+    counts what the plugins count
     ticks  returns how many quotes were taken so far
     after  number of the record before the run's first; earlier ones aren't counted
     """
@@ -48,6 +50,7 @@ class Metrics(Collector):
         self,
         pipeline: Pipeline,
         intake: Intake,
+        counts: PluginCounts,
         ticks: Callable[[], int],
         connections: Connections,
         threads: Threads,
@@ -56,6 +59,7 @@ class Metrics(Collector):
     ) -> None:
         self._pipeline = pipeline
         self._intake = intake
+        self._counts = counts
         self._ticks = ticks
         self._connections = connections
         self._threads = threads
@@ -217,6 +221,8 @@ class Metrics(Collector):
         yield _counter("quotes_rejected", "Quotes that were refused", rejected, ("reason",))
         refused = _keyed(self._intake.refused)
         yield _counter("reports_refused", "Plugins' reports that were no reports", refused, ("plugin",))
+        counted = self._counts.rows()
+        yield _counter("plugin_events", "What plugins counted themselves", counted, ("plugin", "event"))
         failed = float(pipeline.journal_problem is not None)
         yield _gauge("journal_failing", "Whether the journal can't be written", [((), failed)])
         dropped = float(pipeline.counters["broker_event_dropped"])

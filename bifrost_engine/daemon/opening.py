@@ -128,7 +128,9 @@ def open_metrics(
             f"daemon.metrics_port: {error.name} isn't installed; "
             "pip install 'bifrost-engine[metrics]', or leave the setting out"
         ) from error
-    metrics = Metrics(pipeline, intake, ticks, connections, threads, journal.path, journal.last_jseq)
+    metrics = Metrics(
+        pipeline, intake, parts.counts, ticks, connections, threads, journal.path, journal.last_jseq
+    )
     port = metrics.open(daemon.metrics_host, daemon.metrics_port)
     parts.log.info("figures are served", url=f"http://{daemon.metrics_host}:{port}/metrics")
     return metrics

@@ -5,6 +5,7 @@ Amounts may be given as text or whole numbers; they become Decimals here.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -54,15 +55,24 @@ T = TypeVar("T")
 
 @frozen(kw_only=True)
 class RecordingContext(PluginContext):
-    """A plugin's context that keeps what is emitted, in order, in ``events``."""
+    """A plugin's context that keeps what is emitted, in order, in ``events``, and what is counted."""
 
     clock: EventClock
     events: list[Quote | LastPrice | BrokerGreeks | BrokerEvent] = Factory(list)
+    counted: dict[str, float] = Factory(lambda: defaultdict(float))
     emit: Any = field(init=False)
+    count: Any = field(init=False)
 
     @emit.default
     def _record(self) -> Any:
         return self.events.append
+
+    @count.default
+    def _tally(self) -> Any:
+        def tally(event: str, amount: float = 1) -> None:
+            self.counted[event] += amount
+
+        return tally
 
     @property
     def broker_events(self) -> list[BrokerEvent]:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from daemon_under_test import QUICK, broker_of, until
+from daemon_under_test import QUICK, broker_of, sink_of, until
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
@@ -102,6 +102,25 @@ def test_a_link_that_was_lost_counts_when_it_is_back_and_not_before_nor_twice(ho
         return seen
 
     assert asyncio.run(counted()) == [0, 0, 1, 1]
+
+
+def test_what_plugins_count_is_shown_by_plugin_and_event(home):
+    here = home(wave=SLOW, daemon=SERVED, mischief=QUICK, status={"sink": ["plain"]})
+
+    async def counted() -> dict[tuple[Any, ...], float]:
+        with capture_logs() as lines:
+            async with here.running(speed=1.0) as daemon:
+                broker_of(daemon).context.count("late_answer")
+                broker_of(daemon).context.count("late_answer", 2)
+                sink_of(daemon, "plain").context.count("row_refused")
+                (url,) = [line["url"] for line in lines if line["event"] == "figures are served"]
+                figures = await asyncio.to_thread(scrape, url)
+        return {key: value for key, value in figures.items() if key[0] == "bifrost_plugin_events_total"}
+
+    assert asyncio.run(counted()) == {
+        ("bifrost_plugin_events_total", "late_answer", "mischief"): 3,
+        ("bifrost_plugin_events_total", "row_refused", "plain"): 1,
+    }
 
 
 def test_nothing_is_served_unless_it_is_asked_for_and_nothing_afterwards(home):

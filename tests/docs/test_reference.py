@@ -170,9 +170,32 @@ def test_every_metric_is_in_the_table():
         and getattr(node.func, "id", "") in ("_gauge", "_counter", "_histogram")
         and isinstance(node.args[0], ast.Constant)
     }
+    told = {unquoted(row[0]) for row in rows(page("metrics"))}
     assert {f"bifrost_{name}" for name in (*made, "net", "day_pnl")} == {
-        name for row in rows(page("metrics")) if not (name := unquoted(row[0])).startswith("bifrost_monitor_")
+        name for name in told if name.startswith("bifrost_") and not name.startswith("bifrost_monitor_")
     }
+
+
+def counted_by(plugin: Path) -> set[str]:
+    """Return the events that a plugin's code counts."""
+    calls = [
+        node
+        for path in plugin.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("self._count", "self._context.count")
+    ]
+    named = [node for call in calls for node in ast.walk(call.args[0])]
+    return {node.value for node in named if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def test_every_event_that_a_plugin_counts_is_in_the_table():
+    plugins = PACKAGE.parent / "plugins"
+    counted = {
+        (name, event) for name in ("ib", "pg", "paper") for event in counted_by(plugins / f"bifrost-{name}")
+    }
+    told = {(unquoted(row[0]), unquoted(row[1])) for row in rows(page("metrics")) if len(row) == 3}
+    assert ("ib", "handler_error") in counted
+    assert counted == {pair for pair in told if not pair[0].startswith("bifrost_")}
 
 
 def test_every_hook_has_its_heading_and_its_contract():

@@ -437,6 +437,7 @@ class _Sink:
     def __init__(self, config: MischiefSinkConfig, context: PluginContext) -> None:
         self.config = config
         self.wrong = Wrong(config.wrong, context)
+        self.context = context
         self.snapshots: list[Mapping[str, Any]] = []
         self.heartbeats: list[Mapping[str, Any]] = []
         self.accounts: list[Sequence[Mapping[str, Any]]] = []

@@ -78,7 +78,7 @@ class IBBroker(Listener):
         self.session.add(self)
         self._context = context
         self._clock = context.clock
-        self._register = Register(config.account, config.client_id, config.gateway_timezone)
+        self._register = self._new_register(config.account)
         self._account = config.account
         self._sent: set[str] = set()
         self._sheets: dict[int, Sheet] = {}
@@ -284,7 +284,11 @@ class IBBroker(Listener):
         account = self.session.account
         if account and account != self._account:
             self._account = account
-            self._register = Register(account, self.config.client_id, self.config.gateway_timezone)
+            self._register = self._new_register(account)
+
+    def _new_register(self, account: str) -> Register:
+        config = self.config
+        return Register(account, config.client_id, config.gateway_timezone, self._context.count)
 
     def _news(
         self, message: OpenOrder | OrderStatus | ExecutionDetails | Commission | GatewayError

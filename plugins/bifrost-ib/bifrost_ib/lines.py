@@ -98,6 +98,7 @@ class Lines:
         self._config = config
         self._clock = context.clock
         self._emit = context.emit
+        self._count = context.count
         self._log = context.log
         self._lines: dict[str, Line] = {}
         self._by_id: dict[int, Line] = {}
@@ -254,7 +255,9 @@ class Lines:
             self._on_error(message)
         elif isinstance(message, Tick):
             line = self._by_id.get(message.request_id)
-            if line is not None:
+            if line is None:
+                self._count("unknown_line")
+            else:
                 self._on_tick(line, message)
 
     def _on_tick(self, line: Line, tick: Tick) -> None:
@@ -419,6 +422,7 @@ class Lines:
     def _watch(self, line: Line, now_ns: int) -> None:
         if line.proof_ns is not None:
             if now_ns >= line.proof_ns:
+                self._count("line_renewed")
                 self._anew(line)
             return
         is_option = line.contract.sec_type is SecType.OPTION
@@ -434,6 +438,7 @@ class Lines:
             text = words_of(Trouble.SILENT, line.key, f"{quiet_ns / SECOND_NS:.0f} s", self._config)
             self._in_the_way(line, Trouble.SILENT, text)
         line.is_renewed = True
+        self._count("line_renewed")
         self._anew(line)
 
     def _is_traded(self, line: Line, now_ns: int) -> bool:

@@ -15,5 +15,6 @@ def reporting_to(context: PluginContext, emit: Any) -> PluginContext:
         clock=context.clock,
         state_dir=context.state_dir,
         emit=emit,
+        count=context.count,
         seed=context.seed,
     )

@@ -428,6 +428,7 @@ class Session:
         """Count what couldn't be handled, and have the broker asked now and then: it may have been a fill."""
         key = name if name.isidentifier() else "decode"
         self.failures[key] = self.failures.get(key, 0) + 1
+        self._context.count("handler_error")
         count = self.failures[key]
         shown = error if count == 1 else None
         self._log.error("ib_handler_error", handler=name, error=repr(error), count=count, exc_info=shown)
@@ -441,6 +442,7 @@ class Session:
         if name not in self.failures:
             self._log.warning("ib_unread", what=name)
         self.failures[name] = self.failures.get(name, 0) + 1
+        self._context.count("unread_message")
 
     def _on_message(self, message: Message) -> None:
         if isinstance(message, GatewayError):
@@ -513,6 +515,7 @@ class Session:
 
     def _on_too_fast(self, link: Link, text: str) -> None:
         self._too_fast += 1
+        self._context.count("rate_exceeded")
         link.pacer.slow_down(SLOWER_S)
         self._log.warning("the gateway finds the message rate too high", count=self._too_fast)
         if self._too_fast >= TOO_FAST_LIMIT:

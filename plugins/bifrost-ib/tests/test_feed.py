@@ -190,6 +190,17 @@ def test_what_a_contract_last_traded_at_is_told_when_it_changes(tmp_path, librar
     run(tmp_path, library, work, NVDA)
 
 
+def test_a_tick_of_a_line_that_nobody_asked_for_is_counted(tmp_path, library):
+    async def work(here: Fed) -> None:
+        await here.quoted(NVDA, 131.0, 131.02)
+        (session,) = here.gateway._hub.sessions
+        session.send("tickPrice", reqId=987_654, type=4, price=131.0, size=100.0)
+        await here.settle()
+        assert here.context.counted == {"unknown_line": 1}
+
+    run(tmp_path, library, work, NVDA)
+
+
 @pytest.mark.parametrize(("allow_delayed", "told"), [(False, []), (True, [131.05])])
 def test_a_delayed_last_price_is_told_only_if_delayed_data_is_allowed(tmp_path, library, allow_delayed, told):
     async def work(here: Fed) -> None:
@@ -514,6 +525,7 @@ def test_a_line_without_ticks_is_asked_for_anew_and_if_that_is_silent_too_withdr
         await here.pass_time(16)
         await here.until(lambda: here.last(NVDA) is None)
         assert list(here.standing()) == [f"silent {NVDA.key}"]
+        assert here.context.counted["line_renewed"] == 3
         here.gateway._data.is_lost = False
         await here.quoted(NVDA, 132.0, 132.02)
         assert here.standing() == {}

@@ -408,6 +408,7 @@ def test_the_third_complaint_about_the_rate_ends_the_connection(tmp_path, kit, l
             gw.error(100, "max rate of messages exceeded")
             await seen.until(lambda: len(seen.told) == 2)
             assert seen.told[1] == ("LINK_DOWN", "message_rate")
+            assert seen.context.counted == {"rate_exceeded": 3}
 
     run(work())
 
@@ -451,6 +452,7 @@ def test_a_listener_that_raises_is_counted_and_hears_of_the_next_message(tmp_pat
             gw.error(2104, "second")
             await seen.until(lambda: len(sulking.taken) == 2)
             assert seen.session.failures == {"error": 1}
+            assert seen.context.counted == {"handler_error": 1}
             assert [str(event.kind) for event in seen.context.broker_events] == ["LINK_UP", "DATA_RESTORED"]
 
     run(work())
@@ -469,6 +471,7 @@ def test_a_message_that_cannot_be_decoded_is_counted_and_makes_its_list_incomple
             with pytest.raises(ListIncomplete, match="could not be read"):
                 await reading
             assert seen.session.failures == {"decode": 1}
+            assert seen.context.counted == {"handler_error": 1}
 
     run(work())
 

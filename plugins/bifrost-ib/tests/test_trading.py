@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from importlib import import_module
+from urllib.request import urlopen
 
 import mischief
 import pytest
@@ -13,6 +14,7 @@ from attrs import evolve
 from bifrost_ib.session import State
 from bifrost_ib.simgateway import SimGateway
 from daemon_under_test import Home, eager, sink_of, until
+from structlog.testing import capture_logs
 
 KEY = "NVDA|STK|||"
 BUY_TEN = {"target": 10}
@@ -409,6 +411,25 @@ def test_a_command_connects_at_once_however_long_the_wait_for_the_next_attempt_i
             f.home.command("retry_ib")
             await f.reconnected()
             assert len(f.sent) == 1
+
+    run(work)
+
+
+def test_what_the_plugin_counts_is_served_with_the_daemons_figures(floor):
+    def served(url):
+        with urlopen(url, timeout=10) as answer:
+            return answer.read().decode().splitlines()
+
+    async def work():
+        with capture_logs() as lines:
+            async with floor(daemon={"shutdown_grace_seconds": 1, "metrics_port": 0}) as f:
+                await f.order_is("FILLED")
+                (url,) = [line["url"] for line in lines if line["event"] == "figures are served"]
+                await f.gw.do("msg", code=100, text="max rate of messages exceeded")
+                wanted = 'bifrost_plugin_events_total{event="rate_exceeded",plugin="ib"} 1.0'
+                async with asyncio.timeout(20):
+                    while wanted not in await asyncio.to_thread(served, url):
+                        pass
 
     run(work)
 

@@ -6,8 +6,7 @@ within the session does. Orders made by hand have no number of the session worth
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from attrs import evolve
@@ -33,11 +32,17 @@ class Listed(NamedTuple):
 class Register:
     """Turns messages about orders into what the engine hears, for one account and one client id.
 
-    counts  what was odd about messages, by reason
+    count  is told what was odd about a message, by a word
     """
 
-    def __init__(self, account: str, client_id: int, zone: str | None = None) -> None:
-        self.counts: Counter[str] = Counter()
+    def __init__(
+        self,
+        account: str,
+        client_id: int,
+        zone: str | None = None,
+        count: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._count = count
         self._account = account
         self._client_id = client_id
         self._zone = zone
@@ -134,7 +139,7 @@ class Register:
         if isinstance(message, OpenOrder) and message.what_if:
             return []
         if message.status not in STATUSES and message.status not in SILENT:
-            self.counts["unknown_status"] += 1
+            self._count("unknown_status")
         at = self._place(message.perm_id, message.client_id, message.order_id)
         if at is None:
             return []
@@ -163,14 +168,14 @@ class Register:
             return []
         told = execution_of(message, now_ns, self._zone)
         if told.why_not:
-            self.counts[f"execution_{told.why_not}"] += 1
+            self._count("execution_ignored" if told.why_not in HARMLESS else "execution_unreadable")
         at = None
         if told.why_not not in HARMLESS:
             at = self._place(message.perm_id, message.client_id, message.order_id)
         if told.execution is None:
             return [] if told.why_not in HARMLESS else self._unreadable(message, at, told.why_not, now_ns)
         if not told.has_time:
-            self.counts["execution_time"] += 1
+            self._count("execution_without_time")
         return self._booked(message, at, self._priced(told.execution, words(message.exec_id)), now_ns)
 
     def _booked(
@@ -223,7 +228,7 @@ class Register:
     def _on_commission(self, message: Commission, now_ns: int) -> list[BrokerEvent]:
         cost, exec_id = cost_of(message), words(message.exec_id)
         if cost is None or not exec_id:
-            self.counts["commission_unreadable"] += 1
+            self._count("commission_unreadable")
             return []
         if self._costs.get(exec_id) == cost:
             return []
@@ -273,7 +278,7 @@ class Register:
         """Return whether a message is of another account of the login."""
         if not account or not self._account or account == self._account:
             return False
-        self.counts["other_account"] += 1
+        self._count("other_account")
         return True
 
     def _place(self, perm_id: Any, client_id: Any, order_id: Any) -> int | None:
@@ -287,7 +292,7 @@ class Register:
                 at = None  # the number was given to another order
         if at is None:
             if not lasting and number <= 0:
-                self.counts["without_identity"] += 1
+                self._count("without_identity")
                 return None
             at = self._new(Known(account=self._account))
         if number > 0:

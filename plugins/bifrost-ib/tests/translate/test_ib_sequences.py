@@ -111,7 +111,8 @@ class Heard:
     """A register with one order sent, and what was heard of it so far."""
 
     def __init__(self, **changes: Any) -> None:
-        self.register = Register("DU1", 1, zone="US/Eastern")
+        self.counted: list[str] = []
+        self.register = Register("DU1", 1, zone="US/Eastern", count=self.counted.append)
         self.register.sent(request(**changes), 7)
         self.events: list[BrokerEvent] = []
 
@@ -471,4 +472,19 @@ def test_what_if_orders_and_other_accounts_are_left_out(heard):
     theirs = {"perm_id": 33, "client_id": 2, "order_id": 1}
     heard.after(shown("Submitted", account="DU2", **theirs), status("Cancelled", **theirs))
     assert heard.events == []
-    assert heard.register.counts["other_account"] == 3
+    assert heard.counted == ["other_account"] * 3
+
+
+def test_what_is_odd_about_a_message_is_counted_by_a_word(heard):
+    heard.after(
+        status("Dreaming"),
+        details(5, "x.y.z.01", price=float("nan")),
+        evolve(cost(1.0), currency="", amount=float("nan")),
+        status("Submitted", perm_id=0, client_id=0, order_id=0),
+    )
+    assert heard.counted == [
+        "unknown_status",
+        "execution_unreadable",
+        "commission_unreadable",
+        "without_identity",
+    ]
