@@ -40,7 +40,11 @@ from bifrost_engine.cli.options import config_option, json_option
     type=click.Path(path_type=Path),
     help="Folder for the result: result.json and tables in Parquet; written whole or not at all.",
 )
-@click.option("--exact", is_flag=True, help="Step through each quote.")
+@click.option(
+    "--exact",
+    is_flag=True,
+    help="Step through each quote; else those that lead to no order are passed over, with the same result.",
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting, over the file; repeatable."
 )

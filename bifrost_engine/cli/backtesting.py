@@ -16,7 +16,8 @@ from bifrost_engine.cli.output import print_pairs, print_table, signed_money
 from bifrost_engine.cli.times import NEW_YORK, parse_time, show_length, show_time
 from bifrost_engine.config.loader import Override, parse_override
 from bifrost_engine.daemon.assemble import RunOptions, load_config
-from bifrost_engine.replay.backtest import Progress, run_backtest
+from bifrost_engine.replay.backtest import Progress, run_backtest, usual
+from bifrost_engine.replay.backtest import exact as step_by_step
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.folder import ResultFolder
 from bifrost_engine.replay.holdings import read_positions
@@ -61,6 +62,7 @@ class Run:
         )
         self.positions = None if positions_path is None else read_positions(positions_path)
         self.capital = capital
+        self.driver = step_by_step if exact else usual
         self.out = out
 
     def execute(self, *, as_json: bool, show_progress: bool) -> int:
@@ -77,6 +79,7 @@ class Run:
                 capital=self.capital,
                 tables=folder,
                 keep_trail=False,
+                driver=self.driver,
                 on_progress=show,
             )
             told = result.as_json()

@@ -11,6 +11,7 @@ import asyncio
 import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,10 +34,12 @@ from bifrost_engine.hookspecs import PluginContext
 from bifrost_engine.journal.chain import genesis, link, to_audit_row
 from bifrost_engine.journal.passing import PassingJournal, Taker
 from bifrost_engine.plugins import PluginSet
+from bifrost_engine.replay.columns import columns_of
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.drive import Drive
 from bifrost_engine.replay.ending import stop_command
 from bifrost_engine.replay.equity import Equity
+from bifrost_engine.replay.fast import FastDrive
 from bifrost_engine.replay.fit import check_fit
 from bifrost_engine.replay.gathering import Gathering
 from bifrost_engine.replay.identity import Identity, digest_of, effective, identity, versions
@@ -80,6 +83,8 @@ class Road:
     beat_ns   interval of the beats
     until_ns  event time at which the run ends, far away for with the quotes
     on_beat   awaited after each beat
+    needs_ticks  whether each quote of a contract must be shown to the observers, or only the newest;
+                 None: each of every contract
     """
 
     pipeline: Pipeline
@@ -87,11 +92,29 @@ class Road:
     beat_ns: int
     until_ns: int
     on_beat: Callable[[], Awaitable[None]]
+    needs_ticks: Callable[[str], bool] | None = None
 
 
 def exact(road: Road) -> Driver:
     """Return the driver that steps through each quote."""
     return Drive(road.pipeline, road.clock, road.beat_ns, until_ns=road.until_ns, on_beat=road.on_beat)
+
+
+def usual(road: Road) -> Driver:
+    """Return the driver that passes over quotes which lead to no order, where that can be done."""
+    if road.needs_ticks is None or find_spec("numpy") is None:
+        return exact(road)
+    drive = Blockwise(road.pipeline, road.clock, road.beat_ns, until_ns=road.until_ns, on_beat=road.on_beat)
+    drive.needs_ticks = road.needs_ticks
+    return drive
+
+
+class Blockwise(FastDrive):
+    """A ``FastDrive`` that makes its blocks itself."""
+
+    async def run(self, quotes: Iterator[Quote], is_over: Callable[[], bool]) -> None:
+        """Drive until the quotes or the time end; see ``Drive.run``."""
+        await self.run_blocks(columns_of(quotes), is_over)
 
 
 @frozen(kw_only=True)
@@ -112,7 +135,7 @@ def run_backtest(
     tables: Tables | None = None,
     takers: tuple[Taker, ...] = (),
     keep_trail: bool = True,
-    driver: Callable[[Road], Driver] = exact,
+    driver: Callable[[Road], Driver] = usual,
     on_progress: Callable[[Progress], None] | None = None,
     log: Any = None,
 ) -> Result:
@@ -278,7 +301,12 @@ class Backtest:
 
         beat_ns = int(self.config.daemon.heartbeat_interval * SECOND_NS)
         road = Road(
-            pipeline=self.pipeline, clock=self.clock, beat_ns=beat_ns, until_ns=until_ns, on_beat=on_beat
+            pipeline=self.pipeline,
+            clock=self.clock,
+            beat_ns=beat_ns,
+            until_ns=until_ns,
+            on_beat=on_beat,
+            needs_ticks=self._needs_ticks(),
         )
         drive = driver(road)
         self.equity.begin()
@@ -300,6 +328,23 @@ class Backtest:
             raise ConfigError(f"{self.data.path}: has no quotes")
         self.clock.advance_to(first.ts_ns)
         return chain([first], quotes)
+
+    def _needs_ticks(self) -> Callable[[str], bool] | None:
+        """Return what asks all observers for the contracts of which they need each quote."""
+        watching = dict(self._plugins.observers())
+        asked = dict(self._plugins.implementations("needs_ticks"))
+        if watching.keys() - asked.keys():
+            return None
+        asks = tuple(asked[key] for key in watching)
+
+        def needs_ticks(contract_key: str) -> bool:
+            try:
+                return any(ask(contract_key) for ask in asks)
+            except Exception as error:  # noqa: BLE001 - a plugin's code; each quote does no harm
+                self.log.warning("needs_ticks raised", error=repr(error))
+                return True
+
+        return needs_ticks
 
     async def _begin(self) -> None:
         facts = {"engine": __version__, "feed": self.config.feed_name, "broker": PAPER}

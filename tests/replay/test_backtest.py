@@ -331,3 +331,33 @@ def test_the_trail_leads_from_fills_to_signals(tmp_path, day):
         assert judged[decided[order["decision_jseq"]]["risk_jseq"]]["signal_jseq"] in seen
     assert {row["mode"] for row in trail.rows("strategy_run")} == {"BACKTEST"}
     assert date.fromisoformat("2025-03-03") in {row["trading_day"] for row in trail.rows("fills")}
+
+
+@pytest.mark.parametrize("volatility", ["0.35", "implied"])
+def test_passing_over_quotes_gives_the_same_bytes_as_each_one(volatility, tmp_path):
+    write_config(
+        tmp_path / "bifrost.yaml", greeks={"volatility": volatility if volatility == "implied" else 0.35}
+    )
+    data = write_quotes(tmp_path / "day.csv", market(20, interval_ms=60))
+    assert backtest(tmp_path, "--data", str(data), "--out", str(tmp_path / "fast")) == 0
+    assert backtest(tmp_path, "--data", str(data), "--out", str(tmp_path / "exact"), "--exact") == 0
+    for path in (tmp_path / "fast").iterdir():
+        assert path.read_bytes() == (tmp_path / "exact" / path.name).read_bytes(), path.name
+
+
+def test_memory_does_not_grow_with_the_data(tmp_path):
+    config = write_config(tmp_path / "bifrost.yaml", paper={"positions": {LEGS[0]: 1}})
+    peaks = []
+    for count in (20_000, 200_000):
+        data = write_quotes(
+            tmp_path / f"{count}.csv", (quote(0.1 * n, 120.0 + n % 3 / 100) for n in range(count))
+        )
+        code = (
+            "import resource, sys; from bifrost_engine.cli.main import run;"
+            f"assert run(['backtest', '--config', {str(config)!r}, '--data', {str(data)!r}, '--json',"
+            f" '--out', {str(tmp_path / f'out{count}')!r}]) == 0;"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        peaks.append(int(done.stderr.split()[-1]) / 1024)
+    assert peaks[1] < peaks[0] + 40.0
