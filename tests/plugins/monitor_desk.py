@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import psycopg
 from attrs import define, field
@@ -36,48 +37,55 @@ def new_database(server_uri: str, name: str) -> str:
 
 @define
 class Desk:
-    """A folder and a database; its processes are ``bifrost …`` with its configuration."""
+    """A folder and a database; its processes are ``bifrost …`` with its configuration.
+
+    settings  with ``{folder}`` and ``{dsn}`` in them
+    """
 
     folder: Path
     dsn: str
+    settings: str = SETTINGS
     token: str = field(init=False, default="")
 
     def __attrs_post_init__(self) -> None:
-        self.file.write_text(SETTINGS.format(folder=self.folder, dsn=self.dsn))
-        made = self._start("monitor", "token", "--name", "ann", stdout=subprocess.PIPE)
+        self.file.write_text(self.settings.format(folder=self.folder, dsn=self.dsn))
+        made = self.start("monitor", "token", "--name", "ann", stdout=subprocess.PIPE)
         self.token = made.communicate(timeout=PATIENCE_S)[0].strip()
 
     @property
     def file(self) -> Path:
         return self.folder / "bifrost.yaml"
 
-    def _start(self, *words: str, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    def start(
+        self, *words: str, stdout: int = subprocess.DEVNULL, stderr: int | IO[str] = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
+        """Start one of them."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "BIFROST_"))}
         return subprocess.Popen(
             [sys.executable, "-m", "bifrost_engine.cli", *words],
             cwd=self.folder,
             env={**kept, "BIFROST_MONITOR_TOKENS": str(self.folder / "tokens")},
             stdout=stdout,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
 
     def rehearse(self, until: str) -> None:
         """Return when a daemon has rehearsed up to a time, as fast as it goes."""
         words = ("--speed", "max", "--until", until)
-        _, told = (daemon := self._start("run", "--config", str(self.file), *words)).communicate(timeout=120)
+        _, told = (daemon := self.start("run", "--config", str(self.file), *words)).communicate(timeout=120)
         assert daemon.returncode == 0, told
 
     @contextmanager
     def daemon(self, *words: str) -> Iterator[subprocess.Popen[str]]:
         """Run a daemon for as long as the context lasts."""
-        with _stopping(self._start("run", "--config", str(self.file), *words)) as daemon:
+        with _stopping(self.start("run", "--config", str(self.file), *words)) as daemon:
             yield daemon
 
     @contextmanager
     def monitor(self, *words: str) -> Iterator[Client]:
         """Run a monitor for as long as the context lasts; yields who asks it."""
-        with _stopping(self._start("monitor", "--config", str(self.file), *words)) as monitor:
+        with _stopping(self.start("monitor", "--config", str(self.file), *words)) as monitor:
             assert monitor.stderr is not None
             line = monitor.stderr.readline()
             assert "monitor on http" in line, line + monitor.stderr.read()

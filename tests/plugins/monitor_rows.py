@@ -15,6 +15,19 @@ GATES = {
     "state": {"delta": {"epsilon_band": "10", "threshold_hedge_shares": "25", "max_delta_limit": "500"}},
 }
 
+ACCOUNT = {
+    "account_id": "DU1",
+    "summary": {"net_liquidation": 250411.7, "currency": "USD"},
+    "complete": True,
+    "positions": [
+        {"contract_key": CALL, "symbol": "NVDA", "sec_type": "OPT", "position": 5, "avg_cost": 812.4}
+        | {"expiry": "20250328", "strike": 120, "option_right": "C", "multiplier": 100},
+        {"contract_key": PUT, "symbol": "NVDA", "sec_type": "OPT", "position": -2, "avg_cost": None}
+        | {"expiry": "20250328", "strike": 120, "option_right": "P", "multiplier": 100},
+        {"contract_key": NVDA, "symbol": "NVDA", "sec_type": "STK", "position": -81, "avg_cost": 121.0},
+    ],
+}
+
 
 def snapshot(**changed: Any) -> dict[str, Any]:
     """Return a strategy's state in which all is well."""

@@ -81,7 +81,10 @@ def next_hedge(
 
 @frozen(kw_only=True)
 class Panel:
-    """One curve: ``path`` in a box of 1000 by 100, ticks and lines at heights in percent."""
+    """One curve: ``path`` in a box of 1000 by 100, ticks and lines at heights in percent.
+
+    dues  where the next hedge falls due: height and label
+    """
 
     name: str
     kind: str
@@ -91,22 +94,38 @@ class Panel:
     band: tuple[float, float] | None
     end: tuple[float, float, str] | None
     hedges: list[tuple[float, float, str, str]]
+    dues: list[tuple[float, str]]
 
 
 @frozen(kw_only=True)
 class Chart:
-    """The day's curves, and what the keys read: ``points`` are [x, time, spot, delta, result] as JSON."""
+    """The day's curves, and what the keys read: ``points`` are [x, time, spot, delta, result] as JSON.
+
+    marks  times that are marked through all curves: place in percent, kind and label
+    """
 
     panels: list[Panel]
     hours: list[tuple[float, str]]
+    marks: list[tuple[float, str, str]]
     points: str
     text: str
 
 
 def chart(
-    points: Sequence[Point], fills: Sequence[Operation], band: Band | None, zone: ZoneInfo
+    points: Sequence[Point],
+    fills: Sequence[Operation],
+    band: Band | None,
+    zone: ZoneInfo,
+    *,
+    told: Sequence[Operation] = (),
+    live: bool = True,
+    next_hedge: tuple[float, float] | None = None,
 ) -> Chart | None:
-    """Return the curves of the day of the newest point; None without one."""
+    """Return the curves of the day of the newest point; None without one.
+
+    told        what operators did, of which kills and their ends are marked
+    next_hedge  spots at which the next hedge falls due, below and above
+    """
     if not points:
         return None
     start, end = span(points[0].ts, points[-1].ts, zone)
@@ -119,7 +138,9 @@ def chart(
     hedges = [fill for fill in kept if fill.price is not None]
     threshold = band.threshold if band else None
     panels = [
-        _panel("Price, hedges marked", "price", sorted(spots), x, start, end, 2, hedges=hedges),
+        _panel(
+            "Price, hedges marked", "price", sorted(spots), x, start, end, 2, hedges=hedges, dues=next_hedge
+        ),
         _panel("Net delta", "delta", deltas, x, start, end, 1, band=band, about=threshold),
         _panel("Day P&L", "result", results, x, start, end, 2, signed=True),
     ]
@@ -128,9 +149,11 @@ def chart(
         f"Price {figure(newest.spot)}, net delta {figure(newest.net_delta, 1, signed=True)},"
         f" day P&L {figure(newest.daily_pnl, 2, signed=True)}; {len(kept)} fills."
     )
+    ends = [] if live else [(_at(newest.ts, x) / 10, "stale", f"no data since {clock(newest.ts, zone)[:5]}")]
     return Chart(
         panels=[panel for panel in panels if panel],
         hours=list(_hours(start, end, zone)),
+        marks=[*_switched(told, start, newest.ts, x, zone), *ends],
         points=_read(points, x, zone),
         text=text,
     )
@@ -174,6 +197,7 @@ def _panel(
     band: Band | None = None,
     about: float | None = None,
     hedges: Sequence[Operation] = (),
+    dues: tuple[float, float] | None = None,
     signed: bool = False,
 ) -> Panel | None:
     values = [(ts, value) for ts, value in values if start <= ts <= end]
@@ -201,7 +225,21 @@ def _panel(
         band=None if band is None else (_at(band.epsilon, y), round(2 * band.epsilon * -y[1], 1)),
         end=(_at(last_ts, x) / 10, _at(last, y), figure(last, digits, signed or kind == "delta")),
         hedges=[_mark(fill, x, y) for fill in hedges],
+        dues=[(at, figure(spot)) for spot in dues or () if 0.0 <= (at := _at(spot, y)) <= 100.0],
     )
+
+
+SWITCHED = {"kill": ("killed", "✕ killed"), "clear_kill": ("cleared", "kill cleared")}
+"""Type of an operation → kind and label of its mark."""
+
+
+def _switched(
+    told: Iterable[Operation], start: float, end: float, x: tuple[float, float], zone: ZoneInfo
+) -> Iterable[tuple[float, str, str]]:
+    for one in told:
+        if one.type in SWITCHED and one.ts is not None and start <= one.ts <= end:
+            kind, label = SWITCHED[one.type]
+            yield _at(one.ts, x) / 10, kind, f"{label} {clock(one.ts, zone)[:5]}"
 
 
 def _mark(fill: Operation, x: tuple[float, float], y: tuple[float, float]) -> tuple[float, float, str, str]:

@@ -12,7 +12,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from bifrost_monitor.call import sent
+from bifrost_monitor import handlers
+from bifrost_monitor.answers import OperationsQuery, Question, RowId
+from bifrost_monitor.call import Call, query_of, sent
 from bifrost_monitor.pages import REGIONS, Pages, Rendered
 from bifrost_monitor.refusal import Refusal
 from bifrost_monitor.sessions import COOKIE, LASTS_S
@@ -27,6 +29,13 @@ NO_STORE = {"Cache-Control": "no-store"}
 A_DAY = {"Cache-Control": "public, max-age=86400"}
 THEMES = ("auto", "light", "dark")
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class OlderQuery(Question):
+    """Which operations: those before one, or the newest; for the page of a strategy."""
+
+    before_id: RowId | None = None
+    strategy: str | None = None
 
 
 class Told(msgspec.Struct):
@@ -44,6 +53,7 @@ def page_routes(monitor: Monitor) -> list[BaseRoute]:
     return [
         Route("/", browser.page),
         Route("/live", browser.live),
+        Route("/older", browser.older),
         Route("/login", browser.login_page, methods=["GET"]),
         Route("/login", browser.login, methods=["POST"]),
         Route("/logout", browser.logout, methods=["POST"]),
@@ -98,6 +108,20 @@ class Browser:
                 )
 
         return EventStream(told)
+
+    async def older(self, request: Request) -> Response:
+        """Answer with rows for the table of operations, those before one that it has."""
+        if await self._monitor.visitors.known(request) is None and not self._monitor.open_to_read:
+            raise Refusal(401, "log in")
+        asked = query_of(request, OlderQuery)
+        call = Call(monitor=self._monitor, request=request)
+        page = await handlers.operations(call, OperationsQuery(before_id=asked.before_id))
+        return self._html(
+            "older.html",
+            operations=page.operations,
+            next=page.next_before_id,
+            **self._pages.context(asked.strategy),
+        )
 
     async def login_page(self, request: Request) -> Response:
         """Answer with the page to log in."""

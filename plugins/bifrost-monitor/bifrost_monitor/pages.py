@@ -15,7 +15,8 @@ from attrs import frozen
 from bifrost_engine.errors import SinkError
 from bifrost_monitor import __version__, drawing, queries, trail, wording
 from bifrost_monitor.answers import Decision, Operation, Order, Status, StrategyState
-from bifrost_monitor.controls import DOCK, Control, Desk, controls, dimensions
+from bifrost_monitor.controls import Controls, dimensions, offered
+from bifrost_monitor.since import VOID, Since, since
 from bifrost_monitor.standing import operation_answer
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ REGIONS = (
 
 SHAPES = {"stopped": "stopped", "vanished": "vanished", "no_heartbeat": "vanished"}
 """Cause → how the red lamp's sign differs from the cross."""
+SINCE = {"stopped": "stopped at", "vanished": "last heard of at", "standby_only": "last heard of at"}
+"""Code of a cause → what its time is, where that isn't when it began."""
 FILTERS = (
     *(("", "All"), ("hedge_intent", "Intents"), ("order_sent", "Sent"), ("fill", "Fills")),
     *(("reject", "Rejects"), ("cancel", "Cancels"), ("control", "Control")),
@@ -49,7 +52,8 @@ class Rendered(NamedTuple):
 class View:
     """What the templates see.
 
-    live   whether the figures are of now; ``as_of`` says of when they are
+    live   whether the figures are of now
+    since  since when lamp, causes and machines are as they are
     """
 
     status: Status
@@ -61,7 +65,9 @@ class View:
     wanted: list[Decision]
     orders: list[Order]
     chart: drawing.Chart | None
-    controls: list[Control]
+    controls: Controls
+    since: Since
+    lamp_since: float | None
 
     @property
     def title(self) -> str:
@@ -79,6 +85,12 @@ class View:
         )
 
     @property
+    def today(self) -> float:
+        """A time of the day that the page is about; a rehearsal's isn't the wall's."""
+        ts = self.strategy.ts if self.strategy else None
+        return self.status.now if ts is None else ts
+
+    @property
     def detail(self) -> dict[str, Any]:
         return self.strategy.detail if self.strategy else {}
 
@@ -88,20 +100,16 @@ class View:
 
     @property
     def next_hedge(self) -> tuple[float, float] | None:
-        state = self.strategy
-        if state is None or not self.live:
-            return None
-        return drawing.next_hedge(
-            state.spot, state.net_delta, trail.number(self.detail.get("gamma")), state.band
-        )
+        return _next_hedge(self.strategy) if self.live else None
+
+    @property
+    def notices(self) -> list[str]:
+        """What broker and feed said that still stands, as far as it is known."""
+        return [str(text) for text in self.detail.get("notices") or ()] if self.live else []
 
     @property
     def dimensions(self) -> list[tuple[str, str, str]]:
         return dimensions(self.detail)
-
-    @property
-    def dock(self) -> list[Control]:
-        return [control for word in DOCK for control in self.controls if control.word == word]
 
 
 class Pages:
@@ -128,6 +136,19 @@ class Pages:
             self._rendered[strategy_id] = rendered
             return rendered
 
+    def context(self, strategy_id: str | None) -> dict[str, Any]:
+        """Return what a row of the operations' table goes by on the page of a strategy."""
+        known, strategy = self._known(self._monitor.watch.newest, strategy_id)
+        ts = strategy.ts if strategy else None
+        return {"today": known.now if ts is None else ts, "several": len(known.strategies) > 1}
+
+    def _known(self, status: Status, strategy_id: str | None) -> tuple[Status, StrategyState | None]:
+        """Return the newest state that could be read, and the strategy of that id or the first."""
+        last_good = self._monitor.watch.last_good
+        known = status if status.strategies or last_good is None else last_good
+        found = [state for state in known.strategies if state.strategy_id == strategy_id]
+        return known, next(iter(found or known.strategies), None)
+
     def _render(self, number: int, status: Status, strategy_id: str | None) -> Rendered:
         view = self._view(status, strategy_id)
         regions = {name: self.environment.get_template(f"{name}.html").render(view=view) for name in REGIONS}
@@ -137,12 +158,11 @@ class Pages:
 
     def _view(self, status: Status, strategy_id: str | None) -> View:
         watch = self._monitor.watch
-        known = status if status.strategies or watch.last_good is None else watch.last_good
-        found = [state for state in known.strategies if state.strategy_id == strategy_id]
-        strategy = next(iter(found or known.strategies), None)
+        known, strategy = self._known(status, strategy_id)
         rows = self._read(strategy)
         live = _live(status, strategy)
-        orders = [trail.order_answer(row) for row in rows.get("orders", ())]
+        told = [operation_answer(row) for row in rows.get("told", ())]
+        dated = since(status, strategy, _decided(rows), told, watch.seen_at)
         return View(
             status=status,
             known=known,
@@ -151,9 +171,11 @@ class Pages:
             operations=[operation_answer(row) for row in rows.get("operations", ())],
             newest=next((trail.decision_answer(row) for row in rows.get("now", ())), None),
             wanted=[trail.decision_answer(row) for row in rows.get("wanted", ())],
-            orders=orders,
-            chart=self._chart(strategy, rows),
-            controls=_controls(status, strategy, live, len(orders)),
+            orders=[trail.order_answer(row) for row in rows.get("orders", ())],
+            chart=self._chart(strategy, rows, told, live),
+            controls=offered(status, known.strategies, strategy, partial(_live, status)),
+            since=dated,
+            lamp_since=dated.cause(status.causes[0]) if status.causes else watch.seen_at,
         )
 
     def _read(self, strategy: StrategyState | None) -> queries.Row:
@@ -163,8 +185,10 @@ class Pages:
         name = strategy.strategy_id
         try:
             if not self._monitor.watch.trouble:
-                since = self._midnight(strategy.ts)
-                self._rows[name] = self._monitor.database.read(partial(_page_rows, name, strategy.ts, since))
+                midnight = self._midnight(strategy.ts)
+                self._rows[name] = self._monitor.database.read(
+                    partial(_page_rows, name, strategy.ts, midnight)
+                )
         except SinkError:
             pass  # the next look at the state says so
         return self._rows.get(name, {})
@@ -175,14 +199,25 @@ class Pages:
         day = datetime.fromtimestamp(ts, self._monitor.zone)
         return day.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
 
-    def _chart(self, strategy: StrategyState | None, rows: queries.Row) -> drawing.Chart | None:
+    def _chart(
+        self, strategy: StrategyState | None, rows: queries.Row, told: list[Operation], live: bool
+    ) -> drawing.Chart | None:
         if strategy is None or strategy.strategy_id is None or "history" not in rows:
             return None
-        since = self._midnight(strategy.ts)
-        seen = self._monitor.watch.samples.of(strategy.strategy_id, since, queries.END_OF_TIME_S)
+        midnight = self._midnight(strategy.ts)
+        seen = self._monitor.watch.samples.of(strategy.strategy_id, midnight, queries.END_OF_TIME_S)
         points, fills = rows["history"]
         history = trail.history_answer(strategy.strategy_id, points, fills, seen)
-        return drawing.chart(history.points, history.fills, strategy.band, self._monitor.zone)
+        own = (None, strategy.strategy_id)
+        return drawing.chart(
+            history.points,
+            history.fills,
+            strategy.band,
+            self._monitor.zone,
+            told=[one for one in told if one.strategy_id in own and not _is_void(one)],
+            live=live,
+            next_hedge=_next_hedge(strategy) if live else None,
+        )
 
 
 def _page_rows(strategy_id: str, now: float | None, since: float, conn: queries.Conn) -> queries.Row:
@@ -195,13 +230,20 @@ def _live(status: Status, strategy: StrategyState | None) -> bool:
     return not str((strategy.detail.get("dimensions") or {}).get("M", "")).startswith("M5")
 
 
-_NOTHING: dict[str, Any] = dict.fromkeys(StrategyState.__struct_fields__)
-NOBODY = StrategyState(**(_NOTHING | {"id": 0, "detail": {}, "limits": []}))
-"""What the controls go by while no strategy is known."""
+def _next_hedge(state: StrategyState | None) -> tuple[float, float] | None:
+    if state is None:
+        return None
+    gamma = trail.number(state.detail.get("gamma"))
+    return drawing.next_hedge(state.spot, state.net_delta, gamma, state.band)
 
 
-def _controls(status: Status, strategy: StrategyState | None, live: bool, open_orders: int) -> list[Control]:
-    return controls(Desk(status=status, strategy=strategy or NOBODY, live=live, open_orders=open_orders))
+def _decided(rows: queries.Row) -> list[queries.Row]:
+    points, _ = rows.get("history", ((), ()))
+    return [row for row in points if "trading_state" in row]
+
+
+def _is_void(told: Operation) -> bool:
+    return (told.state_reason or "").startswith(VOID)
 
 
 @cache
@@ -222,6 +264,7 @@ def environment(monitor: Monitor) -> jinja2.Environment:
         "figure": wording.figure,
         "whole": wording.whole,
         "clock": lambda ts, form="%H:%M:%S": wording.clock(ts, monitor.zone, form),
+        "moment": lambda ts, today: wording.moment(ts, monitor.zone, today),
         "length": wording.length,
         "contract": wording.contract,
         "moneyness": wording.moneyness,
@@ -230,7 +273,9 @@ def environment(monitor: Monitor) -> jinja2.Environment:
     made.globals.update(
         {
             "FILTERS": FILTERS,
+            "FEED_ROWS": queries.FEED_ROWS,
             "OF_ORDERS": OF_ORDERS,
+            "SINCE": SINCE,
             "VERSION": __version__,
             "ZONE": str(monitor.zone).rpartition("/")[2].replace("_", " "),
         }

@@ -12,10 +12,13 @@ from bifrost_pg.reader import read_status
 from psycopg import Connection
 from psycopg.rows import dict_row
 
+from bifrost_monitor.since import TOLD
+
 Row = dict[str, Any]
 Conn = Connection[Any]
-FEED_ROWS = 200
+FEED_ROWS = 60
 CURVE_POINTS = 5000
+TOLD_ROWS = 100
 
 
 def rows(conn: Conn, query: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
@@ -87,6 +90,7 @@ def page_rows(conn: Conn, strategy_id: str, now: float | None, since: float) -> 
             " AND origin <> 'EXTERNAL' ORDER BY created_at DESC LIMIT 5",
         ),
         "history": history(conn, strategy_id, now, since, None, CURVE_POINTS),
+        "told": rows(conn, _TOLD, (list(TOLD), TOLD_ROWS)),
     }
 
 
@@ -98,7 +102,10 @@ _OF_RUN = (
 )
 _SEEN = (
     "SELECT extract(epoch FROM s.ts)::float8 AS ts, s.signal_json #>> '{facts,spot}' AS spot,"
-    " s.signal_json #>> '{facts,net_delta}' AS net_delta, NULL::text AS daily_pnl"
+    " s.signal_json #>> '{facts,net_delta}' AS net_delta, NULL::text AS daily_pnl,"
+    " s.signal_json #>> '{facts,daemon_state}' AS daemon_state,"
+    " s.signal_json #>> '{facts,trading_state}' AS trading_state,"
+    " s.signal_json #>> '{facts,hedge_state}' AS hedge_state"
     f"{_OF_RUN} AND r.strategy_id = %(strategy)s"
     " AND s.ts >= to_timestamp(%(since)s) AND s.ts <= to_timestamp(%(until)s)"
     " ORDER BY s.ts DESC LIMIT %(limit)s"
@@ -111,6 +118,10 @@ _KEPT = (
 _FILLS = (
     f"SELECT * FROM operations WHERE type = 'fill' AND strategy_id = %(strategy)s AND journal_id = {_JOURNAL}"
     " AND ts >= %(since)s AND ts <= %(until)s ORDER BY id DESC LIMIT %(limit)s"
+)
+_TOLD = (
+    f"SELECT * FROM operations WHERE journal_id = {_JOURNAL} AND type = ANY(%s)"
+    " ORDER BY ts DESC, id DESC LIMIT %s"
 )
 END_OF_TIME_S = 32_503_680_000.0
 

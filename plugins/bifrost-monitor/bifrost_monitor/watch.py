@@ -57,11 +57,15 @@ class Watch:
         self.ended = False
         self.samples = Samples()
         self.read_s = 0.0
+        self.seen_at: float | None = (
+            None  # since when the lamp shows what it does; None: since the first look
+        )
         self._database = database
         self._zone = zone
         self._on_look = on_look
         self._read_at = float("-inf")
         self._key: Any = None
+        self._shown: tuple[str, str] | None = None
         self._encoded: bytes | None = None
         self._last_operation = -1
         self._listeners: set[Listener] = set()
@@ -139,11 +143,18 @@ class Watch:
             self.samples.note(self.newest)
             key = (_lasting(found), [cause.code for cause in self.newest.causes])
         self._encoded = None
+        self._date()
         self._read_at = time.monotonic()
         self.read_s = self._read_at - started
         self._tell(key != self._key, operations)
         self._key = key
         self._on_look(self.newest)
+
+    def _date(self) -> None:
+        shown = (self.newest.status_lamp, self.newest.causes[0].code if self.newest.causes else "")
+        if self._shown is not None and shown != self._shown:
+            self.seen_at = self.newest.now
+        self._shown = shown
 
     def _thread(self) -> CapacityLimiter:
         # Its own, so that no crowd of requests keeps the watch from looking.

@@ -37,6 +37,15 @@ def clock(ts: float | None, zone: ZoneInfo, form: str = "%H:%M:%S") -> str:
     return NONE if ts is None else datetime.fromtimestamp(ts, zone).strftime(form)
 
 
+def moment(ts: float | None, zone: ZoneInfo, today: float | None) -> str:
+    """Return a time of day, with the day before it where that isn't the day of ``today``."""
+    if ts is None:
+        return NONE
+    at = datetime.fromtimestamp(ts, zone)
+    is_today = today is not None and at.date() == datetime.fromtimestamp(today, zone).date()
+    return f"{at:%H:%M:%S}" if is_today else f"{at.day} {MONTHS[at.month - 1]} {at:%H:%M:%S}"
+
+
 def length(seconds: float | None) -> str:
     """Return a length of time in the unit that suits it, such as ``2 min``."""
     if seconds is None:

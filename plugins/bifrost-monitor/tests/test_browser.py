@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 from bifrost_pg import rows
-from monitor_rows import snapshot
+from monitor_rows import ACCOUNT, heartbeat, snapshot
 
 pytest.importorskip("websocket", reason="needs websocket-client")
 from axe import faults
@@ -18,6 +19,7 @@ if executable() is None:
     pytest.skip("needs a browser: apt-get install chromium", allow_module_level=True)
 
 LAMP = "document.getElementById('status').dataset.lamp"
+WORD = "document.getElementById('word').textContent"
 READY = "document.getElementById('ask-yes').getAttribute('aria-disabled') === 'false'"
 LIVE = "document.getElementById('page-state').textContent === 'Page live'"
 
@@ -167,25 +169,96 @@ def test_nothing_is_wider_than_the_window(desk, client, browser, width):
     assert docked == (width <= 640)
 
 
-def alarmed(desk) -> None:
+def test_older_rows_stay_in_order_and_without_a_gap_while_new_ones_come(desk, client, browser):
+    def write(number: int) -> None:
+        told = {"ts": 1741014000.0 + number, "type": "fill", "quantity": number, "price": 1.0}
+        rows.write_operation(desk, {**told, "journal_id": "j1", "jseq": number, "strategy_id": "gamma"})
+
+    for number in range(1, 251):
+        write(number)
+    open_page(browser, client, log_in=False)
+    shown = "[...document.querySelectorAll('#feed tr[data-key] td:nth-child(4)')].map(e => +e.textContent)"
+    browser.wait(f"{shown}.length === 60 && {shown}[0] === 250")
+    browser.click("#more")
+    browser.wait(f"{shown}.length === 160")
+    write(251)
+    browser.js("document.activeElement.blur()")
+    browser.do("Input.dispatchMouseEvent", type="mouseMoved", x=5, y=5)
+    browser.wait(f"{shown}[0] === 251")
+    browser.click("#more")
+    browser.wait(f"{shown}.length === 251")
+    assert browser.js(shown) == list(range(251, 0, -1))
+    assert browser.js("document.getElementById('more').hidden")
+
+
+def test_a_control_for_one_strategy_of_several_is_for_that_one(desk, client, browser):
+    rows.write_snapshot(desk, 2, snapshot(strategy_id="spy", symbol="SPY"), False)
+    open_page(browser, client)
+    browser.go(f"http://127.0.0.1:{client.port}/?strategy=spy")
+    browser.wait(f"{LIVE} && !!document.querySelector('#controls [data-control=suspend-alone]')")
+    browser.click("#controls [data-control=suspend-alone]")
+    browser.wait("document.getElementById('ask').open")
+    assert browser.text("#ask-title") == "Suspend hedging? For spy alone."
+    browser.wait(READY)
+    browser.click("#ask-yes")
+    browser.wait("/#[0-9]+ suspend spy/.test(document.getElementById('outcome').textContent)")
+    assert desk.execute("SELECT command, strategy_id FROM daemon_control").fetchall() == [("suspend", "spy")]
+    assert desk.execute("SELECT count(*) FROM daemon_run_status").fetchone() == (0,)
+
+
+def _killed(desk) -> None:
     desk.execute("INSERT INTO daemon_run_status (id, suspended, killed) VALUES (1, true, true)")
 
 
-SHOWN = {"green": lambda desk: None, "red": alarmed}
+def _suspended(desk) -> None:
+    desk.execute("INSERT INTO daemon_run_status (id, suspended, killed) VALUES (1, true, false)")
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
-@pytest.mark.parametrize("width", [360, 1440])
-@pytest.mark.parametrize("lamp", SHOWN)
-def test_axe_finds_no_serious_fault_of_accessibility(desk, client, browser, scheme, width, lamp):
+def _stopped(desk) -> None:
+    rows.write_heartbeat(desk, heartbeat(graceful_shutdown_ns=time.time_ns()))
+
+
+def _vanished(desk) -> None:
+    rows.write_heartbeat(desk, heartbeat(last_ts_ns=time.time_ns() - 60 * 10**9))
+
+
+def _two(desk) -> None:
+    rows.write_snapshot(desk, 2, snapshot(strategy_id="spy", symbol="SPY", notices=["2104: away"]), False)
+
+
+SHOWN = {
+    "Trading": lambda desk: None,
+    "Suspended": _suspended,
+    "Killed": _killed,
+    "Stopped": _stopped,
+    "Vanished": _vanished,
+    "Two": _two,
+}
+"""The word beside the lamp → what brings it there; ``Two`` is a desk of two strategies."""
+WAYS = [("dark", 360), ("light", 1440)]
+CASES = [
+    *((word, *way) for word in SHOWN for way in WAYS),
+    ("Trading", "light", 360),
+    ("Killed", "dark", 1440),
+]
+
+
+@pytest.mark.parametrize(("word", "scheme", "width"), CASES)
+def test_axe_finds_no_serious_fault_of_accessibility(desk, client, browser, word, scheme, width):
     browser.size(width, 900)
     fields = {"ts": 1741014241.0, "side": "BUY", "price": 119.5, "journal_id": "j1", "strategy_id": "gamma"}
-    for number, kind in enumerate(("hedge_intent", "fill", "reject"), start=1):
+    for number, kind in enumerate(("hedge_intent", "fill", "reject", "kill"), start=1):
         rows.write_operation(desk, {**fields, "type": kind, "quantity": 31, "jseq": number})
-    SHOWN[lamp](desk)
+    for number in range(4):
+        rows.write_snapshot(desk, 1, snapshot(ts=1741014240.0 + 240 * number, spot=120.0 + number), True)
+    rows.write_accounts(desk, [ACCOUNT])
+    SHOWN[word](desk)
     open_page(browser, client)
     browser.js(f"document.documentElement.dataset.theme = '{scheme}'")
-    browser.wait(f"{LAMP} === '{lamp}'")
+    shown = (
+        "document.querySelectorAll('#controls h3').length === 2" if word == "Two" else f"{WORD} === '{word}'"
+    )
+    browser.wait(f"{shown} && !!document.querySelector('#positions tr.account')")
     assert faults(browser) == []
 
 

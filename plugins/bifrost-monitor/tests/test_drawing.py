@@ -8,9 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from bifrost_monitor import wording
 from bifrost_monitor.answers import Band, Operation, Point, Position, StrategyState
-from bifrost_monitor.controls import ALLOWING, BLOCKING, Desk, controls, mark
+from bifrost_monitor.controls import ALLOWING, BLOCKING, Desk, controls, mark, offered
 from bifrost_monitor.drawing import axis, chart, gauge, next_hedge, span
-from bifrost_monitor.pages import NOBODY
 from bifrost_monitor.standing import NO_HEARTBEAT, unreadable
 from msgspec.structs import replace
 
@@ -122,6 +121,23 @@ def test_a_thousand_points_of_a_minute_keep_their_highest_and_lowest():
     assert len(price.path) < 200
 
 
+def test_a_kill_is_marked_where_it_was_and_so_is_the_end_of_the_quotes():
+    points = [Point(OPENED + 60.0 * n, 120.0, 0.0, 0.0) for n in range(60)]
+    fields = dict.fromkeys(Operation.__struct_fields__) | {"id": 1, "type": "kill"}
+    told = [Operation(**fields | {"ts": OPENED + 1560.0}), Operation(**fields | {"ts": OPENED - 86_400.0})]
+    drawn = chart(points, [], BAND, NY, told=told)
+    assert drawn.marks == [(6.67, "killed", "✕ killed 09:56")]  # 26 of 390 minutes
+    stale = chart(points, [], BAND, NY, live=False)
+    assert stale.marks == [(15.13, "stale", "no data since 10:29")]
+
+
+def test_where_the_next_hedge_falls_due_is_drawn_as_far_as_it_is_on_the_chart():
+    points = [Point(OPENED + n, 119.5 + n, 0.0, 0.0) for n in range(3)]
+    price, *others = chart(points, [], BAND, NY, next_hedge=(120.0, 130.0)).panels
+    assert [label for _, label in price.dues] == ["120.00"]
+    assert not any(panel.dues for panel in others)
+
+
 def test_no_point_no_chart():
     assert chart([], [], BAND, NY) is None
 
@@ -130,14 +146,16 @@ def test_no_point_no_chart():
 
 BEAT = replace(NO_HEARTBEAT, alive=True, ib_connected=True, role="active")
 STATUS = replace(unreadable("", 0.0), daemon_heartbeat=BEAT, killed=False, trading_suspended=False)
-STRATEGY: StrategyState = replace(
-    NOBODY, symbol="NVDA", spot=120.0, stock_position=-81, net_delta=16.6, band=BAND, option_legs_count=2
+STRATEGY = StrategyState(
+    **dict.fromkeys(StrategyState.__struct_fields__)
+    | {"id": 1, "strategy_id": "gamma", "detail": {}, "limits": [], "band": BAND, "option_legs_count": 2}
+    | {"symbol": "NVDA", "spot": 120.0, "stock_position": -81, "net_delta": 16.6}
 )
 FREE = {"suspend", "kill", "flatten", "stop"}
 
 
 def usable(status=STATUS, **strategy) -> set[str]:
-    desk = Desk(status=status, strategy=replace(STRATEGY, **strategy), live=True)
+    desk = Desk(status=status, strategies=[replace(STRATEGY, **strategy)], live=True)
     return {control.word for control in controls(desk) if not control.why_not}
 
 
@@ -160,7 +178,7 @@ def test_a_control_can_be_used_when_it_would_do_something_and_else_says_why_not(
 
 
 def test_what_trades_or_ends_needs_a_typed_word_and_what_stops_risk_one_press():
-    typed = {one.word: one.typed for one in controls(Desk(status=STATUS, strategy=STRATEGY, live=True))}
+    typed = {one.word: one.typed for one in controls(Desk(status=STATUS, strategies=[STRATEGY], live=True))}
     assert {word for word, text in typed.items() if text} == {
         "flatten",
         "stop",
@@ -169,9 +187,46 @@ def test_what_trades_or_ends_needs_a_typed_word_and_what_stops_risk_one_press():
     }
 
 
+SPY = replace(STRATEGY, strategy_id="spy", symbol="SPY", stock_position=30, net_delta=-3.0)
+
+
+def test_with_several_strategies_each_control_is_there_for_one_and_for_all():
+    given = offered(STATUS, [STRATEGY, SPY], SPY, lambda _: True)
+    assert {one.strategy_id for one in given.of_one} == {"spy"}
+    assert {one.strategy_id for one in given.of_all} == {None}
+    assert {one.word for one in given.of_all} - {one.word for one in given.of_one} == {"stop", "retry_ib"}
+    trades = {
+        whose: [line for one in told if one.word == "flatten" for line in one.lines if " stock from " in line]
+        for whose, told in (("one", given.of_one), ("all", given.of_all))
+    }
+    assert [line.partition(" to bring")[0] for line in trades["one"]] == ["Sells 30 SPY"]
+    assert [line.partition(" to bring")[0] for line in trades["all"]] == [
+        "gamma: Buys 81 NVDA",
+        "spy: Sells 30 SPY",
+    ]
+    assert "for spy alone" in given.of_one[0].title.lower()
+    assert offered(STATUS, [STRATEGY], STRATEGY, lambda _: True).of_one == []
+
+
+def test_what_is_killed_for_all_is_not_cleared_for_one():
+    killed = replace(STATUS, killed=True)
+    given = offered(killed, [STRATEGY, SPY], SPY, lambda _: True)
+    why = {one.word: one.why_not for one in given.of_one}
+    assert (why["clear_kill"], why["kill"]) == ("all killed", "killed")
+    one = replace(SPY, detail={"killed": True, "suspended": True})
+    given = offered(STATUS, [STRATEGY, one], STRATEGY, lambda _: True)
+    of_all, of_one = (
+        {told.word for told in some if not told.why_not} for some in (given.of_all, given.of_one)
+    )
+    assert of_all >= {"kill", "clear_kill", "resume"}
+    assert of_one == FREE - {"stop"}
+
+
 def test_a_flatten_says_what_it_trades_for_how_much_and_what_is_left():
     (flatten,) = [
-        one for one in controls(Desk(status=STATUS, strategy=STRATEGY, live=True)) if one.word == "flatten"
+        one
+        for one in controls(Desk(status=STATUS, strategies=[STRATEGY], live=True))
+        if one.word == "flatten"
     ]
     assert "Buys 81 NVDA to bring its stock from −81 to 0" in flatten.lines[1]
     assert "about 9,720 at 120.00" in flatten.lines[1]

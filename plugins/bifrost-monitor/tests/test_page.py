@@ -83,8 +83,45 @@ def test_several_strategies_each_have_their_page(desk, client):
     assert "<h1>NVDA</h1>" in page(client, "/?strategy=nobody", "NVDA")
 
 
+def test_a_command_can_be_for_one_of_several_strategies(desk, client):
+    rows.write_snapshot(desk, 2, snapshot(strategy_id="spy", symbol="SPY"), False)
+    text = page(client, "/?strategy=spy", "spy alone")
+    assert 'data-control="flatten-alone"' in text
+    assert text.count('data-word="flatten" data-strategy') == 0
+    assert re.search(r'data-asks="flatten-alone" data-word="flatten"[^>]* data-strategy="spy"', text)
+    assert 'data-control="stop-alone"' not in text
+
+
+def test_what_broker_and_feed_have_to_say_is_among_the_reasons(desk, client):
+    rows.write_snapshot(desk, 1, snapshot(notices=["2104: the data farm <is> away"]), False)
+    text = page(client, needle="2104: the data farm &lt;is&gt; away")
+    assert text.index("No block reasons.") < text.index("2104") < text.index("Net delta, shares")
+
+
+def test_older_operations_come_page_by_page_until_there_are_none(desk, client):
+    for number in range(1, 251):
+        told = {"ts": 1741014000.0 + number, "type": "fill", "quantity": number, "price": 1.0}
+        rows.write_operation(desk, {**told, "journal_id": "j1", "jseq": number, "strategy_id": "gamma"})
+    keys = [int(key) for key in re.findall(r'<tr data-key="(\d+)" data-kind', page(client, needle=">250<"))]
+    assert len(keys) == 60
+    while True:
+        part = client.get(f"/older?before_id={keys[-1]}").text
+        keys += [int(key) for key in re.findall(r'<tr data-key="(\d+)"', part)]
+        if 'data-next=""' in part:
+            break
+    assert len(keys) == 250
+    assert keys == sorted(set(keys), reverse=True)
+    assert client.get("/older?before_id=x").status == 422
+    assert "fill" in client.get("/older").text  # the newest, if none is named
+
+
+def test_an_operation_of_another_day_says_which(desk, client):
+    rows.write_operation(desk, {"ts": 1740927600.0, "type": "start", "journal_id": "j1", "jseq": 1})
+    assert page(client, needle="<td>2 Mar 10:00:00</td>")
+
+
 def test_a_listener_gets_the_whole_page_first_and_then_only_regions_that_changed(desk, client):
-    page(client, needle="+16.6")
+    page(client, needle="Nothing happened yet.")
     with client.stream("/live") as following:
         name, told, _ = following()
         assert name == "page"
@@ -148,6 +185,7 @@ def test_beyond_loopback_the_page_is_behind_the_login(desk, serve):
     reply = client.get("/")
     assert (reply.status, reply.headers["location"]) == (303, "/login")
     assert client.get("/live").status == 401
+    assert client.get("/older?before_id=9").status == 401
     assert client.get("/login").status == 200
     own = Client(client.port, "", session(log_in(client, client.token)))
     assert own.get("/").status == 200

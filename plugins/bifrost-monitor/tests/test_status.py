@@ -8,7 +8,7 @@ import pytest
 from bifrost_pg import rows
 from bifrost_pg.control import write_flags
 from monitor_client import wait_for
-from monitor_rows import CALL, NVDA, PUT, heartbeat, snapshot
+from monitor_rows import ACCOUNT, CALL, NVDA, PUT, heartbeat, snapshot
 
 NS = 1_000_000_000
 
@@ -94,20 +94,6 @@ def test_a_standby_has_a_row_of_its_own_and_alone_is_yellow(desk, client):
         ("desk-a", "active"),
         ("desk-b", "standby"),
     ]
-
-
-ACCOUNT = {
-    "account_id": "DU1",
-    "summary": {"net_liquidation": 250411.7, "currency": "USD"},
-    "complete": True,
-    "positions": [
-        {"contract_key": CALL, "symbol": "NVDA", "sec_type": "OPT", "position": 5, "avg_cost": 812.4}
-        | {"expiry": "20250328", "strike": 120, "option_right": "C", "multiplier": 100},
-        {"contract_key": PUT, "symbol": "NVDA", "sec_type": "OPT", "position": -2, "avg_cost": None}
-        | {"expiry": "20250328", "strike": 120, "option_right": "P", "multiplier": 100},
-        {"contract_key": NVDA, "symbol": "NVDA", "sec_type": "STK", "position": -81, "avg_cost": 121.0},
-    ],
-}
 
 
 def test_accounts_are_put_together_with_prices_results_and_moneyness(desk, client):

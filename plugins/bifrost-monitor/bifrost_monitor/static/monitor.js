@@ -13,7 +13,7 @@ function patch(old, fresh) {
     if (old.data !== fresh.data) old.data = fresh.data;
     return;
   }
-  if (old.nodeName === "INPUT" || old.nodeName === "SELECT") return;
+  if (old.nodeName === "INPUT" || old.nodeName === "SELECT" || "own" in old.dataset) return;
   for (const { name } of [...old.attributes])
     if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
   for (const { name, value } of fresh.attributes)
@@ -43,6 +43,13 @@ function show(name, html) {
   patch(at(name), holder.content.firstElementChild);
 }
 
+// Rows that the newest push off the end join the older ones, if those are shown: no gap opens between them.
+function showFeed(html) {
+  const rows = [...document.querySelectorAll("#feed tr[data-key]")];
+  show("feed", html);
+  if (at("older").children.length) at("older").prepend(...rows.filter(row => !row.isConnected));
+}
+
 // --- what is sent
 
 const waiting = {};
@@ -54,8 +61,9 @@ function take(told) {
   if (!told.regions) return;
   const lamp = at("word").textContent;
   for (const [name, html] of Object.entries(told.regions)) {
-    if (name === "feed" && held()) waiting.feed = html;
-    else show(name, html);
+    if (name !== "feed") show(name, html);
+    else if (held()) waiting.feed = html;
+    else showFeed(html);
   }
   document.title = told.title;
   at("icon").setAttribute("href", `/static/lamp-${told.lamp}.svg`);
@@ -90,7 +98,7 @@ function listen() {
 // --- what the server doesn't know: theme, who is logged in, which rows are shown, how old things are
 
 const themes = ["auto", "light", "dark"];
-let kind = "";
+let kind = "", ended = false;
 
 function dress() {
   at("theme").textContent = root.dataset.theme[0].toUpperCase() + root.dataset.theme.slice(1);
@@ -100,6 +108,7 @@ function dress() {
     button.setAttribute("aria-pressed", String(button.dataset.filter === kind)));
   document.querySelectorAll("#feed tr[data-kind]").forEach(row =>
     row.classList.toggle("gone", kind !== "" && row.dataset.kind !== kind));
+  at("more").hidden = ended || "few" in at("more").dataset;
   const fresh = held() && waiting.feed ? "new rows wait" : "";
   if (at("held").textContent !== fresh) at("held").textContent = fresh;
   tick();
@@ -130,21 +139,36 @@ const feed = () => document.querySelector("#feed .rows");
 let over = false;
 const held = () => over || feed().contains(document.activeElement);
 function release() {
-  if (!held() && waiting.feed) { show("feed", waiting.feed); delete waiting.feed; dress(); }
+  if (!held() && waiting.feed) { showFeed(waiting.feed); delete waiting.feed; dress(); }
 }
 at("feed").addEventListener("pointerenter", () => { over = true; });
 at("feed").addEventListener("pointerleave", () => { over = false; release(); });
 at("feed").addEventListener("focusout", () => setTimeout(release));
 
+async function showOlder() {
+  const rows = document.querySelectorAll("#feed tr[data-key]");
+  const asked = new URLSearchParams(location.search);
+  asked.set("before_id", rows[rows.length - 1].dataset.key);
+  const answer = await fetch(`/older?${asked}`).catch(() => null);
+  if (!answer?.ok) { at("held").textContent = "✕ older ones can't be read now"; return; }
+  const holder = document.createElement("template");
+  holder.innerHTML = await answer.text();
+  const body = holder.content.firstElementChild;
+  ended = !body.dataset.next;
+  at("older").append(...body.children);
+  dress();
+}
+
 // --- commands
 
 let pointer = { x: -1, y: -1 };
 addEventListener("pointermove", event => { pointer = { x: event.clientX, y: event.clientY }; }, { passive: true });
-let asked = "", armed = false, arming = 0;
+let asked = {}, armed = false, arming = 0;
 
-function ask(word) {
-  const told = document.querySelector(`[data-asks="${word}"]`);
-  asked = word;
+function ask(key) {
+  const told = document.querySelector(`[data-asks="${key}"]`);
+  const { word, strategy } = told.dataset;
+  asked = strategy ? { word, strategy_id: strategy } : { word };
   at("ask-title").textContent = told.dataset.title;
   at("ask-lines").replaceChildren(...[...told.children].map(line => {
     const item = document.createElement("li");
@@ -155,7 +179,7 @@ function ask(word) {
   at("ask-word").textContent = told.dataset.typed;
   at("ask-input").value = "";
   at("ask-yes").textContent = told.dataset.label;
-  at("ask-yes").className = word === "kill" ? "grave" : "";
+  at("ask-yes").className = told.dataset.grave ?? "";
   const row = at("ask-yes").parentElement;
   row.classList.remove("swapped");
   at("ask").showModal();
@@ -186,10 +210,10 @@ async function post(path, body) {
   return told;
 }
 
-async function send(word) {
+async function send({ word, ...whose }) {
   at("outcome").textContent = `${word}: sending…`;
   try {
-    const told = await post(`/control/${word}`, {});
+    const told = await post(`/control/${word}`, whose);
     if (told) at("outcome").textContent = `#${told.id} ${told.command}: sent; waiting for the daemon…`;
   } catch (error) {
     at("outcome").textContent = `✕ ${word}: ${error.message}`;
@@ -210,10 +234,12 @@ addEventListener("click", event => {
   if (control || word) {
     if (!root.dataset.user) location.assign("/login");
     else if (control) ask(control);
-    else send(word);
+    else send({ word });
   } else if (filter !== undefined) {
     kind = filter;
     dress();
+  } else if (button.id === "more") {
+    showOlder();
   } else if (button.id === "theme") {
     root.dataset.theme = themes[(themes.indexOf(root.dataset.theme) + 1) % 3];
     document.cookie = `bifrost_theme=${root.dataset.theme}; path=/; max-age=31536000; samesite=strict`;
