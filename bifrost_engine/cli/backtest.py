@@ -46,6 +46,11 @@ from bifrost_engine.cli.options import config_option, json_option
     help="Step through each quote; else those that lead to no order are passed over, with the same result.",
 )
 @click.option(
+    "--sink",
+    metavar="NAME",
+    help="Keep the audit trail in this sink, too: postgres; its section of the file says where that is.",
+)
+@click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting, over the file; repeatable."
 )
 @click.option("--progress/--no-progress", default=None, help="Show how far it is; else on a terminal only.")

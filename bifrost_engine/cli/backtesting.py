@@ -11,16 +11,22 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import click
+import structlog
 
 from bifrost_engine.cli.output import print_pairs, print_table, signed_money
 from bifrost_engine.cli.times import NEW_YORK, parse_time, show_length, show_time
+from bifrost_engine.clock import EventClock
 from bifrost_engine.config.loader import Override, parse_override
-from bifrost_engine.daemon.assemble import RunOptions, load_config
+from bifrost_engine.daemon.assemble import RunOptions, instance_folder, load_config
+from bifrost_engine.hookspecs import PluginContext
+from bifrost_engine.plugins import load as load_plugin
+from bifrost_engine.replay.archiving import Archiving, archive_of
 from bifrost_engine.replay.backtest import Progress, run_backtest, usual
 from bifrost_engine.replay.backtest import exact as step_by_step
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.folder import ResultFolder
 from bifrost_engine.replay.holdings import read_positions
+from bifrost_engine.replay.parts import section_value
 from bifrost_engine.replay.result import Result
 
 if TYPE_CHECKING:
@@ -45,6 +51,7 @@ class Run:
         capital: float | None,
         out: Path | None,
         exact: bool,
+        sink: str | None,
         settings: tuple[str, ...],
     ) -> None:
         given = [parse_override(text) for text in settings]
@@ -52,7 +59,8 @@ class Run:
             Override("broker", "paper", "bifrost backtest"),
             Override("feed", f"replay:{path}", "--data"),
         )
-        options = RunOptions(config_path=config_path, overrides=(*given, *on_paper))
+        sinks = Override("status.sink", [] if sink is None else [sink], "--sink")
+        options = RunOptions(config_path=config_path, overrides=(*given, *on_paper, sinks))
         self.loaded = load_config(options, os.environ)
         self.zone = ZoneInfo(self.loaded.config.portfolio.roll_tz)
         self.data = DataSet(
@@ -64,6 +72,7 @@ class Run:
         self.capital = capital
         self.driver = step_by_step if exact else usual
         self.out = out
+        self.sink = sink
 
     def execute(self, *, as_json: bool, show_progress: bool) -> int:
         """Run, keep what is to be kept, tell what came of it; return the exit code."""
@@ -72,12 +81,14 @@ class Run:
         with ExitStack() as stack:
             folder = None if self.out is None else stack.enter_context(ResultFolder(self.out))
             show = stack.enter_context(_progress(self.zone)) if show_progress else None
+            archive = None if self.sink is None else stack.enter_context(self._archive(self.sink))
             result = run_backtest(
                 self.loaded.config,
                 self.data,
                 positions=self.positions,
                 capital=self.capital,
                 tables=folder,
+                archive=archive,
                 keep_trail=False,
                 driver=self.driver,
                 on_progress=show,
@@ -92,6 +103,18 @@ class Run:
             if self.out is not None:
                 click.echo(f"\nkept in {self.out}: result.json, equity, operations and decisions in Parquet")
         return 0
+
+    def _archive(self, sink: str) -> Archiving:
+        config = self.loaded.config
+        context = PluginContext(
+            name=sink,
+            log=structlog.get_logger(),
+            clock=EventClock(),
+            state_dir=instance_folder(config, os.environ),
+            emit=lambda _event: None,
+        )
+        plugin = load_plugin("sinks", sink)(section_value("sinks", sink, config.status.get(sink)), context)
+        return Archiving(archive_of(plugin, sink))
 
 
 @contextmanager

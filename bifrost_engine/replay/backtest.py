@@ -34,6 +34,7 @@ from bifrost_engine.hookspecs import PluginContext
 from bifrost_engine.journal.chain import genesis, link, to_audit_row
 from bifrost_engine.journal.passing import PassingJournal, Taker
 from bifrost_engine.plugins import PluginSet
+from bifrost_engine.replay.archiving import Archiving
 from bifrost_engine.replay.columns import columns_of
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.drive import Drive
@@ -134,6 +135,7 @@ def run_backtest(
     capital: float | None = None,
     tables: Tables | None = None,
     takers: tuple[Taker, ...] = (),
+    archive: Archiving | None = None,
     keep_trail: bool = True,
     driver: Callable[[Road], Driver] = usual,
     on_progress: Callable[[Progress], None] | None = None,
@@ -146,15 +148,23 @@ def run_backtest(
     capital     quote currency, what returns are of; None: the paper account's cash
     tables      gets the rows of ``equity``, ``operations`` and ``decisions`` as they come
     takers      get each record of the journal
+    archive     gets the audit trail
     keep_trail  keep the audit trail in memory, which grows with the number of records
 
-    Raises ConfigError or PluginError before it begins, DataError if the data can't be read.
+    Raises ConfigError or PluginError before it begins, DataError if the data can't be read,
+    SinkError if the archive can't be written.
     """
     config = as_backtested(config, data, positions)
     log = structlog.wrap_logger(structlog.PrintLogger(), processors=[_drop]) if log is None else log
     with tempfile.TemporaryDirectory(prefix="bifrost-backtest-") as folder:
-        run = Backtest(config, data, Path(folder), log, tables or NoTables(), takers, keep_trail, capital)
-        return asyncio.run(run.run(driver, on_progress))
+        kept = takers if archive is None else (*takers, archive.take)
+        run = Backtest(config, data, Path(folder), log, tables or NoTables(), kept, keep_trail, capital)
+        if archive is not None:
+            archive.begin(run.identity.journal_id)
+        result = asyncio.run(run.run(driver, on_progress))
+        if archive is not None:
+            archive.flush()
+        return result
 
 
 def _drop(_logger: Any, _method: str, _event: Any) -> Any:

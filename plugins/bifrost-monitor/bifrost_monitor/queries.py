@@ -41,7 +41,11 @@ def newest_state(conn: Conn) -> Row:
     return found
 
 
-_JOURNAL = "(SELECT journal_id FROM drain_checkpoint ORDER BY updated_at DESC LIMIT 1)"
+_JOURNAL = (
+    "(SELECT c.journal_id FROM drain_checkpoint c WHERE NOT EXISTS (SELECT FROM strategy_run t"
+    " WHERE t.journal_id = c.journal_id AND t.mode IN ('BACKTEST', 'REPLAY'))"
+    " ORDER BY c.updated_at DESC LIMIT 1)"
+)
 _RUNS = (
     "SELECT DISTINCT ON (strategy_id) strategy_id, mode, config_json, config_hash FROM strategy_run"
     f" WHERE journal_id = {_JOURNAL} ORDER BY strategy_id, jseq DESC"

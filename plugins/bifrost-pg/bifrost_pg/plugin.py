@@ -14,6 +14,7 @@ from bifrost_engine.hookspecs import PluginContext, hookimpl
 from bifrost_pg.config import Config as Settings
 
 if TYPE_CHECKING:
+    from bifrost_pg.archive import Archive
     from bifrost_pg.reader import Reader
 
 Fields = Mapping[str, Any]
@@ -123,6 +124,12 @@ class PostgresSink:
         from bifrost_pg.session import open_reader
 
         return open_reader(self._config, self._context.state_dir)
+
+    def archive(self) -> Archive:
+        """Return what keeps the audit trail of a backtest, with a connection of its own and no lock."""
+        from bifrost_pg.archive import open_archive
+
+        return open_archive(self._config, self._context.state_dir)
 
     def _sink(self) -> Any:
         if self._session is None:

@@ -220,8 +220,11 @@ class Reader:
         return self._link.run(saved_settings)
 
     def journals(self) -> list[str]:
-        """Return the ids of the journals in the database, the one that grew last first."""
-        query = "SELECT journal_id FROM drain_checkpoint ORDER BY updated_at DESC"
+        """Return the ids of the journals in the database, the one that grew last first; backtests last."""
+        query = (
+            "SELECT c.journal_id FROM drain_checkpoint c ORDER BY EXISTS (SELECT FROM strategy_run r"
+            " WHERE r.journal_id = c.journal_id AND r.mode IN ('BACKTEST', 'REPLAY')), c.updated_at DESC"
+        )
         return self._link.run(lambda conn: [row[0] for row in conn.execute(query)])
 
     def audit(self, journal_id: str) -> AuditTrail:
