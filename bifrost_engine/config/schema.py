@@ -195,7 +195,13 @@ class OmsConfig:
     """Order management."""
 
     ack_timeout: float = setting("Then an unanswered order is UNKNOWN", 10.0, gt=0, le=600, unit="s")
-    cancel_timeout: float = setting("Then an unanswered cancel is UNKNOWN", 10.0, gt=0, le=600, unit="s")
+    cancel_timeout: float = setting(
+        "Then an unanswered cancel is UNKNOWN, and sent again if the order still works",
+        10.0,
+        ge=2,
+        le=600,
+        unit="s",
+    )
     replace_timeout: float = setting("Then an unanswered change is UNKNOWN", 10.0, gt=0, le=600, unit="s")
     park: float = setting("How long an event of an unknown order waits for it", 2.0, ge=0, le=60, unit="s")
     fill_gap_timer: float = setting(

@@ -657,3 +657,10 @@ def test_importing_the_package_loads_neither_yaml_nor_pluggy():
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == "[]"
+
+
+def test_a_cancel_is_given_as_long_as_one_takes():
+    assert problems_of("symbol: SPY\noms: {cancel_timeout: 1.9}") == [
+        "f:2: oms.cancel_timeout: expected a number from 2 to 600, was 1.9"
+    ]
+    assert from_values({"symbol": "SPY", "oms": {"cancel_timeout": 2}}).config.oms.cancel_timeout == 2

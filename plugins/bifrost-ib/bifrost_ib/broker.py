@@ -56,7 +56,8 @@ from bifrost_ib.translate.register import Register
 from bifrost_ib.translate.snapshot import state_of
 
 SECOND_NS = 1_000_000_000
-SAME_CANCEL_NS = 5 * SECOND_NS
+SAME_CANCEL_NS = 2 * SECOND_NS
+"""A cancel that is asked for again sooner is the one under way; ``oms.cancel_timeout`` isn't shorter."""
 DUPLICATE_ID, TOO_FAST = 103, 100
 IDS_SKIPPED = 1000
 Kind = BrokerEventKind

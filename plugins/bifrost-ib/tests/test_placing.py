@@ -275,7 +275,11 @@ def test_a_cancel_goes_out_once_however_often_it_is_asked_for(tmp_path, kit, lib
                 await seen.broker.cancel_order(cancel())
             await settled(seen)
             assert cancelled(gw) == [ack.broker_order_id]
-            seen.advance(10)
+            seen.advance(1.9)
+            await seen.broker.cancel_order(cancel())
+            await settled(seen)
+            assert len(cancelled(gw)) == 1
+            seen.advance(0.1)
             await seen.broker.cancel_order(cancel())
             await settled(seen)
             assert len(cancelled(gw)) == 2

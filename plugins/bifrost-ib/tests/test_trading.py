@@ -253,6 +253,16 @@ def test_a_cancel_that_is_never_answered_is_not_repeated_and_a_fill_after_it_is_
     run(work)
 
 
+def test_a_cancel_that_is_asked_for_again_after_the_shortest_time_out_is_sent_again(floor):
+    async def work():
+        async with floor(UNANSWERED, strategy=LIMIT, order=CANCEL_SOON, oms={"cancel_timeout": 2}) as f:
+            await f.until(lambda: f.cancels == 2)
+            assert f.rules().count("R22") == 1  # it asked once, and that went out
+            assert (len(f.sent), f.orders[0].is_open) == (1, True)
+
+    run(work)
+
+
 @pytest.mark.parametrize("version", [157, 163, 164, 166, 169, 170, 176, 178])
 def test_at_each_version_of_the_protocol_a_fill_and_a_cancel_are_understood(floor, library, version):
     if library == "ib_insync" and version > 176:
