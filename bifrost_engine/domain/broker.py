@@ -127,6 +127,8 @@ class Execution:
     price              quote currency per unit, unrounded
     commission         quote currency, positive is a cost; None: not known yet
     ts_ns              the broker's time
+    broker_order_id, client_id  the order's short number and the connection whose it is, where the broker
+                       tells them: with neither reference nor lasting id an execution is found by them
 
     One with a quantity or price that is no number is kept as an incident, and the broker is asked.
     """
@@ -142,6 +144,8 @@ class Execution:
     commission_currency: str = "USD"
     client_order_id: str | None = None
     perm_id: str | None = None
+    broker_order_id: str | None = None
+    client_id: int | None = None
 
 
 @frozen(kw_only=True)

@@ -153,19 +153,35 @@ class Look:
         found = self._by_ids(theirs.client_order_id, theirs.perm_id)
         if found is not None or theirs.client_order_id is not None:
             return found
-        for order in self.ours.open_orders():
-            same = (order.broker_client_id, order.broker_order_id) == (
-                theirs.client_id,
-                theirs.broker_order_id,
-            )
-            fits = order.contract_key == theirs.contract.key and order.side is theirs.side
-            if same and fits and theirs.broker_order_id is not None:
-                return order
-        return None
+        return self._by_number(theirs)
 
     def match_execution(self, execution: Execution) -> Order | None:
-        """Return our order that an execution is of."""
-        return self._by_ids(execution.client_order_id, execution.perm_id)
+        """Return our order that an execution is of: by its lasting id, our reference, its number.
+
+        By the number alone only what the order still waits for, and no other lasting id.
+        """
+        found = self._by_ids(execution.client_order_id, execution.perm_id)
+        if found is not None or execution.client_order_id is not None:
+            return found
+        order = self._by_number(execution)
+        if order is None or None not in (order.perm_id, execution.perm_id):
+            return None
+        is_wanted = execution.base_id in order.executions or execution.quantity <= order.leaves_quantity
+        return order if is_wanted else None
+
+    def _by_number(self, theirs: BrokerOrder | Execution) -> Order | None:
+        """Return our open order of a number of our own connection, if instrument and direction fit."""
+        if theirs.broker_order_id is None:
+            return None
+        named = (theirs.client_id, theirs.broker_order_id, theirs.contract.key, theirs.side)
+        return next(
+            (
+                order
+                for order in self.ours.open_orders()
+                if (order.broker_client_id, order.broker_order_id, order.contract_key, order.side) == named
+            ),
+            None,
+        )
 
     def _by_ids(self, client_order_id: str | None, perm_id: str | None) -> Order | None:
         named = None if client_order_id is None else self.ours.orders.get(client_order_id)

@@ -653,3 +653,37 @@ def test_an_order_that_filled_in_part_wasnt_refused() -> None:
 
 def test_every_rule_has_a_case_that_it_finds() -> None:
     assert {rule for rule, _, _ in (*FOUND, *PROVEN)} == set(RULES) == {f"R{n:02d}" for n in range(1, 28)}
+
+
+NAMELESS = evolve(X1, client_order_id=None, perm_id=None, broker_order_id="7", client_id=1)
+
+
+@pytest.mark.parametrize("perm_id", [None, "p9"])
+def test_an_execution_without_our_reference_is_of_the_order_with_its_number(perm_id: str | None) -> None:
+    case = Case(lost(broker_order_id="7"), executions=(evolve(NAMELESS, perm_id=perm_id),))
+    (finding,) = case.look("R12", "R13")
+    assert (finding.rule, finding.client_order_id) == ("R12", COID)
+    assert step(finding, Tell).client_order_id == COID
+
+
+@pytest.mark.parametrize(
+    ("order", "changes"),
+    [
+        ({}, {"client_id": 2}),
+        ({}, {"client_id": None}),
+        ({}, {"broker_order_id": "8"}),
+        ({"broker_order_id": None}, {"broker_order_id": None}),
+        ({}, {"side": Side.SELL}),
+        ({}, {"contract": CALL}),
+        ({}, {"quantity": Decimal(101)}),
+        ({}, {"client_order_id": "somebody's"}),
+        ({"perm_id": "p1"}, {"perm_id": "p2"}),
+        ({"state": S.REJECTED}, {}),
+    ],
+)
+def test_what_only_resembles_an_order_of_ours_is_booked_outside(
+    order: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    ours = lost(**{"broker_order_id": "7", **order})
+    (finding,) = Case(ours, executions=(evolve(NAMELESS, **changes),)).look("R12", "R13")
+    assert (finding.rule, finding.client_order_id) == ("R13", None)

@@ -65,7 +65,7 @@ VALUES = [
                 ),
             ),
             executions=(EXECUTION,),
-            incomplete=frozenset({"positions", "executions"}),
+            incomplete=frozenset({"positions"}),
             caps=BrokerCaps(executions_window="days:7", paper=True),
             summary={"total_cash": Decimal("1.10")},
         ),

@@ -107,6 +107,8 @@ def execution_of(details: ExecutionDetails, now_ns: int, zone: str | None = None
         commission_currency=contract.currency,
         client_order_id=words(details.order_ref) or None,
         perm_id=perm_text(details.perm_id),
+        broker_order_id=perm_text(details.order_id),
+        client_id=whole(details.client_id),
     )
     return Told(execution=execution, has_time=ts_ns is not None)
 
@@ -116,7 +118,7 @@ def _missing(**facts: object) -> str:
 
 
 def perm_text(perm_id: Any) -> str | None:
-    """Return an order's lasting number as the engine keeps it; None until it has one."""
+    """Return an order's number, lasting or not, as the engine keeps it; None until it has one."""
     return str(whole(perm_id)) if whole(perm_id) > 0 else None
 
 
