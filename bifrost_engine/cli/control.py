@@ -152,7 +152,7 @@ def tell(given: list[Given], as_json: bool) -> None:
         print_json([asdict(one) | {"done": one.done} for one in given])
         return
     for one in given:
-        outcome = one.outcome or "no daemon has taken it; it is void 60 s after it was given"
+        outcome = one.outcome or "no daemon has answered; it is void if none takes it within 60 s"
         click.echo(f"{one.command.replace('_', '-')}: {outcome}")
         number = f", command {one.command_id}" if one.command_id else ""
         click.echo(f"  by the {one.source}{number}" + (f"; {one.note}" if one.note else ""))

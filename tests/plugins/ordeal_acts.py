@@ -249,9 +249,9 @@ class Acts(Line):
 
     def look(self, n: int) -> None:
         """Take a snapshot for the oldest request; it is handed in later."""
-        for index, (trigger, taken) in enumerate(self.fetches):
+        for index, (asked, taken) in enumerate(self.fetches):
             if taken is None and self.link:
-                self.fetches[index] = (trigger, self.take())
+                self.fetches[index] = (asked, self.take())
                 return
 
     def overtake(self, n: int) -> None:

@@ -174,9 +174,17 @@ class Line(Process):
         """Hand in the answer to the oldest request."""
         if not self.fetches:
             return
-        trigger, state = self.fetches.pop(0)
+        asked, state = self.fetches.pop(0)
         if state is None and self.link and self.pick(10) != 1:
             state = self.take()
         self.now_ns += MS
         self.seen["snapshot"] += 1
-        self.handle(BrokerStateReceived(ts_ns=self.now_ns, trigger=trigger, state=state, error="no answer"))
+        self.handle(
+            BrokerStateReceived(
+                ts_ns=self.now_ns,
+                trigger=asked.trigger,
+                state=state,
+                error="no answer",
+                link=asked.link,
+            )
+        )

@@ -132,7 +132,7 @@ class Process:
         self.inbox: list[Any] = []
         self.busy = False
         self.wakes: list[int] = []
-        self.fetches: list[tuple[str, BrokerState | None]] = []
+        self.fetches: list[tuple[FetchBrokerState, BrokerState | None]] = []
         self.disk_problem: str | None = None
         self.touched: set[str] = set()
         self.cancel_wanted = {
@@ -215,7 +215,7 @@ class Process:
         elif isinstance(effect, ReplaceOrder):
             self.replace(effect)
         elif isinstance(effect, FetchBrokerState):
-            self.fetches.append((effect.trigger, None))
+            self.fetches.append((effect, None))
         elif isinstance(effect, WakeAt):
             self.wakes.append(effect.at_ns)
 
