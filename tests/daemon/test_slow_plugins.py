@@ -120,3 +120,25 @@ def test_a_retry_that_is_asked_for_while_a_connect_hangs_isnt_made_beside_it(hom
             assert broker.connects == 1
 
     asyncio.run(work())
+
+
+def test_where_the_feed_owns_time_it_stands_still_and_operators_are_heard(home):
+    here = home(wave={"seconds": 3600})
+
+    async def work() -> None:
+        began_s = 0.0
+        async with here.running(speed=10.0) as daemon:
+            broker = broker_of(daemon)
+            await until(lambda: broker.placed)
+            broker.wrong.how["fetch_broker_state"] = "hang"
+            asked = len(broker.fetched_ns)
+            here.command("refresh_accounts")
+            await until(lambda: len(broker.fetched_ns) > asked)
+            at_ns = daemon.clock.now_ns()
+            here.command("kill")
+            await until(lambda: killed(daemon), patience_s=5)
+            assert daemon.clock.now_ns() == at_ns
+            began_s = time.monotonic()
+        assert time.monotonic() - began_s < STOP_S
+
+    asyncio.run(work())
