@@ -18,7 +18,7 @@ from bifrost_engine.cli.options import config_option, json_option
     "path",
     required=True,
     type=click.Path(path_type=Path),
-    help="Recorded quotes: a file (.csv, .csv.gz, .parquet), or a folder of them.",
+    help="Recorded quotes: a file (.csv, .csv.gz, .csv.zst, .parquet), or a folder of them.",
 )
 @click.option(
     "--start", metavar="T", help="Leave out quotes before: 2025-03-03T09:30, New York unless it says."

@@ -21,8 +21,7 @@ from bifrost_engine.daemon.assemble import RunOptions, instance_folder, load_con
 from bifrost_engine.hookspecs import PluginContext
 from bifrost_engine.plugins import load as load_plugin
 from bifrost_engine.replay.archiving import Archiving, archive_of
-from bifrost_engine.replay.backtest import Progress, run_backtest, usual
-from bifrost_engine.replay.backtest import exact as step_by_step
+from bifrost_engine.replay.backtest import Progress, exactly, fast, run_backtest
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.folder import ResultFolder
 from bifrost_engine.replay.holdings import read_positions
@@ -70,7 +69,7 @@ class Run:
         )
         self.positions = None if positions_path is None else read_positions(positions_path)
         self.capital = capital
-        self.driver = step_by_step if exact else usual
+        self.driver = exactly if exact else fast
         self.out = out
         self.sink = sink
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import NamedTuple
+
+from attrs import evolve
 
 from bifrost_engine.domain.decision import Cells
 from bifrost_engine.domain.effects import Effect
@@ -70,12 +73,17 @@ class Passing:
         core = self._core
         slot = self._slot_of(cells.contract_key)
         assert slot is not None
+        assert slot.hold is not None
         for code, first, quotes, last_ns in stretches:
             core.now_ns = first.ts_ns
             core.turn += 2
             self._trail.decided(slot, cells.decide(code, first), None)
-            slot.folded += quotes - 1
-            slot.last_ts_ns = slot.tick_ns = core.now_ns = last_ns
+            slot.tick_ns = core.now_ns = last_ns
+            if quotes > 1:
+                slot.folded += quotes - 1
+                slot.last_ts_ns = last_ns
+        # Beats may go on resting on it; quotes of the contract may not, it was another cell's.
+        slot.hold = evolve(slot.hold, low=inf, high=-inf)
         self._holds.keep_newest(cells.contract_key, newest)
         effects, core.effects = core.effects, []
         return effects

@@ -58,6 +58,7 @@ class DayResult:
         state = core.state
         turn = (
             core.turn,
+            core.now_ns,
             state.positions_version,
             state.baseline_changes,
             len(state.needs_baseline),

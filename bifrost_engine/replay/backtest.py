@@ -11,7 +11,6 @@ import asyncio
 import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,7 +24,6 @@ from bifrost_engine.clock import FAR, EventClock
 from bifrost_engine.config.schema import Config
 from bifrost_engine.domain.broker import BrokerEvent
 from bifrost_engine.domain.events import Connecting, Started, Stopped
-from bifrost_engine.domain.quote import Quote
 from bifrost_engine.domain.record import Record
 from bifrost_engine.engine import Engine
 from bifrost_engine.errors import BrokerError, ConfigError
@@ -35,7 +33,7 @@ from bifrost_engine.journal.chain import genesis, link, to_audit_row
 from bifrost_engine.journal.passing import PassingJournal, Taker
 from bifrost_engine.plugins import PluginSet
 from bifrost_engine.replay.archiving import Archiving
-from bifrost_engine.replay.columns import columns_of
+from bifrost_engine.replay.columns import Columns
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.drive import Drive
 from bifrost_engine.replay.ending import stop_command
@@ -64,7 +62,7 @@ DATA_ENDED, END_REACHED = "the feed has ended", "the end that was asked for"
 
 
 class Driver(Protocol):
-    """What carries quotes through a pipeline; ``Drive`` does one by one.
+    """What carries quotes through a pipeline.
 
     quotes    taken so far
     finished  whether the quotes, or the time that was asked for, have ended
@@ -73,7 +71,7 @@ class Driver(Protocol):
     quotes: int
     finished: bool
 
-    async def run(self, quotes: Iterator[Quote], is_over: Callable[[], bool]) -> None: ...
+    async def run_blocks(self, blocks: Iterator[Columns], is_over: Callable[[], bool]) -> None: ...
     async def settle(self, is_over: Callable[[], bool]) -> None: ...
 
 
@@ -84,8 +82,6 @@ class Road:
     beat_ns   interval of the beats
     until_ns  event time at which the run ends, far away for with the quotes
     on_beat   awaited after each beat
-    needs_ticks  whether each quote of a contract must be shown to the observers, or only the newest;
-                 None: each of every contract
     """
 
     pipeline: Pipeline
@@ -93,29 +89,16 @@ class Road:
     beat_ns: int
     until_ns: int
     on_beat: Callable[[], Awaitable[None]]
-    needs_ticks: Callable[[str], bool] | None = None
 
 
-def exact(road: Road) -> Driver:
+def exactly(road: Road) -> Driver:
     """Return the driver that steps through each quote."""
     return Drive(road.pipeline, road.clock, road.beat_ns, until_ns=road.until_ns, on_beat=road.on_beat)
 
 
-def usual(road: Road) -> Driver:
-    """Return the driver that passes over quotes which lead to no order, where that can be done."""
-    if road.needs_ticks is None or find_spec("numpy") is None:
-        return exact(road)
-    drive = Blockwise(road.pipeline, road.clock, road.beat_ns, until_ns=road.until_ns, on_beat=road.on_beat)
-    drive.needs_ticks = road.needs_ticks
-    return drive
-
-
-class Blockwise(FastDrive):
-    """A ``FastDrive`` that makes its blocks itself."""
-
-    async def run(self, quotes: Iterator[Quote], is_over: Callable[[], bool]) -> None:
-        """Drive until the quotes or the time end; see ``Drive.run``."""
-        await self.run_blocks(columns_of(quotes), is_over)
+def fast(road: Road) -> Driver:
+    """Return the driver that passes over quotes which lead to no order; all comes out the same."""
+    return FastDrive(road.pipeline, road.clock, road.beat_ns, until_ns=road.until_ns, on_beat=road.on_beat)
 
 
 @frozen(kw_only=True)
@@ -137,7 +120,7 @@ def run_backtest(
     takers: tuple[Taker, ...] = (),
     archive: Archiving | None = None,
     keep_trail: bool = True,
-    driver: Callable[[Road], Driver] = usual,
+    driver: Callable[[Road], Driver] = fast,
     on_progress: Callable[[Progress], None] | None = None,
     log: Any = None,
 ) -> Result:
@@ -260,9 +243,10 @@ class Backtest:
         guard = Guard(f"brokers:{PAPER}", self.log)
         hooks = {hook: self._plugins.implementation("brokers", PAPER, hook) for hook in BROKER_HOOKS}
         broker = Broker({name: hook for name, hook in hooks.items() if hook is not None}, guard)
+        needs_ticks = dict(self._plugins.implementations("needs_ticks"))
         observers = [
-            Observer(on_tick, guard, lambda: self._observer_raised(guard))
-            for _, on_tick in self._plugins.observers()
+            Observer(on_tick, guard, lambda: self._observer_raised(guard), needs_ticks.get(key))
+            for key, on_tick in self._plugins.observers()
         ]
         pipeline = Pipeline(self.engine, journal, broker, self.clock, self.log, observers)
         pipeline.on_operation = self._on_operation
@@ -300,7 +284,7 @@ class Backtest:
         self, driver: Callable[[Road], Driver], on_progress: Callable[[Progress], None] | None
     ) -> Result:
         """Run to the end and return the result. Raises DataError, and what the paper broker raised."""
-        quotes = self._quotes()
+        blocks = self._blocks()
         await self._begin()
         until_ns = FAR if self.data.end_ns is None else self.data.end_ns
 
@@ -316,11 +300,10 @@ class Backtest:
             beat_ns=beat_ns,
             until_ns=until_ns,
             on_beat=on_beat,
-            needs_ticks=self._needs_ticks(),
         )
         drive = driver(road)
         self.equity.begin()
-        await drive.run(quotes, self._is_over)
+        await drive.run_blocks(blocks, self._is_over)
         if drive.finished:
             await self._stop(DATA_ENDED if until_ns == FAR else END_REACHED)
             await drive.settle(self._is_over)
@@ -328,33 +311,16 @@ class Backtest:
         await self._end()
         return self._result(drive)
 
-    def _quotes(self) -> Iterator[Quote]:
+    def _blocks(self) -> Iterator[Columns]:
         """Return the quotes, the clock standing at the first one."""
         contracts = (contract.symbol for contract in self.engine.wanted_contracts())
         held = (key.partition("|")[0] for key in self.config.sections[PAPER].positions)
-        quotes = iter(self.data.quotes(self._skipped, frozenset((*contracts, *held))))
-        first = next(quotes, None)
+        blocks = self.data.blocks(self._skipped, frozenset((*contracts, *held)))
+        first = next(blocks, None)
         if first is None:
             raise ConfigError(f"{self.data.path}: has no quotes")
-        self.clock.advance_to(first.ts_ns)
-        return chain([first], quotes)
-
-    def _needs_ticks(self) -> Callable[[str], bool] | None:
-        """Return what asks all observers for the contracts of which they need each quote."""
-        watching = dict(self._plugins.observers())
-        asked = dict(self._plugins.implementations("needs_ticks"))
-        if watching.keys() - asked.keys():
-            return None
-        asks = tuple(asked[key] for key in watching)
-
-        def needs_ticks(contract_key: str) -> bool:
-            try:
-                return any(ask(contract_key) for ask in asks)
-            except Exception as error:  # noqa: BLE001 - a plugin's code; each quote does no harm
-                self.log.warning("needs_ticks raised", error=repr(error))
-                return True
-
-        return needs_ticks
+        self.clock.advance_to(first.ts_ns.item(0))
+        return chain([first], blocks)
 
     async def _begin(self) -> None:
         facts = {"engine": __version__, "feed": self.config.feed_name, "broker": PAPER}

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from bifrost_engine.domain.quote import Quote
+from bifrost_engine.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 BLOCK_ROWS = 65_536
+MOST_NS = (1 << 63) - 1
 _TOLD = (1, 2, 3, 4, 5)
 
 
@@ -53,6 +55,21 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.ts_ns)
+
+    def since(self, row: int) -> Columns:
+        """Return the rows from ``row`` on."""
+        if not row:
+            return self
+        later = slice(row, None)
+        return Columns(
+            self.keys,
+            self.contract[later],
+            self.bid[later],
+            self.ask[later],
+            self.bid_size[later],
+            self.ask_size[later],
+            self.ts_ns[later],
+        )
 
     def quote(self, row: int) -> Quote:
         """Return one row."""
@@ -127,5 +144,8 @@ def columns_of(quotes: Iterable[Quote], block_rows: int = BLOCK_ROWS) -> Iterato
         bid, ask, bid_size, ask_size = (
             np.array([row[column] for row in rows], np.float64) for column in _TOLD[:4]
         )
-        ts_ns = np.array([row[5] for row in rows], np.int64)
+        try:
+            ts_ns = np.array([row[5] for row in rows], np.int64)
+        except OverflowError:
+            raise DataError(f"a quote's time is beyond {MOST_NS} ns since the epoch") from None
         yield Columns(tuple(known), contract, bid, ask, bid_size, ask_size, ts_ns)

@@ -13,6 +13,8 @@ from attrs import frozen
 
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.errors import DataError
+from bifrost_engine.replay.blocks import read_blocks
+from bifrost_engine.replay.columns import Columns
 from bifrost_engine.replay.readers import quote_files, read_quotes
 
 
@@ -61,3 +63,15 @@ class DataSet:
         quotes = read_quotes(self.path, skipped, symbols)
         start_ns = self.start_ns
         return dropwhile(lambda quote: quote.ts_ns < start_ns, quotes) if start_ns else quotes
+
+    def blocks(self, skipped: Counter[str], symbols: frozenset[str] = frozenset()) -> Iterator[Columns]:
+        """Return the same quotes in blocks, none of them empty; see ``read_blocks``."""
+        is_before = True
+        for block in read_blocks(self.path, skipped, symbols):
+            first = 0
+            if is_before:
+                later = block.ts_ns >= self.start_ns
+                first = int(later.argmax()) if later.any() else len(block)
+            if first < len(block):
+                is_before = False
+                yield block.since(first)

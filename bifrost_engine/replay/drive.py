@@ -7,7 +7,8 @@ only decides how long it waits on the wall between two steps.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import chain
 from time import monotonic
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from bifrost_engine.clock import FAR, EventClock
 from bifrost_engine.domain.decision import Beat
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.errors import DataError
+from bifrost_engine.replay.columns import Columns
 from bifrost_engine.replay.misfit import quote_misfit
 from bifrost_engine.replay.pipeline import Pipeline
 
@@ -121,6 +123,10 @@ class Drive:
         finally:
             self.quotes += turn
         self.finished = True
+
+    async def run_blocks(self, blocks: Iterable[Columns], is_over: Callable[[], bool]) -> None:
+        """Drive over quotes in columns, as ``run``."""
+        await self.run(chain.from_iterable(block.quotes(0, len(block)) for block in blocks), is_over)
 
     async def _take_turn(self, ts_ns: int, is_over: Callable[[], bool]) -> bool:
         """Wait for a quote's time, and pass what came up meanwhile; return False if the run is over."""

@@ -35,12 +35,9 @@ LATEST_NS = (1 << 63) - 1
 class FastDrive(Drive):
     """A ``Drive`` over columns, with the same effects in the same order.
 
-    needs_ticks  whether each quote of a contract must be shown to the observers, as some order
-                 works there, or only the newest
-    passed       quotes that were taken many at a time
+    passed  quotes that were taken many at a time
     """
 
-    needs_ticks: Callable[[str], bool] = staticmethod(lambda _contract_key: False)
     passed = 0
 
     async def run_blocks(self, blocks: Iterable[Columns], is_over: Callable[[], bool]) -> None:
@@ -87,7 +84,7 @@ class FastDrive(Drive):
     async def _pass_over(self, block: Columns, row: int, stop_ns: int) -> int:
         """Take the quotes from ``row`` on that lead to no order before ``stop_ns``; return how many."""
         key = block.keys[block.contract.item(row)]
-        if self.needs_ticks(key):
+        if not self._pipeline.may_pass(key):
             return 0
         engine, ts_ns = self._pipeline.engine, block.ts_ns.item(row)
         cells = engine.passing.cells_at(key, ts_ns)

@@ -95,6 +95,7 @@ class Observer:
 
     call        what to call for each quote
     on_failure  told of each failure
+    needs_ticks whether each quote of a contract must be shown now; None: each, always
     """
 
     def __init__(
@@ -102,11 +103,23 @@ class Observer:
         on_tick: Callable[[Quote], Any],
         guard: Guard,
         on_failure: Callable[[], None] = lambda: None,
+        needs_ticks: Callable[[str], bool] | None = None,
     ) -> None:
         self.call = on_tick
+        self._needs_ticks = needs_ticks
         self.guard = guard
         self.on_failure = on_failure
         self._on_tick = on_tick
+
+    def must_see(self, contract_key: str) -> bool:
+        """Return whether each quote of a contract must be shown, or only the newest."""
+        if self._needs_ticks is None:
+            return True
+        try:
+            return self._needs_ticks(contract_key)
+        except Exception as error:  # noqa: BLE001 - a plugin's code: without its word it sees all
+            self.guard.note("needs_ticks", error)
+            return True
 
     def failed(self, error: Exception) -> None:
         """Note a failure and be careful from now on; after too many in a row be silent."""
@@ -225,6 +238,10 @@ class Pipeline:
         except Exception:
             _refuse_nonsense(quote)
             raise
+
+    def may_pass(self, contract_key: str) -> bool:
+        """Return whether quotes of a contract may go by with only the newest shown to the observers."""
+        return not any(observer.must_see(contract_key) for observer in self._observers)
 
     def show(self, quote: Quote) -> None:
         """Show a quote that the engine has taken already to the observers."""

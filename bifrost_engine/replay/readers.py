@@ -14,6 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from io import TextIOWrapper
 from itertools import chain, repeat
 from math import nan
 from operator import itemgetter
@@ -89,7 +90,7 @@ def read_quotes(
 
     Raises DataError, naming file and line, when a file is missing, cut short or lacks a column.
     """
-    keys = _ContractKeys(symbols)
+    keys = ContractKeys(symbols)
     return chain.from_iterable(_reader(file)(file, keys, skipped) for file in quote_files(path))
 
 
@@ -110,8 +111,11 @@ def quote_files(path: str | Path) -> list[Path]:
     return [path]
 
 
-class _ContractKeys(dict[str, str | None]):
-    """The text in a file → the one string for that contract; None for another symbol."""
+class ContractKeys(dict[str, str | None]):
+    """The text in a file → the one string for that contract; None for another symbol.
+
+    Raises ValueError for what is no contract.
+    """
 
     def __init__(self, symbols: frozenset[str]) -> None:
         super().__init__()
@@ -124,7 +128,7 @@ class _ContractKeys(dict[str, str | None]):
         return self[text]
 
 
-def _csv_quotes(file: Path, keys: _ContractKeys, skipped: Counter[str]) -> Iterator[Quote]:
+def _csv_quotes(file: Path, keys: ContractKeys, skipped: Counter[str]) -> Iterator[Quote]:
     try:
         with _open_text(file) as lines:
             rows, pick, width = _after_header(file, lines)
@@ -147,7 +151,7 @@ def _csv_rows(
     rows: Iterator[list[str]],
     pick: Callable[[Sequence[str]], Any],
     width: int,
-    keys: _ContractKeys,
+    keys: ContractKeys,
     skipped: Counter[str],
 ) -> Iterator[Quote]:
     # Quote's own constructor would take a third of the time of a row.
@@ -190,7 +194,24 @@ def _open_text(file: Path) -> IO[str]:
     # Bytes that are no UTF-8 spoil their own row only.
     if file.suffix == ".gz":
         return gzip.open(file, "rt", encoding="utf-8-sig", errors="replace", newline="\n")
+    if file.suffix == ".zst":
+        return TextIOWrapper(_unpacked(file), encoding="utf-8-sig", errors="replace", newline="\n")
     return open(file, encoding="utf-8-sig", errors="replace", newline="\n")
+
+
+def _unpacked(file: Path) -> Any:
+    try:
+        import pyarrow as pa  # type: ignore[import-untyped]
+    except ImportError:
+        install = "pip install 'bifrost-engine[parquet]'"
+        raise DataError(f"{file}: reading .zst needs pyarrow: {install}") from None
+    return pa.input_stream(str(file), compression="zstd")
+
+
+def with_quotation_marks(file: Path) -> bool:
+    """Return whether the header of a CSV file has any: its fields may hold commas then."""
+    with _open_text(file) as lines:
+        return '"' in lines.readline()
 
 
 def _after_header(
@@ -204,20 +225,21 @@ def _after_header(
         # Twice as fast, and a stray quotation mark swallows no lines.
         rows = map(str.split, chain([first], lines), repeat(","))
     header = [name.strip() for name in next(rows, [])]
-    _require_columns(file, header)
+    require_columns(file, header)
     return rows, itemgetter(*(header.index(name) for name in COLUMNS)), len(header)
 
 
-def _require_columns(file: Path, header: Sequence[str]) -> None:
+def require_columns(file: Path, header: Sequence[str]) -> None:
+    """Raise DataError if a file lacks a column."""
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         found = ",".join(header) or "nothing"
         raise DataError(f"{file}:1: expected the columns {','.join(COLUMNS)}, found {found}")
 
 
-def _parquet_quotes(file: Path, keys: _ContractKeys, skipped: Counter[str]) -> Iterator[Quote]:
+def _parquet_quotes(file: Path, keys: ContractKeys, skipped: Counter[str]) -> Iterator[Quote]:
     try:
-        import pyarrow as pa  # type: ignore[import-untyped]
+        import pyarrow as pa
         from pyarrow import parquet
     except ImportError:
         install = "pip install 'bifrost-engine[parquet]'"
@@ -225,7 +247,7 @@ def _parquet_quotes(file: Path, keys: _ContractKeys, skipped: Counter[str]) -> I
     row = 0
     try:
         with parquet.ParquetFile(file) as source:
-            _require_columns(file, source.schema_arrow.names)
+            require_columns(file, source.schema_arrow.names)
             for batch in source.iter_batches(BATCH_ROWS, columns=list(COLUMNS)):
                 yield from _parquet_rows(batch, pa, keys, skipped)
                 row += len(batch)
@@ -233,7 +255,7 @@ def _parquet_quotes(file: Path, keys: _ContractKeys, skipped: Counter[str]) -> I
         raise DataError(f"{file}:{row + 1}: can't be read: {error}; is the file complete?") from error
 
 
-def _parquet_rows(batch: Any, pa: Any, keys: _ContractKeys, skipped: Counter[str]) -> Iterator[Quote]:
+def _parquet_rows(batch: Any, pa: Any, keys: ContractKeys, skipped: Counter[str]) -> Iterator[Quote]:
     kinds = (pa.int64(), pa.string(), *[pa.float64()] * 4)
     columns = [batch.column(name).cast(kind).to_pylist() for name, kind in zip(COLUMNS, kinds, strict=True)]
     new = tuple.__new__
@@ -252,10 +274,11 @@ def _parquet_rows(batch: Any, pa: Any, keys: _ContractKeys, skipped: Counter[str
             yield new(Quote, (key, bid, ask, bid_size, ask_size, ts_ms * NS_PER_MS, 0))
 
 
-_Reader = Callable[[Path, _ContractKeys, "Counter[str]"], Iterator[Quote]]
+_Reader = Callable[[Path, ContractKeys, "Counter[str]"], Iterator[Quote]]
 READERS: dict[str, _Reader] = {
     ".csv": _csv_quotes,
     ".csv.gz": _csv_quotes,
+    ".csv.zst": _csv_quotes,
     ".parquet": _parquet_quotes,
 }
 SUFFIXES = tuple(READERS)

@@ -102,13 +102,12 @@ class Run:
         )
         broker, guard, journal = PaperBroker(config, context), Guard("brokers:paper", log), Discards()
         hooks = {name: getattr(broker, name) for name in HOOKS}
-        observer = Observer(broker.on_tick, guard)
+        observer = Observer(broker.on_tick, guard, needs_ticks=broker.needs_ticks)
         pipeline = Pipeline(engine, journal, Broker(hooks, guard), clock, log, [observer])
         inbox.append(pipeline)
         drive: Drive = Drive(pipeline, clock, 10 * SECOND)
         if block_rows is not None:
             drive = FastDrive(pipeline, clock, 10 * SECOND)
-            drive.needs_ticks = broker.needs_ticks
 
         async def work() -> None:
             runs = {config.id: f"run-{config.id}" for config in self._configs}
