@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -78,5 +79,7 @@ def command(ctx: click.Context, /, as_json: bool, progress: bool | None, **given
     """
     from bifrost_engine.cli.backtesting import Run
 
+    # As an interrupt, so that nothing half done is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     show = sys.stderr.isatty() if progress is None else progress
     ctx.exit(Run(**given).execute(as_json=as_json, show_progress=show))

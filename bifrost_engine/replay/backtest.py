@@ -226,7 +226,7 @@ class Backtest:
             config, sessions_of(config), self.identity.engine_id, slots, account=self.account
         )
         self.pipeline = self._pipeline = self._make_pipeline(journal)
-        self.equity = Equity(self.engine.core, self.clock, self.gathering.take_sample)
+        self.equity = Equity(self.engine.core, self.clock, self.gathering.take_samples)
 
     def _context(self, name: str) -> PluginContext:
         return PluginContext(

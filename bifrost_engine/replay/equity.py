@@ -7,7 +7,7 @@ their marks, stock at its mid, commissions apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -85,11 +85,11 @@ class _Line(NamedTuple):
 class Equity:
     """Samples every strategy of a run.
 
-    take  gets each sample, in order
+    take  gets what was seen at a time, one sample of each strategy that was looked at
     attributions  by strategy
     """
 
-    def __init__(self, core: Core, clock: Clock, take: Callable[[Sample], None]) -> None:
+    def __init__(self, core: Core, clock: Clock, take: Callable[[Sequence[Sample]], None]) -> None:
         self._core = core
         self._clock = clock
         self._take = take
@@ -112,7 +112,7 @@ class Equity:
     def _start(self, books: _Books, at_ns: int) -> None:
         books.open()
         if books.is_valued():
-            self._take(books.sample(at_ns, START))
+            self._take([books.sample(at_ns, START)])
             return
         is_open = self._core.sessions.session_at(at_ns) is not None
         step_ns = SECOND_NS if is_open else MINUTE_NS
@@ -121,8 +121,9 @@ class Equity:
     def _minute(self, at_ns: int) -> None:
         for books in self._books.values():
             books.open()
-            if books.is_begun and books.has_moved():
-                self._take(books.sample(at_ns, MINUTE))
+        begun = [books for books in self._books.values() if books.is_begun]
+        if any([books.has_moved() for books in begun]):
+            self._take([books.sample(at_ns, MINUTE) for books in begun])
         self._look_at(at_ns + MINUTE_NS)
 
     def on_operation(self, operation: Mapping[str, Any]) -> None:
@@ -139,13 +140,13 @@ class Equity:
             price=float(operation["price"]),
         )
         books.open()
-        self._take(books.sample(self._core.now_ns, FILL, fill))
+        self._take([books.sample(self._core.now_ns, FILL, fill)])
 
     def end(self) -> None:
         """Look a last time."""
         for books in self._books.values():
             books.open()
-            self._take(books.sample(self._core.now_ns, END))
+        self._take([books.sample(self._core.now_ns, END) for books in self._books.values()])
 
 
 class _Books:

@@ -42,12 +42,20 @@ class ResultFolder:
         except OSError as error:
             raise ConfigError(f"{self.path}: can't be written: {error}") from error
         self._work = Path(work)
-        self._files = {name: _File(self._parquet, self._work, name) for name in TABLES}
+        try:
+            for name in TABLES:
+                self._files[name] = _File(self._parquet, self._work, name)
+        except BaseException:  # an interrupt, too
+            self._discard()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._discard()
+
+    def _discard(self) -> None:
         for file in self._files.values():
             file.close()
         if self._work is not None:

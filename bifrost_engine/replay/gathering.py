@@ -43,14 +43,16 @@ class Gathering:
         if trading is not None:
             trading.take(record)
 
-    def take_sample(self, sample: Sample) -> None:
-        """Take a look at a strategy's books."""
-        self.last[sample.strategy_id] = sample
-        pnls = [one.pnl for one in self.last.values()]
+    def take_samples(self, samples: Sequence[Sample]) -> None:
+        """Take a look at the books of some strategies; their sum is known where it was of all."""
+        pnls = [sample.pnl for sample in samples]
         known = [pnl for pnl in pnls if pnl is not None]
-        total = sum(known) if len(known) == len(pnls) else None
-        drawdown = self.performance.see(sample.ts_ns, sample.trading_day, sample.in_session, total)
-        self._tables.add("equity", equity_row(sample, total, drawdown))
+        total = sum(known) if len(known) == len(self.trading) else None
+        first = samples[0]
+        drawdown = self.performance.see(first.ts_ns, first.trading_day, first.in_session, total)
+        for sample in samples:
+            self.last[sample.strategy_id] = sample
+            self._tables.add("equity", equity_row(sample, total, drawdown))
 
     def end(self, ts_ns: int) -> None:
         """Take what still stands at the end."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from generated_day import LEGS, OPEN_NS, market, write_config, write_quotes
 
 from bifrost_engine.cli.main import run
@@ -138,6 +139,32 @@ def test_states_and_blocks_cover_the_time_from_the_first_decision_to_the_end(tmp
     assert part["reasons"]["cooldown"]["decisions"] == cooldown["vetoes"]
 
 
+def test_the_results_of_two_strategies_add_up(tmp_path):
+    gates = {"gates": {"strategy": {"structure": {"atm_band_pct": 0.5}}}, "greeks": {"volatility": 0.2}}
+    gates["enabled"] = False
+    settings = {
+        "broker": "paper",
+        "strategies": [
+            {"id": name, "symbol": symbol, **gates} for name, symbol in (("a", "NVDA"), ("b", "SPY"))
+        ],
+        "paper": {"positions": {CALL: 10, "SPY|STK|||": 100}},
+        "status": {"sink": []},
+    }
+    path = tmp_path / "two.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    config = load_config(RunOptions(config_path=path), {}).config
+    spy = [quote(n, 500.0)._replace(contract_key="SPY|STK|||") for n in (0, 70, 130)]
+    first, second, third = deep(0, 120.0), deep(70, 119.0), deep(130, 121.0)
+    quotes = [spy[0], *first, spy[1], *second, spy[2], *third]
+    result = run_backtest(config, DataSet(write_quotes(tmp_path / "q.csv", quotes)))
+    told = result.as_json()
+    parts = {name: part["result"]["total"] for name, part in told["strategies"].items()}
+    # Shares that no strategy bought are outside their books.
+    assert parts == {"a": pytest.approx(1_000.0, abs=1.0), "b": 0.0}
+    assert told["result"]["total"] == pytest.approx(sum(parts.values()))
+    assert result.performance.drawdown == pytest.approx(1_000.0, abs=1.0)
+
+
 # --- what is kept ------------------------------------------------------------------------
 
 
@@ -193,7 +220,7 @@ def test_another_folder_of_files_is_left_alone_and_an_earlier_result_makes_way(t
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_nothing_that_looks_whole(number, tmp_path):
     write_config(tmp_path / "bifrost.yaml")
     data = write_quotes(
@@ -219,6 +246,21 @@ def test_an_interrupted_run_leaves_nothing_that_looks_whole(number, tmp_path):
     assert process.returncode in (-signal.SIGKILL, 130)
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".out.partial-*/result.json"))
+    if number != signal.SIGKILL:
+        assert not list(tmp_path.glob(".out*"))
+
+
+def test_without_the_extra_the_command_that_installs_it_is_named_before_the_run(tmp_path):
+    write_config(tmp_path / "bifrost.yaml")
+    arguments = ["backtest", "--config", str(tmp_path / "bifrost.yaml"), "--data", str(tmp_path), "--out"]
+    write_quotes(tmp_path / "day.csv", [quote(1, 120.0)])
+    code = (
+        "import sys; sys.modules['pyarrow'] = None; from bifrost_engine.cli.main import run;"
+        f"sys.exit(run({[*arguments, str(tmp_path / 'out')]!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pip install 'bifrost-engine[backtest]'" in done.stderr
 
 
 # --- data that doesn't fit -----------------------------------------------------------------
