@@ -32,7 +32,17 @@ from bifrost_ib.link import Link
 from bifrost_ib.messages import GatewayError, MarketDataType, Message, PriceTick, Tick
 from bifrost_ib.outgoing import library_contract
 from bifrost_ib.pacing import Urgency
-from bifrost_ib.translate.ticks import PRICES, Greeks, Quality, Ticker, is_quoted, quote_of, ticked, ticker_of
+from bifrost_ib.translate.ticks import (
+    PRICES,
+    Greeks,
+    Quality,
+    Ticker,
+    is_quoted,
+    is_trade,
+    quote_of,
+    ticked,
+    ticker_of,
+)
 from bifrost_ib.troubles import AGAIN_SOON, FARM_BROKEN, FARM_OK, Trouble, of_code, words_of
 
 SECOND_NS = 1_000_000_000
@@ -41,6 +51,8 @@ AGAIN_NS = 60 * SECOND_NS
 KEPT_NS = 30 * SECOND_NS
 """A line that the gateway says it kept proves it by then."""
 FARM_NS = 15 * SECOND_NS
+HALT_NS = 5 * SECOND_NS
+"""A line of a contract that was halted may say that it still is by then, before its quotes count."""
 RENEWED_NS = 15 * SECOND_NS
 """A line that was asked for anew is silent if it brings nothing until then."""
 POINTS, DAYS = 100.0, 365.0
@@ -57,6 +69,7 @@ class Line:
     heard_ns    when it brought something last
     next_ns     when it is asked for next, if it isn't; None: not by itself
     proof_ns    by when it has to bring something; None: it hasn't to
+    held_ns     until when its quotes don't count, for its contract was halted when it was asked for
     failed_ns   when the gateway gave it up last
     sides       sides of the quote that were told of under this number
     is_quoted   the engine has a quote from it
@@ -72,6 +85,7 @@ class Line:
     asked_ns: int = 0
     heard_ns: int = 0
     proof_ns: int | None = None
+    held_ns: int = 0
     failed_ns: int | None = None
     sides: set[str] = field(factory=set)
     is_quoted: bool = False
@@ -204,6 +218,7 @@ class Lines:
             return  # not wanted any more
         line.request_id = link.next_id()
         line.asked_ns = line.heard_ns = self._now()
+        line.held_ns = line.asked_ns + HALT_NS if line.ticker.halted else 0
         line.ticker = ticker_of(line.key, line.contract.sec_type)
         line.sides.clear()
         line.told_greeks = None
@@ -261,9 +276,13 @@ class Lines:
                 self._on_tick(line, message)
 
     def _on_tick(self, line: Line, tick: Tick) -> None:
-        before, line.ticker = line.ticker.quality, ticked(line.ticker, tick)
-        if line.ticker.quality is not before:
+        before, line.ticker = line.ticker, ticked(line.ticker, tick)
+        if line.ticker.quality is not before.quality:
+            if before.halted and line.ticker.halted is None:
+                line.ticker = line.ticker._replace(halted=True)
             self._on_quality(line)
+        if before.halted or line.ticker.halted:
+            self._on_halt(line, before)
         if not isinstance(tick, MarketDataType):
             line.heard_ns = self._now()
             line.proof_ns = None
@@ -281,7 +300,9 @@ class Lines:
         """Tell what a packet has changed: one quote for each line."""
         changed, self._changed = self._changed, {}
         for line in changed.values():
-            if line.sides >= BOTH:
+            if line.held_ns > self._now():
+                self._changed[line.request_id] = line
+            elif line.sides >= BOTH:
                 self._quote(line)
 
     def _quote(self, line: Line) -> None:
@@ -309,6 +330,18 @@ class Lines:
         if not self._config.allow_delayed:
             self._withdraw(line)
         self._in_the_way(line, Trouble.NOT_LIVE, words_of(Trouble.NOT_LIVE, line.key, quality, self._config))
+
+    def _on_halt(self, line: Line, before: Ticker) -> None:
+        """Have no quote of a contract that is halted; a trade ends it, for the gateway may not tell."""
+        if line.ticker.halted and is_trade(before, line.ticker):
+            line.ticker = line.ticker._replace(halted=None)
+        if not line.ticker.halted:
+            self._changed[line.request_id] = line
+            if line.trouble is Trouble.HALTED:
+                self._over(line, f"{line.key}: it trades again")
+        elif not before.halted:
+            self._withdraw(line)
+            self._in_the_way(line, Trouble.HALTED, words_of(Trouble.HALTED, line.key, "", self._config))
 
     def _tell_last(self, line: Line) -> None:
         price = line.ticker.last

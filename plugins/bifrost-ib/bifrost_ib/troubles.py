@@ -21,6 +21,7 @@ class Trouble(StrEnum):
     AMBIGUOUS = "ambiguous"
     UNANSWERED = "unanswered"
     SILENT = "silent"
+    HALTED = "halted"
     FARM = "farm"
 
 
@@ -77,6 +78,7 @@ _WORDS = {
     Trouble.FAILED: "{about}: its line of market data failed ({what}); asked for again",
     Trouble.NOT_FOUND: "{about}: the gateway knows no such contract ({what})",
     Trouble.SILENT: "{about}: no tick for {what} while it is traded; asked for anew",
+    Trouble.HALTED: "{about}: trading in it is halted; no quote of it is used until it trades again",
     Trouble.FARM: "farm {about}: {what}; its quotes go stale",
     Trouble.TOO_MANY: "{about}: {what}",
 }

@@ -190,6 +190,60 @@ def test_what_a_contract_last_traded_at_is_told_when_it_changes(tmp_path, librar
     run(tmp_path, library, work, NVDA)
 
 
+def tick_halted(here: Fed, contract: Contract, value: float) -> None:
+    (session,) = here.gateway._hub.sessions
+    session.send("tickGeneric", reqId=here.numbers(contract)[-1], type=49, value=value)
+
+
+async def halted(here: Fed) -> None:
+    """Have the stock quoted, then halted; what comes after is no quote."""
+    await here.quoted(NVDA, 131.0, 131.02)
+    tick_halted(here, NVDA, 2.0)
+    await here.until(lambda: here.last(NVDA) is None)
+    count = len(here.quotes(NVDA))
+    here.gateway.market.quotes.clear()
+    for kind, price in ((1, 130.0), (2, 130.5)):
+        tick_last(here, NVDA, price, kind)
+    await here.settle()
+    assert len(here.quotes(NVDA)) == count
+    assert list(here.standing()) == [f"halted {NVDA.key}"]
+
+
+def test_a_contract_that_is_halted_has_no_quote_until_the_gateway_says_that_it_trades(tmp_path, library):
+    async def work(here: Fed) -> None:
+        await halted(here)
+        tick_halted(here, NVDA, 0.0)
+        await here.until(lambda: here.last(NVDA) == (130.0, 130.5))
+        assert here.standing() == {}
+
+    run(tmp_path, library, work, NVDA)
+
+
+def test_a_trade_ends_a_halt_whose_end_is_not_told(tmp_path, library):
+    async def work(here: Fed) -> None:
+        await halted(here)
+        tick_last(here, NVDA, 130.2)
+        await here.until(lambda: here.last(NVDA) == (130.0, 130.5))
+        assert here.standing() == {}
+
+    run(tmp_path, library, work, NVDA)
+
+
+def test_asked_for_anew_a_contract_that_was_halted_waits_for_what_the_line_says_of_it(tmp_path, library):
+    async def work(here: Fed) -> None:
+        await halted(here)
+        here.error(1101, "restored, data lost")
+        await here.until(lambda: len(here.numbers(NVDA)) == 2)
+        here.pin(NVDA, 132.0, 132.02)
+        await here.pass_time(4)
+        assert here.last(NVDA) is None
+        await here.pass_time(2)
+        await here.until(lambda: here.last(NVDA) == (132.0, 132.02))
+        assert here.standing() == {}
+
+    run(tmp_path, library, work, NVDA, stale_after={"stock": 600})
+
+
 def test_a_tick_of_a_line_that_nobody_asked_for_is_counted(tmp_path, library):
     async def work(here: Fed) -> None:
         await here.quoted(NVDA, 131.0, 131.02)

@@ -117,16 +117,25 @@ def is_quoted(tick: Tick) -> bool:
         return PRICES.get(tick.kind) in QUOTED
     if isinstance(tick, SizeTick):
         return SIZES.get(tick.kind) in QUOTED
+    if isinstance(tick, GenericTick):
+        return tick.kind in HALTED
     return isinstance(tick, MarketDataType)
 
 
+def is_trade(before: Ticker, after: Ticker) -> bool:
+    """Return whether a trade happened in between; the first that a line tells of may be an old one."""
+    if before.last is not None and after.last is not None and after.last != before.last:
+        return True
+    return before.volume is not None and after.volume is not None and after.volume > before.volume
+
+
 def quote_of(ticker: Ticker, now_ns: int, *, allow_delayed: bool = False) -> Quote:
-    """Return the quote of a ticker; without sides where its data isn't good enough to trade on.
+    """Return the quote of a ticker; without sides where it is halted, or its data no good to trade on.
 
     now_ns  when the tick arrived, by our clock: the gateway's says nothing of most ticks
     """
     key = ticker.contract_key
-    if ticker.quality is not Quality.LIVE and not allow_delayed:
+    if ticker.halted or (ticker.quality is not Quality.LIVE and not allow_delayed):
         return Quote(key, nan, nan, nan, nan, now_ns, now_ns)
     sides = (ticker.bid, ticker.ask, ticker.bid_size, ticker.ask_size)
     bid, ask, bid_size, ask_size = (nan if side is None else side for side in sides)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from bifrost_ib.messages import GenericTick, MarketDataType, OptionTick, PriceTick, SizeTick
-from bifrost_ib.translate.ticks import Quality, Ticker, is_quoted, quote_of, ticked, ticker_of
+from bifrost_ib.translate.ticks import Quality, Ticker, is_quoted, is_trade, quote_of, ticked, ticker_of
 
 from bifrost_engine.domain import SecType
 
@@ -152,6 +152,28 @@ def test_a_later_computation_replaces_the_earlier_one():
 def test_a_halt_is_told_where_it_is_known(value, halted):
     for kind in (49, 90):
         assert after(STOCK, GenericTick(request_id=5, kind=kind, value=value)).halted is halted
+
+
+def test_a_contract_that_is_halted_has_no_sides():
+    sides = [PriceTick(request_id=5, kind=kind, price=10.0, size=1.0) for kind in (1, 2)]
+    ticker = after(STOCK, *sides)
+    assert quote_of(ticker, NOW).bid == 10.0
+    halted = ticked(ticker, GenericTick(request_id=5, kind=49, value=2.0))
+    assert isnan(quote_of(halted, NOW, allow_delayed=True).bid)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "traded"),
+    [
+        ({}, {"last": 10.0, "volume": 500.0}, False),
+        ({"last": 10.0, "volume": 500.0}, {"last": 10.0, "volume": 500.0}, False),
+        ({"last": 10.0, "volume": 500.0}, {"last": 10.1, "volume": 500.0}, True),
+        ({"last": 10.0, "volume": 500.0}, {"last": 10.0, "volume": 501.0}, True),
+        ({"last": 10.0, "volume": 500.0}, {"last": None, "volume": 0.0}, False),
+    ],
+)
+def test_what_a_line_tells_first_may_be_an_old_trade_and_what_changes_is_one(first, then, traded):
+    assert is_trade(after(STOCK)._replace(**first), after(STOCK)._replace(**then)) is traded
 
 
 def test_implied_volatility_comes_as_a_generic_tick():
