@@ -38,6 +38,7 @@ from bifrost_engine.domain import (
     ControlState,
     Decision,
     LastPrice,
+    LockState,
     OrderRequest,
     PlaceAck,
     Quote,
@@ -333,6 +334,20 @@ def poll_control() -> ControlState:
 
     Called from the sink's own thread each second; may block. If it raises, the last
     flags hold and the source is asked again a second later.
+    """
+
+
+@hookspec(firstresult=True)
+def take_lock(standby: bool, take_over: bool) -> LockState:
+    """Take the lock that lets one daemon work on the sink's state, for as long as the sink is connected.
+
+    Called before ``load_settings``, from a thread of its own. With ``standby`` a lock that another
+    daemon holds is waited for: return in words who has it, and be called again a second later;
+    meanwhile this daemon is registered, and the holder hears of it by ``ControlState.standbys``. Only
+    a holder that has may lose the lock to a standby by silence. ``take_over`` is the operator's word
+    that a daemon that never said it ended is dead. Raise LockHeld if another daemon has the lock, or
+    may still trade; SinkUnavailable if nobody can tell: a standby is asked again, any other run
+    goes on without.
     """
 
 

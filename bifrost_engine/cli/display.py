@@ -62,6 +62,8 @@ class Display:
 
     def draw(self, daemon: Daemon) -> RenderableType:
         """Return the whole picture."""
+        if not daemon.has_begun:
+            return self._waiting(daemon)
         now_ns = daemon.engine.core.now_ns
         config = daemon.config
         title = Text.assemble(
@@ -77,6 +79,15 @@ class Display:
             blocks.append(strategy_panel(snapshot, band, limits))
         blocks += [operations_table(daemon.recent, self._zone), self._places(daemon)]
         return Group(*blocks)
+
+    def _waiting(self, daemon: Daemon) -> RenderableType:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="dim")
+        table.add_column()
+        table.add_row("stands by", Text(daemon.waits_for or "asking for the lock", CARE))
+        table.add_row("log", self._log_file)
+        table.add_row("Ctrl-C", "stops it; nothing was sent")
+        return table
 
     def _places(self, daemon: Daemon) -> RenderableType:
         table = Table.grid(padding=(0, 2))

@@ -59,6 +59,16 @@ class Speed(SpeedType):
     help="Leave books of removed strategies as they are, halted.",
 )
 @click.option(
+    "--standby",
+    is_flag=True,
+    help="Wait until the daemon on the same database has ended, then take over.",
+)
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Start though the last daemon, on another host, never said that it ended: it is dead for sure.",
+)
+@click.option(
     "--i-understand-live",
     is_flag=True,
     help="Trade real money: ib.live for this run.",
@@ -87,6 +97,9 @@ def command(ctx: click.Context, /, json_logs: bool, log_level: str, **given: Any
     With another band, until the afternoon:
         bifrost run --broker paper --until 2025-03-03T15:00 --set gates.state.delta.epsilon_band=5
 
+    On a second host, for the case that the first one dies:
+        bifrost run --standby
+
     Exit codes: 0 stopped as asked, 1 crash, 2 bad configuration, 3 another daemon
     holds the lock, 130 second signal.
     """
@@ -107,6 +120,8 @@ def run_options(
     fresh: bool,
     park_orphans: bool = False,
     i_understand_live: bool = False,
+    standby: bool = False,
+    take_over: bool = False,
 ) -> RunOptions:
     """Return the command line's options in the daemon's terms. Raises ConfigError, BadParameter."""
     from bifrost_engine.cli.times import NEW_YORK, parse_time
@@ -119,6 +134,8 @@ def run_options(
         until_ns=None if until is None else parse_time(until, NEW_YORK),
         fresh=fresh,
         park_orphans=park_orphans,
+        standby=standby,
+        take_over=take_over,
     )
 
 

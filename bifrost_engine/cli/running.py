@@ -65,7 +65,10 @@ class Run:
                 # A thread that nothing waits for: an unreachable database mustn't hold a stop up.
                 Thread(target=self._find_address, args=(display, log), daemon=True).start()
             asyncio.run(self.daemon.run())
-        self._tell()
+        if self.daemon.has_begun:
+            self._tell()
+        else:
+            self._say("stopped while it stood by; nothing was sent")
         return 0
 
     def _find_address(self, display: Display | None, log: Any) -> None:

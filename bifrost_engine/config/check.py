@@ -222,6 +222,14 @@ def _check_claims(config: Config, checker: Checker) -> None:
             taken[claim] = f"claimed by {strategy.id} already"
 
 
+def _check_lock_times(config: Config, checker: Checker) -> None:
+    """Who takes over waits until the other is silent, and as long again for what may be late."""
+    daemon = config.daemon
+    if daemon.takeover_wait_seconds < 2 * daemon.lock_silence_seconds:
+        least = f"at least twice daemon.lock_silence_seconds ({daemon.lock_silence_seconds:g})"
+        checker.refuse(("daemon", "takeover_wait_seconds"), least, f"{daemon.takeover_wait_seconds:g}")
+
+
 def _check_zone(config: Config, checker: Checker) -> None:
     """The trading day's zone is known."""
     try:
@@ -232,5 +240,5 @@ def _check_zone(config: Config, checker: Checker) -> None:
         )
 
 
-CROSS_CHECKS = (_check_ports, _check_live, _check_claims, _check_zone)
+CROSS_CHECKS = (_check_ports, _check_live, _check_claims, _check_zone, _check_lock_times)
 """Checks over several keys of a configuration whose single keys were read."""

@@ -176,6 +176,20 @@ class DaemonConfig:
     shutdown_grace_seconds: float = setting(
         "Time for cancels to be answered when stopping", 5.0, ge=0, le=8, unit="s"
     )
+    lock_silence_seconds: float = setting(
+        "While another daemon stands by: so long after the database's last answer no order leaves",
+        15.0,
+        ge=2,
+        le=300,
+        unit="s",
+    )
+    takeover_wait_seconds: float = setting(
+        "A standby that took over sends nothing before; at least twice lock_silence_seconds, on both hosts",
+        30.0,
+        ge=4,
+        le=600,
+        unit="s",
+    )
     metrics_host: str = setting("Address on which figures for Prometheus are served", "127.0.0.1")
     metrics_port: int | None = setting(
         "Port for them, 0: a free one; null: none are served", None, ge=0, le=65_535

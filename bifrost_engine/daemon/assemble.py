@@ -38,6 +38,8 @@ class RunOptions:
     until_ns   event time at which the run ends, None for never
     fresh      set the state of earlier runs aside first
     park_orphans  leave the books of removed strategies as they are, and halt those
+    standby    wait for the end of the daemon that has the lock of the database
+    take_over  take that lock though the daemon that had it never said that it ended
     """
 
     config_path: Path | None = None
@@ -46,6 +48,8 @@ class RunOptions:
     until_ns: int | None = None
     fresh: bool = False
     park_orphans: bool = False
+    standby: bool = False
+    take_over: bool = False
 
 
 def plugin_names() -> tuple[str, ...]:

@@ -27,6 +27,8 @@ from bifrost_engine.daemon.driving import drive_to_end, make_drive
 from bifrost_engine.daemon.feed import Feed
 from bifrost_engine.daemon.intake import Intake
 from bifrost_engine.daemon.keeping import Keeping, check_keeping
+from bifrost_engine.daemon.lease import Lease, LeaseWatch
+from bifrost_engine.daemon.locking import Locking
 from bifrost_engine.daemon.opening import (
     broker_caps,
     check_limits,
@@ -60,6 +62,7 @@ from bifrost_engine.replay.pipeline import Broker, Observer, Pipeline
 SECOND_NS = 1_000_000_000
 LAST_EVENTS_S = 1.0
 DISPLAY_S = 0.25
+LEASE_LOOK_S = 0.1
 RECENT = 12
 
 Display = Callable[["Daemon"], None]
@@ -76,6 +79,7 @@ class Daemon:
     display     called a few times a second with the daemon, to show its state
     leave       called if a stop takes too long, from another thread; must end the process
     recent      the last operations, oldest first
+    waits_for   what a standby waits for; empty once it has taken over
     """
 
     def __init__(
@@ -100,6 +104,8 @@ class Daemon:
         self._environ = environ
         self._saved: Mapping[str, Any] | None = None
         self._tasks: list[asyncio.Task[Any]] = []
+        self.lease = Lease(self.config.daemon)
+        self.waits_for = ""
 
     # --- the run -----------------------------------------------------------------------------
 
@@ -130,17 +136,32 @@ class Daemon:
         self.threads = Threads(self.parts, self.stop.clock)
         self.parts.start_sinks()
         try:
+            if not await self._lock():
+                return
             self._saved = await saved_settings(self.parts)
             if self._saved:
                 self.config = load_config(self.options, self._environ, database=self._saved).config
             self.parts.start_rest(self.config)
-            self.journal = open_journal(self.parts, self.options.fresh)
+            self.journal = open_journal(self.parts, self.options.fresh, self._locking.engine_ids)
             try:
                 await self._run_locked()
             finally:
                 self.journal.close()
         finally:
             await self.threads.release_idle()
+
+    async def _lock(self) -> bool:
+        """Take the sinks' locks, as a standby once they are free; return False if stopped meanwhile."""
+        self._locking = Locking(self.parts, self.options, self.lease, self.log)
+        if self.options.standby:
+            self.manager.ready()
+        return await self._locking.take(lambda: self.stopping, self._waits)
+
+    def _waits(self, what: str) -> None:
+        self.waits_for = what
+        self.manager.waiting(what)
+        if self.display is not None and what:
+            self.display(self)
 
     async def _run_locked(self) -> None:
         resume_ns = self._make_pipeline()
@@ -165,7 +186,7 @@ class Daemon:
         feed_error = None
         try:
             self.threads.start(
-                self.journal.path, self.controls.take, self.stop.on_lock_lost, self._on_sink_ahead
+                self.journal.path, self.controls.take, self.stop.on_lock_lost, self._on_sink_ahead, self.lease
             )
             check_keeping(self.config, self.threads.sinks)
             feed_error = await self.stop.cut_short(self._work(quotes))
@@ -231,12 +252,14 @@ class Daemon:
         self._carry_out(pipeline)
         self.upkeep = Upkeep(self.journal, state, config, self.threads.sinks, self.log, pipeline.emit)
         self.keeping = Keeping(config, state, self.threads.sinks, pipeline.emit)
+        self.lease_watch = LeaseWatch(self.lease, state, pipeline.emit_ahead)
         self.pipeline, self.engine = pipeline, engine
         self.stop.bind(pipeline)
         return resume_ns
 
     def _carry_out(self, pipeline: Pipeline) -> None:
         """Say who carries out what the engine wants of a host."""
+        pipeline.withheld = self.lease.problem
         pipeline.wake = self._wake_from_anywhere
         pipeline.on_records = self.threads.wake
         pipeline.on_operation = self._on_operation
@@ -290,7 +313,12 @@ class Daemon:
         await self.threads.await_flags()
         caps = broker_caps(self.parts)
         check_limits(self.config, caps, self.parts.account)
-        facts = {"engine": __version__, "feed": self.config.feed_name, "broker": self.config.broker}
+        facts = {
+            "engine": __version__,
+            "feed": self.config.feed_name,
+            "broker": self.config.broker,
+            "engine_id": self.journal.engine_id,
+        }
         started = Started(
             ts_ns=at_ns,
             run_ids={slot.id: new_journal_id() for slot in self.parts.slots},
@@ -302,15 +330,22 @@ class Daemon:
         )
         await self.pipeline.handle(started)
         self.keeping.look(at_ns)
+        self.lease_watch.look(at_ns)
         await self.pipeline.drain()
         self.pipeline.flush()
         self.beats.watch = FileWatch(self.options, self._environ, self.config, self._saved)
         self.manager.ready()
         self._tasks.append(asyncio.create_task(self.manager.keep(self.pipeline)))
         self._tasks.append(asyncio.create_task(self.beats.keep()))
+        self._tasks.append(asyncio.create_task(self._watches_lease()))
         if self.display is not None:
             self._tasks.append(asyncio.create_task(self._displays(self.display)))
         await self.connections.connect()
+
+    async def _watches_lease(self) -> None:
+        while True:
+            self.lease_watch.look(self.engine.core.now_ns)
+            await asyncio.sleep(LEASE_LOOK_S)
 
     async def _on_beat(self) -> None:
         self.upkeep.on_beat(self.engine.core.now_ns)
@@ -336,6 +371,11 @@ class Daemon:
     def request_stop(self, why: str) -> None:
         """Let no order out from this instant, and stop; called by signal handlers, from any thread."""
         self.stop.request(why)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it came to a run at all; a standby may be stopped before."""
+        return hasattr(self, "pipeline")
 
     @property
     def stopping(self) -> bool:

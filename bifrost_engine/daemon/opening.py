@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bifrost_engine.config.loader import missing_live_limits
@@ -43,8 +43,10 @@ async def saved_settings(parts: Assembly) -> Mapping[str, Any] | None:
     return found
 
 
-def open_journal(parts: Assembly, fresh: bool) -> Journal:
+def open_journal(parts: Assembly, fresh: bool, taken_ids: Collection[str] = ()) -> Journal:
     """Return the account's journal, locked, after setting aside what a fresh run doesn't want.
+
+    taken_ids  engine ids that belong to other journals
 
     Raises LockHeld or JournalError.
     """
@@ -53,7 +55,7 @@ def open_journal(parts: Assembly, fresh: bool) -> Journal:
         return Journal.open(
             parts.folder,
             parts.account,
-            new_engine_id=lambda: new_engine_id(parts.config),
+            new_engine_id=lambda: new_engine_id(parts, taken_ids),
             instance=parts.config.daemon.instance,
         )
 
@@ -67,11 +69,16 @@ def open_journal(parts: Assembly, fresh: bool) -> Journal:
     return journal
 
 
-def new_engine_id(config: Config) -> str:
-    """Return four characters for a new journal; in a rehearsal they come from the seed."""
-    if config.broker == "paper":
-        return f"p{seed_of(config) % 1000:03d}"
-    return "".join(secrets.choice(DIGITS) for _ in range(4))
+def new_engine_id(parts: Assembly, taken_ids: Collection[str]) -> str:
+    """Return four characters for a new journal; in a rehearsal they come from the seed.
+
+    A broker that is a process of its own may know the orders of other journals, too.
+    """
+    if parts.config.broker == "paper" and not getattr(parts.broker_config, "connect", None):
+        return f"p{seed_of(parts.config) % 1000:03d}"
+    while (made := "".join(secrets.choice(DIGITS) for _ in range(4))) in taken_ids:
+        pass
+    return made
 
 
 def has_record(parts: Assembly) -> bool | None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from attrs import evolve
 
+from bifrost_engine.daemon.lease import Lease
 from bifrost_engine.domain.audit import AuditAck, AuditBatch, AuditRow
 from bifrost_engine.domain.control import ControlState
 from bifrost_engine.domain.rows import with_numbers
@@ -138,6 +139,7 @@ class SinkThread(Thread):
         on_control: Callable[[str, ControlState], None],
         on_lock_lost: Callable[[LockHeld], None] = lambda _error: None,
         on_ahead: Callable[[str], None] = lambda _problem: None,
+        lease: Lease | None = None,
     ) -> None:
         super().__init__(name=f"sink-{name}", daemon=True)
         self.sink_name = name
@@ -152,6 +154,7 @@ class SinkThread(Thread):
         self._on_control = on_control
         self._on_lock_lost = on_lock_lost
         self._on_ahead = on_ahead
+        self._lease = lease
         self._state: dict[tuple[str, str], Any] = {}
         self.has_polled = Flag()
         self._lock = Lock()
@@ -352,6 +355,7 @@ class SinkThread(Thread):
         poll = self._hooks.get("poll_control")
         if poll is None:
             return
+        asked_s = 0.0 if self._lease is None else self._lease.now_s()
         try:
             answer = fitting(poll(), ControlState, "poll_control")
         except SinkUnavailable:
@@ -362,6 +366,8 @@ class SinkThread(Thread):
             self.counters["poll_failed"] += 1
             self._guard.note("poll_control", error)
         else:
+            if self._lease is not None:
+                self._lease.contact(self.sink_name, asked_s, answer.standbys)
             self._on_control(self.sink_name, answer)
 
     def _call(self, lane: Lane, hook: str, *arguments: Any) -> bool:

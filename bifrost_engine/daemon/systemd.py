@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -30,10 +31,18 @@ class ServiceManager:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self.limit_s = _limit_s(environ) if address else None
         self._is_asked = False
+        self._next_tell_s = 0.0
 
     def ready(self) -> None:
         """Tell that the run has begun; it may still wait for its broker."""
         self._tell("READY=1")
+
+    def waiting(self, what: str) -> None:
+        """Tell, a few times within the limit, that the run waits for its turn."""
+        now_s = time.monotonic()
+        if self.limit_s is not None and now_s >= self._next_tell_s:
+            self._next_tell_s = now_s + self.limit_s / TELLS_PER_LIMIT
+            self._tell(f"WATCHDOG=1\nSTATUS=STANDBY {what}".rstrip())
 
     def stopping(self) -> None:
         """Tell that the run is about to end."""

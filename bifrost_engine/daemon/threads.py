@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bifrost_engine.daemon.assemble import Assembly
+from bifrost_engine.daemon.lease import Lease
 from bifrost_engine.daemon.local_control import LocalControl
 from bifrost_engine.daemon.sinks import STATE_HOOKS, ControlThread, SinkThread
 from bifrost_engine.daemon.stopping import StopClock
@@ -45,6 +46,7 @@ class Threads:
         on_control: Callable[[str, ControlState], None],
         on_lock_lost: Callable[[LockHeld], None],
         on_ahead: Callable[[str], None],
+        lease: Lease,
     ) -> None:
         """Start them all; the callbacks come from their threads."""
         parts = self._parts
@@ -54,7 +56,7 @@ class Threads:
                 continue
             hooks = parts.hooks("sinks", name, *SINK_HOOKS)
             guard = parts.guard(f"sinks:{name}")
-            sink = SinkThread(name, hooks, guard, journal, on_control, on_lock_lost, on_ahead)
+            sink = SinkThread(name, hooks, guard, journal, on_control, on_lock_lost, on_ahead, lease)
             self.sinks.append(sink)
             sink.start()
         self.local = LocalControl(parts.folder / "control.db")

@@ -21,12 +21,12 @@ class WallClock:
     def __init__(self, loop: asyncio.AbstractEventLoop, log: Any) -> None:
         self._loop = loop
         self._log = log
-        self._offset_ns = time.time_ns() - _elapsed_ns()
+        self._offset_ns = time.time_ns() - elapsed_ns()
         self._last_ns = 0
 
     def now_ns(self) -> int:
         """Return the time, nanoseconds since the epoch, UTC."""
-        self._last_ns = max(self._last_ns, _elapsed_ns() + self._offset_ns)
+        self._last_ns = max(self._last_ns, elapsed_ns() + self._offset_ns)
         return self._last_ns
 
     def call_at(self, at_ns: int, callback: Callable[[], None]) -> None:
@@ -36,12 +36,12 @@ class WallClock:
 
     def adjust(self, at_most_ns: int) -> int:
         """Move towards the wall clock by at most ``at_most_ns``; return how far apart they were."""
-        apart_ns = time.time_ns() - (_elapsed_ns() + self._offset_ns)
+        apart_ns = time.time_ns() - (elapsed_ns() + self._offset_ns)
         if abs(apart_ns) > STEP_NS:
             self._log.warning("the wall clock was stepped", seconds=apart_ns / 1e9)
         self._offset_ns += max(-at_most_ns, min(at_most_ns, apart_ns))
         return apart_ns
 
 
-def _elapsed_ns() -> int:
+def elapsed_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)

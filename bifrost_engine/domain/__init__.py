@@ -22,7 +22,7 @@ from bifrost_engine.domain.broker import (
 )
 from bifrost_engine.domain.check import CheckResult, Verdict
 from bifrost_engine.domain.contract import Contract, Right, SecType, parse_contract_key
-from bifrost_engine.domain.control import Command, ControlState
+from bifrost_engine.domain.control import Command, ControlState, LockState
 from bifrost_engine.domain.decision import Beat, Cells, Decision, Hold, Intent
 from bifrost_engine.domain.fill import Fill, FillKind, FillSource
 from bifrost_engine.domain.greeks import BrokerGreeks
@@ -66,6 +66,7 @@ __all__ = [
     "Hold",
     "Intent",
     "LastPrice",
+    "LockState",
     "OrderRequest",
     "OrderState",
     "OrderType",

@@ -61,9 +61,24 @@ class ControlState:
 
     suspended, killed       None if the source holds no such flag
     heartbeat_interval_s    5–120, None: the file's
+    standbys                daemons that wait to take over, as the source knows now
     """
 
     command: Command | None = None
     suspended: bool | None = None
     killed: bool | None = None
     heartbeat_interval_s: int | None = None
+    standbys: int = 0
+
+
+@frozen(kw_only=True)
+class LockState:
+    """Answer of ``take_lock``.
+
+    held_by     why this daemon can't have the lock yet, in words; empty: it has it from now on
+    engine_ids  those of the journals whose orders the sink knows, so that a daemon with a journal
+                of its own recognizes orders of the one before it
+    """
+
+    held_by: str = ""
+    engine_ids: tuple[str, ...] = ()

@@ -152,6 +152,14 @@ class TrailChecked:
 
 
 @frozen(kw_only=True)
+class LockChecked:
+    """No order may leave for the sake of another daemon's turn (``problem``), or may again (None)."""
+
+    ts_ns: int
+    problem: str | None
+
+
+@frozen(kw_only=True)
 class StrategyRaised:
     """A strategy's code raised outside ``handle``, or ran too long."""
 
@@ -200,6 +208,7 @@ Event = (
     | DiskChecked
     | SinkAhead
     | TrailChecked
+    | LockChecked
     | StrategyRaised
     | StrategySlow
     | Stopped

@@ -10,7 +10,7 @@ from bifrost_engine.domain.decision import Intent
 from bifrost_engine.domain.effects import ConnectBroker, StopHost, WakeAt
 from bifrost_engine.domain.events import FlagsPolled
 from bifrost_engine.domain.order import Origin, Purpose, Side
-from bifrost_engine.engine.core import AUDIT_SINK, DISK_FULL, SECOND_NS, Core
+from bifrost_engine.engine.core import AUDIT_SINK, DATABASE_LOCK, DISK_FULL, SECOND_NS, Core
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.losses import Losses
 from bifrost_engine.engine.operator import ASKED, Operator
@@ -28,6 +28,7 @@ ENDS_WITH = {
     SINK_AHEAD: "bifrost journal repair",
     DISK_FULL: "make room on the journal's disk",
     AUDIT_SINK: "a sink has to keep the audit trail again",
+    DATABASE_LOCK: "the database has to answer, or a take-over's wait to end",
 }
 """What holds the account whatever a person says, with what ends it."""
 TOLD = -1

@@ -26,6 +26,7 @@ DISK_FULL = "disk_full"
 AUDIT_SINK = "audit_sink"
 MAINTENANCE_NS = 900 * SECOND_NS
 """So long a link that was lost as planned alarms nobody."""
+DATABASE_LOCK = "database_lock"
 
 
 class Core:

@@ -25,6 +25,7 @@ from bifrost_engine.domain.events import (
     Event,
     FlagsPolled,
     JournalChecked,
+    LockChecked,
     Placed,
     Reloaded,
     ReplaceFailed,
@@ -47,7 +48,7 @@ from bifrost_engine.engine.blotter import Blotter
 from bifrost_engine.engine.books import Books
 from bifrost_engine.engine.claims import Claims
 from bifrost_engine.engine.control import Control
-from bifrost_engine.engine.core import AUDIT_SINK, DISK_FULL, OVERFILL, RAISED, SECOND_NS, Core
+from bifrost_engine.engine.core import AUDIT_SINK, DATABASE_LOCK, DISK_FULL, OVERFILL, RAISED, SECOND_NS, Core
 from bifrost_engine.engine.day import Day
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.holds import Holds
@@ -151,6 +152,7 @@ class Engine:
             DiskChecked: self._on_disk,
             SinkAhead: self._on_sink_ahead,
             TrailChecked: self._on_trail,
+            LockChecked: self._on_lock,
             StrategyRaised: self._on_raised,
             StrategySlow: self._on_slow,
             Stopped: self._on_stopped,
@@ -511,6 +513,16 @@ class Engine:
             self.core.lift(None, AUDIT_SINK, "a sink keeps the trail")
         else:
             self.core.hold(None, AUDIT_SINK, f"no sink keeps the trail: {event.problem}")
+
+    def _on_lock(self, event: LockChecked) -> None:
+        core = self.core
+        if event.problem is not None:
+            core.halt(None, DATABASE_LOCK, event.problem)
+            return
+        core.lift(None, DATABASE_LOCK, "nobody else can be trading")
+        if core.connected:  # what the other daemon did last may not have been seen yet
+            core.reconciled = False
+            self.reconciler.request("RECONNECT")
 
     def _on_stopped(self, event: Stopped) -> None:
         for slot in self.core.slots.values():

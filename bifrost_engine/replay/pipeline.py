@@ -147,6 +147,7 @@ class Pipeline:
     """Carries events into the engine and effects out of it.
 
     stop_requested  no order leaves any more, whatever the engine has decided so far
+    withheld        says why no order may leave now, empty if it may; asked just before one would
     errands         what isn't over though its turn is: a snapshot that the broker takes long for
     commits         how long it took to put records on disk
     is_live         quotes come on the wall clock, which says when they are handled
@@ -172,6 +173,7 @@ class Pipeline:
         self.counters: Counter[str] = Counter()
         self.commits = Durations(COMMIT_BOUNDS_S)
         self.stop_requested = False
+        self.withheld: Callable[[], str] = str
         self.is_live = False
         self.inbox: deque[Event | Work] = deque()
         self.journal_problem: str | None = None
@@ -390,6 +392,8 @@ class Pipeline:
             refusal = f"journal: {self.journal_problem}"
         elif self.stop_requested:
             refusal = "the daemon is stopping"
+        else:
+            refusal = self.withheld() or None
         if refusal is not None:
             self._placed(request.client_order_id, error=refusal, not_sent=True)
             return
@@ -425,7 +429,7 @@ class Pipeline:
 
     async def _replace(self, effect: ReplaceOrder) -> None:
         coid = effect.request.client_order_id
-        if not self.flush() or self.stop_requested:
+        if not self.flush() or self.stop_requested or self.withheld():
             self.inbox.append(ReplaceFailed(ts_ns=self.now_ns(), client_order_id=coid, error="not sent"))
             return
         try:

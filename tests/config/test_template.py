@@ -23,7 +23,8 @@ from bifrost_engine.config.structure import alternatives, hints, settable
 from bifrost_engine.config.template import commented_file, inline, settings
 from bifrost_engine.errors import ConfigError
 
-ORDERED = {path for rule in ORDER_RULES for path in (rule.lower, rule.upper)}
+TIED = {"daemon.lock_silence_seconds", "daemon.takeover_wait_seconds"}
+ORDERED = TIED | {path for rule in ORDER_RULES for path in (rule.lower, rule.upper)}
 PATTERNED = {
     "id": ["a", "spy-2", "gamma"],
     "use": ["gamma"],

@@ -422,6 +422,24 @@ def test_from_the_request_of_a_stop_on_no_order_leaves_whatever_the_engine_has_d
     assert [order.state for order in rig.orders] == ["REJECTED"]
 
 
+def test_while_orders_are_withheld_none_leaves_and_cancels_do():
+    rig = Rig()
+
+    async def withhold() -> None:
+        rig.pipeline.withheld = lambda: "another daemon may be trading"
+
+    async def kill() -> None:
+        await rig.command("kill")
+
+    rig.run(rig.tick, withhold, kill, rig.tick)
+    assert [name for name, _ in rig.calls] == ["place_order", "cancel_order"]
+    idle = Rig()
+    idle.pipeline.withheld = lambda: "another daemon may be trading"
+    idle.run(idle.tick)
+    assert idle.placed == []
+    assert [order.state for order in idle.orders] == ["REJECTED"]
+
+
 def test_a_cut_off_in_the_middle_keeps_the_records_that_come_after_it():
     rig = Rig(place_order=hangs)
 

@@ -21,6 +21,11 @@ def _port(config: Config, attribute: Any, value: int | None) -> None:
         raise ValueError(f"port: expected 1 to 65535, was {value}")
 
 
+def _timeout(config: Config, attribute: Any, value: float) -> None:
+    if not 3.0 <= value <= 600.0:
+        raise ValueError(f"session_timeout: expected 3 to 600 s, was {value:g}")
+
+
 @frozen(kw_only=True)
 class Config:
     """Section ``status.postgres``.
@@ -30,6 +35,8 @@ class Config:
     dsn            a libpq connection string or URI; the single settings override it
     embedded       run a private server in the state directory instead
     manage_schema  create and upgrade the tables at start; else only verify them
+    session_timeout  seconds of silence after which the server ends the daemon's session, and with
+                   it the lock; the daemon asks for commands each second
     """
 
     host: str | None = None
@@ -40,6 +47,7 @@ class Config:
     dsn: str | None = field(default=None, repr=False, metadata={"secret": True})
     embedded: bool = False
     manage_schema: bool = True
+    session_timeout: float = field(default=20.0, validator=_timeout)
 
     def __attrs_post_init__(self) -> None:
         if self.embedded and self.given():

@@ -7,8 +7,12 @@ it is not its business.
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from threading import Timer
 from time import monotonic
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -27,9 +31,13 @@ Prepare = Callable[[Connection[Any]], None]
 LOCAL_SETTINGS = (
     "SET lock_timeout = '5s'; SET statement_timeout = '15s'; SET timezone = 'UTC';"
     # So that a server soon ends the session, and with it the lock, of a host that lost its power.
-    " SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4"
+    " SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4;"
 )
+SILENCE_MS = 30_000
+"""How long either end waits for what it sent to be taken."""
 CONNECT_TIMEOUT_S = 5
+ANSWER_S = 60.0
+"""A connection that hasn't carried a piece of work within this time is given up."""
 MENDED_BY_CONNECTING = (errors.UndefinedTable, errors.UndefinedColumn, errors.ReadOnlySqlTransaction)
 NAME_BYTES = 63  # PostgreSQL cuts an application name there
 
@@ -60,6 +68,7 @@ def connection_string(config: Config, instance: str) -> str:
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=4,
+            tcp_user_timeout=SILENCE_MS,
         )
     except psycopg.Error:
         raise ConfigError(
@@ -93,11 +102,50 @@ def open_connection(conninfo: str) -> Connection[Any]:
     try:
         timeout = known.get("connect_timeout") or CONNECT_TIMEOUT_S
         conn: Connection[Any] = Connection.connect(conninfo, autocommit=True, connect_timeout=timeout)
-        conn.execute(LOCAL_SETTINGS)
+        with given_up_after(CONNECT_TIMEOUT_S, conn):
+            conn.execute(LOCAL_SETTINGS)
+            _set_where_known(conn, {"tcp_user_timeout": SILENCE_MS})
         return conn
     except psycopg.Error as error:
         sentence = explain(error, (known.get("password"),))
     raise SinkUnavailable(f"postgres: {target(conninfo)}: {sentence}")
+
+
+def _set_where_known(conn: Connection[Any], settings: Mapping[str, int]) -> None:
+    for name, value in settings.items():
+        conn.execute(
+            "SELECT set_config(name, %s, false) FROM pg_settings WHERE name = %s", (str(value), name)
+        )
+
+
+def limit_silence(conn: Connection[Any], seconds: float) -> None:
+    """Have the server, from PostgreSQL 14 on, end this session after such a silence; 0 for never."""
+    limit_ms = int(seconds * 1000)
+    _set_where_known(
+        conn, {"idle_session_timeout": limit_ms, "idle_in_transaction_session_timeout": limit_ms}
+    )
+
+
+@contextmanager
+def given_up_after(seconds: float, conn: Connection[Any]) -> Iterator[None]:
+    """Break the connection if what is done meanwhile takes longer: the other end may be gone.
+
+    What sits between both, and takes what is sent, hides that from keepalives.
+    """
+    line = socket.socket(fileno=os.dup(conn.fileno()))
+
+    def cut() -> None:
+        with suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
+
+    timer = Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        line.close()
 
 
 class Backoff:
@@ -144,8 +192,10 @@ class Link:
         self._conn: Connection[Any] | None = None
         self._last_error = ""
 
-    def run(self, work: Callable[[Connection[Any]], T]) -> T:
+    def run(self, work: Callable[[Connection[Any]], T], within_s: float = ANSWER_S) -> T:
         """Return what ``work`` returns on the connection.
+
+        within_s  how long it may take before the connection is given up
 
         Raises SinkUnavailable if there is no connection, at once while the back-off
         lasts, and for what the server refuses for now; SinkError for data that it can't
@@ -153,16 +203,23 @@ class Link:
         """
         conn = self._ready()
         try:
-            try:
-                return work(conn)
-            except errors.LockNotAvailable:
-                self._unlock(conn)
-                return work(conn)
+            with given_up_after(within_s, conn):
+                try:
+                    return work(conn)
+                except errors.LockNotAvailable:
+                    self._unlock(conn)
+                    return work(conn)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise SinkError(f"postgres: {explain(error)}") from error
         except psycopg.Error as error:
             self._after(error, conn)
             raise SinkUnavailable(f"postgres: {explain(error)}") from error
+
+    def run_if_open(self, work: Callable[[Connection[Any]], Any], within_s: float) -> None:
+        """Do a last thing on the connection, if there is one; what it raises doesn't matter any more."""
+        if self._conn is not None and not self._conn.closed:
+            with suppress(psycopg.Error), given_up_after(within_s, self._conn):
+                work(self._conn)
 
     def close(self) -> None:
         """Close the connection, if there is one; the next ``run`` opens another."""
@@ -188,7 +245,8 @@ class Link:
     def _open(self) -> Connection[Any]:
         conn = self._connect()
         try:
-            self._prepare(conn)
+            with given_up_after(ANSWER_S, conn):
+                self._prepare(conn)
         except psycopg.Error as error:
             conn.close()
             raise SinkUnavailable(f"postgres: {explain(error)}") from error

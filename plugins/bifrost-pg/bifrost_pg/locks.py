@@ -22,7 +22,7 @@ MIGRATION_LOCK = int.from_bytes(b"bifrostM", "big")
 WATCHED = ("daemon_heartbeat", "daemon_run_status")
 """Tables whose locks can hold up the daemon's heartbeat and the operator's flags."""
 
-_HOLDS_DAEMON_LOCK = (
+HOLDS_DAEMON_LOCK = (
     "EXISTS (SELECT 1 FROM pg_locks d WHERE d.pid = a.pid AND d.locktype = 'advisory' AND d.granted"
     " AND d.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     f" AND d.classid = {DAEMON_LOCK >> 32} AND d.objid = {DAEMON_LOCK & 0xFFFFFFFF} AND d.objsubid = 1)"
@@ -56,7 +56,7 @@ _BACKEND = (
     "a.pid, coalesce(a.application_name, '') AS application, host(a.client_addr) AS address,"
     " a.backend_start AS since, a.state, left(a.query, 200) AS query,"
     " extract(epoch FROM clock_timestamp() - a.xact_start)::double precision AS age_s,"
-    f" {_HOLDS_DAEMON_LOCK} AS daemon"
+    f" {HOLDS_DAEMON_LOCK} AS daemon"
 )
 
 
@@ -98,21 +98,28 @@ def _lock(conn: Connection[Any], wait: str) -> bool:
 
 def lock_holder(conn: Connection[Any]) -> Backend | None:
     """Return the session that holds the daemon's lock, None if it is free."""
-    found = _backends(conn, f"SELECT {_BACKEND} FROM pg_stat_activity a WHERE {_HOLDS_DAEMON_LOCK}")
+    found = _backends(conn, f"SELECT {_BACKEND} FROM pg_stat_activity a WHERE {HOLDS_DAEMON_LOCK}")
     return found[0] if found else None
 
 
 def _held(conn: Connection[Any], holder: Backend | None) -> str:
+    if holder is None:
+        return f"database {conn.info.dbname}: another daemon held its lock until now; start again"
+    return (
+        f"{who_holds(conn, holder)}; stop it first, wait for its end with --standby, or use a database of"
+        " its own"
+    )
+
+
+def who_holds(conn: Connection[Any], holder: Backend | None) -> str:
+    """Return in words who holds the daemon's lock, or just did."""
     database = conn.info.dbname
     if holder is None:
-        return f"database {database}: another daemon held its lock until now; start again"
+        return f"database {database}: another daemon held its lock until now"
     host, pid = _heartbeat_of(conn, holder) or (holder.address or "this server's host", None)
     who = f"host {host}" + (f", pid {pid}" if pid else f", backend {holder.pid}")
     since = f"{holder.since:%Y-%m-%d %H:%M:%S} UTC" if holder.since else "an unknown time"
-    return (
-        f"database {database}: another daemon works on it: {who}, {holder.application}, since {since};"
-        " stop it first, or use a database of its own"
-    )
+    return f"database {database}: another daemon works on it: {who}, {holder.application}, since {since}"
 
 
 def _heartbeat_of(conn: Connection[Any], holder: Backend) -> tuple[str, int | None] | None:

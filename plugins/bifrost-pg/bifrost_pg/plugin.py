@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bifrost_engine.domain import AuditAck, AuditBatch, ControlState
+from bifrost_engine.domain import AuditAck, AuditBatch, ControlState, LockState
+from bifrost_engine.errors import SinkUnavailable
 from bifrost_engine.hookspecs import PluginContext, hookimpl
 from bifrost_pg.config import Config as Settings
 
@@ -30,7 +31,7 @@ class PostgresSink:
     """
 
     Config = Settings
-    hook_version = "1.0"
+    hook_version = "1.2"
     backoff_s = (0.5, 30.0)
 
     def __init__(self, config: Settings, context: PluginContext) -> None:
@@ -96,6 +97,14 @@ class PostgresSink:
     def poll_control(self) -> ControlState:
         """Take the next command and read the flags."""
         state: ControlState = self._sink().poll()
+        return state
+
+    @hookimpl
+    def take_lock(self, standby: bool, take_over: bool) -> LockState:
+        """Connect and take the daemon's lock, or wait for it and be known to who has it."""
+        if not self.configured:
+            raise SinkUnavailable("postgres: no database is named")
+        state: LockState = self._sink().take_lock(standby=standby, take_over=take_over)
         return state
 
     @hookimpl

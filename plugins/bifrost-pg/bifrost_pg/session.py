@@ -6,17 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from attrs import evolve
 from psycopg import Connection
 
-from bifrost_engine.domain.control import ControlState
-from bifrost_engine.errors import SinkUnavailable
+from bifrost_engine.domain import ControlState, LockState
+from bifrost_engine.errors import LockHeld, SinkUnavailable
 from bifrost_engine.hookspecs import PluginContext
 from bifrost_pg import locks, migrations
 from bifrost_pg.config import Config
-from bifrost_pg.connection import Backoff, Link, connection_string, open_connection
+from bifrost_pg.connection import Backoff, Link, connection_string, limit_silence, open_connection
 from bifrost_pg.control import Poller
 from bifrost_pg.embedded import EmbeddedServer
 from bifrost_pg.reader import Reader
+from bifrost_pg.standby import Acquaintances, Standby, engine_ids, mark_active, may_still_trade
+
+POLL_WITHIN_S, LEAVE_WITHIN_S = 20.0, 1.0
 
 T = TypeVar("T")
 
@@ -48,7 +52,7 @@ class Door:
 
 
 class Session:
-    """The one daemon's connection: holds the lock, keeps the schema, polls control."""
+    """The one daemon's connection: holds the lock or waits for it, keeps the schema, polls control."""
 
     def __init__(self, config: Config, context: PluginContext, backoff_s: tuple[float, float]) -> None:
         self._log = context.log
@@ -57,22 +61,72 @@ class Session:
         self._link = Link(self._door.connect, self._prepare, self._unlock, Backoff(*backoff_s))
         self._former: locks.Backend | None = None
         self._poller = Poller()
+        self._acquaintances = Acquaintances()
+        self._standby: Standby | None = None
+        self._take_over = False
+        self._session_timeout_s = config.session_timeout
+        self._limited: Connection[Any] | None = None
 
     def run(self, work: Callable[[Connection[Any]], T]) -> T:
         """Return what ``work`` returns on the connection; raises as ``Link.run``."""
         return self._link.run(work)
 
+    def take_lock(self, *, standby: bool, take_over: bool) -> LockState:
+        """Take the daemon's lock; see the hook. Raises LockHeld, SinkUnavailable."""
+        self._take_over = take_over
+        if standby and self._standby is None and self._former is None:
+            self._standby = Standby(self._session_timeout_s, take_over=take_over)
+        if self._standby is not None and (held_by := self._link.run(self._wait)):
+            return LockState(held_by=held_by)
+        self._standby = None
+        return LockState(engine_ids=self._link.run(engine_ids))
+
     def poll(self) -> ControlState:
-        """Return the next command, if any, and the flags."""
-        return self._link.run(self._poller.poll)
+        """Return the next command, if any, the flags, and how many daemons stand by."""
+        return self._link.run(self._poll, POLL_WITHIN_S)
 
     def close(self) -> None:
         """Close the connection and leave the embedded server."""
+        if self._standby is not None:
+            self._link.run_if_open(self._standby.retire, LEAVE_WITHIN_S)
         self._link.close()
         self._door.leave()
 
+    def _poll(self, conn: Connection[Any]) -> ControlState:
+        if self._limited is not conn:  # from now on it is asked each second
+            limit_silence(conn, self._session_timeout_s)
+            self._limited = conn
+        there = self._acquaintances.meet(conn)
+        state = self._poller.poll(conn)
+        self._acquaintances.known = there
+        return evolve(state, standbys=len(there))
+
     def _prepare(self, conn: Connection[Any]) -> None:
+        if self._standby is not None:
+            limit_silence(conn, self._session_timeout_s)
+            self._standby.register(conn)
+            return
         self._former = locks.take_daemon_lock(conn, self._former)
+        refusal = "" if self._take_over else may_still_trade(conn)
+        if refusal:
+            raise LockHeld(refusal)
+        self._begin(conn)
+
+    def _wait(self, conn: Connection[Any]) -> str:
+        assert self._standby is not None
+        held_by = self._standby.look(conn)
+        if not held_by:
+            limit_silence(conn, 0.0)  # until it polls: what comes first may take its time
+            self._former = locks.take_daemon_lock(conn)
+            self._begin(conn)
+        return held_by
+
+    def _begin(self, conn: Connection[Any]) -> None:
+        self._refresh(conn)
+        mark_active(conn)
+        self._take_over = False  # it was said of the daemon before this one
+
+    def _refresh(self, conn: Connection[Any]) -> None:
         if self._manage_schema:
             ran = migrations.refresh(conn)
             if ran:

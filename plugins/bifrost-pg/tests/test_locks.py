@@ -36,6 +36,7 @@ def test_a_second_daemon_is_refused_and_told_who_works_there(make_sink, conn):
     first.write_heartbeat(BEAT)
     with pytest.raises(LockHeld, match=r"host trader1, pid 42, bifrost/desk, since 20.* UTC; stop it first"):
         second.load_settings()
+    first.write_heartbeat(BEAT | {"graceful_shutdown_ns": 1})
     first.disconnect()
     assert second.load_settings() is None
 
