@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bifrost_engine.daemon.beats import Beats
 from bifrost_engine.domain.control import ControlState
 from bifrost_engine.domain.events import Commanded, Event, FlagsPolled
-from bifrost_engine.replay.pipeline import Pipeline
+from bifrost_engine.replay.pipeline import Pipeline, Work
 
 BEAT_RANGE_S = range(5, 121)
 
@@ -41,8 +41,12 @@ class Controls:
         if command is not None:
             events.append(Commanded(ts_ns=now_ns, command=command))
         if events:
-            self._pipeline.emit_ahead(*events)
+            # A rehearsal keeps records until its next beat, and somebody waits for what came of this.
+            self._pipeline.emit_ahead(*events, Work(self._flush))
         self._take_interval(source, state.heartbeat_interval_s)
+
+    async def _flush(self) -> None:
+        self._pipeline.flush()
 
     def _take_interval(self, source: str, interval_s: int | None) -> None:
         """Beat as a source wants it; the file's interval holds where none says anything."""

@@ -216,7 +216,7 @@ class Pipeline:
         self.inbox.append(event)
         self.wake()
 
-    def emit_ahead(self, *events: Event) -> None:
+    def emit_ahead(self, *events: Event | Work) -> None:
         """Take an operator's word, before all that waits already; safe from any thread."""
         self.inbox.extendleft(reversed(events))
         self.wake()

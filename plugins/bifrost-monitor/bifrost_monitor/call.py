@@ -40,9 +40,11 @@ class Call:
 
     async def read(self, work: Work[T]) -> T:
         """Return what ``work`` reads from the database. Raises Refusal while it can't be reached."""
-        trouble = self.monitor.watch.trouble
-        if trouble:
-            raise Refusal(503, trouble)
+        watch = self.monitor.watch
+        if watch.trouble:
+            await watch.fresh()  # it may be back
+        if watch.trouble:
+            raise Refusal(503, watch.trouble)
         return await _in_thread(self.monitor.database.read, work, "")
 
     async def trail(self, journal_id: str, use: Callable[[AuditTrail], T]) -> T:

@@ -115,7 +115,7 @@ async def _check_strategy(call: Call, word: str, body: ControlBody) -> None:
         return
     if word in FOR_ALL_ONLY:
         raise Refusal(422, f"{word} is for the whole daemon; expected no strategy_id")
-    known = [state.strategy_id for state in (await call.monitor.watch.fresh()).strategies]
+    known = [state.strategy_id for state in (await call.monitor.watch.as_of_now()).strategies]
     if body.strategy_id not in known:
         raise Refusal(422, f"no strategy {body.strategy_id!r}; there are {', '.join(filter(None, known))}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,6 +26,7 @@ from bifrost_monitor.standing import operation_answer, standing, unreadable
 IDLE_S = 2.0
 WATCHED_S = 0.5
 YOUNG_S = 0.2
+EAGER_S = 0.1
 MOST_OPERATIONS = 1000
 
 
@@ -63,7 +64,7 @@ class Watch:
         self._database = database
         self._zone = zone
         self._on_look = on_look
-        self._read_at = float("-inf")
+        self._began_s = float("-inf")  # the look that ``newest`` is of
         self._key: Any = None
         self._shown: tuple[str, str] | None = None
         self._encoded: bytes | None = None
@@ -71,7 +72,7 @@ class Watch:
         self._listeners: set[Listener] = set()
         self._lock = asyncio.Lock()
         self._limiter: CapacityLimiter | None = None
-        self._looked = asyncio.Event()
+        self._hastened = asyncio.Event()
 
     @property
     def trouble(self) -> str:
@@ -84,16 +85,14 @@ class Watch:
         return len(self._listeners)
 
     async def run(self) -> None:
-        """Look again and again, more often while somebody listens, until cancelled."""
+        """Look again and again, more often while somebody listens or asks, until cancelled."""
         while True:
-            await self.fresh()
-            self._looked.clear()
-            with_listeners = WATCHED_S if self._listeners else IDLE_S
-            try:
-                async with asyncio.timeout(with_listeners):
-                    await self._looked.wait()
-            except TimeoutError:
-                pass
+            self._hastened.clear()
+            await self._renew(time.monotonic() - EAGER_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WATCHED_S if self._listeners else IDLE_S):
+                    await self._hastened.wait()
+                    await asyncio.sleep(max(0.0, EAGER_S - self._age_s))
 
     def end(self) -> None:
         """Let all listeners go."""
@@ -108,15 +107,34 @@ class Watch:
         return self._encoded
 
     def hasten(self) -> None:
-        """Look at once instead of at the next turn."""
-        self._looked.set()
+        """Look soon instead of at the next turn."""
+        self._hastened.set()
 
     async def fresh(self) -> Status:
-        """Return the state, a fraction of a second old at most."""
-        async with self._lock:
-            if time.monotonic() - self._read_at > YOUNG_S:
-                await self._look()
+        """Return the state, a fraction of a second old at most.
+
+        Who asks often is answered at once: the next look begins before the last one is too old.
+        """
+        if self._age_s > YOUNG_S:
+            await self._renew(time.monotonic() - YOUNG_S)
+        elif self._age_s > EAGER_S:
+            self.hasten()
         return self.newest
+
+    async def as_of_now(self) -> Status:
+        """Return the state as it is now, for a decision that rests on it."""
+        await self._renew(time.monotonic())
+        return self.newest
+
+    @property
+    def _age_s(self) -> float:
+        return time.monotonic() - self._began_s
+
+    async def _renew(self, since_s: float) -> None:
+        """Look, if nobody has begun to since then; whoever waited meanwhile has the same answer."""
+        async with self._lock:
+            if self._began_s < since_s:
+                await self._look()
 
     @contextmanager
     def listening(self) -> Iterator[Listener]:
@@ -131,7 +149,7 @@ class Watch:
             self._listeners.discard(listener)
 
     async def _look(self) -> None:
-        started = time.monotonic()
+        began_s = time.monotonic()
         try:
             found, operations = await to_thread.run_sync(self._read, limiter=self._thread())
         except SinkError as error:
@@ -144,8 +162,8 @@ class Watch:
             key = (_lasting(found), [cause.code for cause in self.newest.causes])
         self._encoded = None
         self._date()
-        self._read_at = time.monotonic()
-        self.read_s = self._read_at - started
+        self._began_s = began_s
+        self.read_s = time.monotonic() - began_s
         self._tell(key != self._key, operations)
         self._key = key
         self._on_look(self.newest)
