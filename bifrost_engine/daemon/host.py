@@ -317,7 +317,6 @@ class Daemon:
             "engine": __version__,
             "feed": self.config.feed_name,
             "broker": self.config.broker,
-            "engine_id": self.journal.engine_id,
         }
         started = Started(
             ts_ns=at_ns,

@@ -28,7 +28,8 @@ class Runs:
             self._end(strategy_id, run_id, "CRASHED", "no end was recorded", last_ns)
         for slot in core.slots.values():
             slot.run_id = event.run_ids[slot.id]
-            self._record(slot, event.facts)
+            # A daemon that takes over tells by it, from the trail, whose orders are at the broker.
+            self._record(slot, {**event.facts, "engine_id": self._core.engine_id})
 
     def change(self, slot: Slot, run_id: str, why: str) -> None:
         """Begin another run of a strategy: a run has one set of settings."""

@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("BIFROST_TEST_DATA", ROOT.parent / "shared/data"))
 DAYS = ["twx-2014-06-05.csv.gz", "twx-2014-06-06.csv.gz", "spy-2013-10-07-seconds.csv.gz"]
 COID = re.compile(r"\bBF-[0-9a-z]{4}-")
+ENGINE_ID = re.compile(r"[\"']engine_id[\"']: [\"']\w+[\"']")
 SPY = """\
 symbol: SPY
 broker: paper
@@ -81,6 +82,7 @@ def told(records: list[Record]) -> Iterator[str]:
         if record.kind == "run":
             runs[payload["run_id"]] = f"run {len(runs)}"
             payload["mode"] = "any"
+            payload["facts"] = {**payload["facts"], "engine_id": "any"}
         text = json.dumps(
             [record.jseq, record.ts_ns, record.kind, record.strategy_id, payload], sort_keys=True
         )
@@ -102,7 +104,11 @@ def first_difference(ours: list[Record], theirs: list[Record]) -> tuple[str, str
 
 def alike(value: Any, ids: dict[str, str]) -> str:
     """Return a row of the audit trail as a text, with its ids made alike."""
-    text = COID.sub("BF-", repr(value)).replace("'PAPER'", "'any'").replace("'BACKTEST'", "'any'")
+    text = (
+        ENGINE_ID.sub("", COID.sub("BF-", repr(value)))
+        .replace("'PAPER'", "'any'")
+        .replace("'BACKTEST'", "'any'")
+    )
     for known, name in ids.items():
         text = text.replace(known, name)
     return text
