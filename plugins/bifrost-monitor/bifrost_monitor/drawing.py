@@ -22,6 +22,8 @@ STOPS = (0.4, 25.0, 38.0, 50.0, 62.0, 75.0, 99.6)
 OPEN, CLOSE = (9, 30), (16, 0)
 BUCKETS = 200
 STEPS = (1.0, 2.0, 5.0)
+Mark = tuple[float, float, str, str]
+"""A hedge: where it is, across and down in percent, its side and its label."""
 
 
 # --- the gauge -----------------------------------------------------------------------------
@@ -93,7 +95,7 @@ class Panel:
     bounds: list[tuple[float, str]]
     band: tuple[float, float] | None
     end: tuple[float, float, str] | None
-    hedges: list[tuple[float, float, str, str]]
+    hedges: list[Mark]
     dues: list[tuple[float, str]]
 
 
@@ -214,7 +216,10 @@ def _panel(
     y = (top, -100.0 / (top - bottom))
     count = round((top - bottom) / step)
     places = 0 if step >= 1 else 2 if kind == "price" else 1
-    ticks = [(_at(bottom + i * step, y), figure(bottom + i * step, places)) for i in range(count + 1)]
+    ticks = [
+        (_at(bottom + i * step, y), figure(bottom + i * step, places, kind != "price"))
+        for i in range(count + 1)
+    ]
     last_ts, last = values[-1]
     return Panel(
         name=name,
@@ -224,9 +229,28 @@ def _panel(
         bounds=[(_at(side * about, y), whole(side * about, True)) for side in (1, -1)] if about else [],
         band=None if band is None else (_at(band.epsilon, y), round(2 * band.epsilon * -y[1], 1)),
         end=(_at(last_ts, x) / 10, _at(last, y), figure(last, digits, signed or kind == "delta")),
-        hedges=[_mark(fill, x, y) for fill in hedges],
+        hedges=_readable([_mark(fill, x, y) for fill in hedges]),
         dues=[(at, figure(spot)) for spot in dues or () if 0.0 <= (at := _at(spot, y)) <= 100.0],
     )
+
+
+ROOM = (3.5, 14.0)
+"""How far apart two labels must be at least, in percent across and down."""
+
+
+def _readable(marks: Iterable[Mark]) -> list[Mark]:
+    """Return the marks, without the labels that would lie upon an earlier one's."""
+    told: list[Mark] = []
+    kept: list[Mark] = []
+    for at, height, side, label in marks:
+        near = (
+            before[2] == side and at - before[0] < ROOM[0] and abs(height - before[1]) < ROOM[1]
+            for before in told[-5:]
+        )
+        kept.append((at, height, side, "" if any(near) else label))
+        if kept[-1][3]:
+            told.append(kept[-1])
+    return kept
 
 
 SWITCHED = {"kill": ("killed", "✕ killed"), "clear_kill": ("cleared", "kill cleared")}
@@ -242,7 +266,7 @@ def _switched(
             yield _at(one.ts, x) / 10, kind, f"{label} {clock(one.ts, zone)[:5]}"
 
 
-def _mark(fill: Operation, x: tuple[float, float], y: tuple[float, float]) -> tuple[float, float, str, str]:
+def _mark(fill: Operation, x: tuple[float, float], y: tuple[float, float]) -> Mark:
     assert fill.ts is not None
     assert fill.price is not None
     size = (fill.quantity or 0) * (1 if fill.side == "BUY" else -1)

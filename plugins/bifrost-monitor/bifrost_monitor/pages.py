@@ -53,7 +53,8 @@ class View:
     """What the templates see.
 
     live   whether the figures are of now
-    since  since when lamp, causes and machines are as they are
+    since     since when causes and machines are as they are
+    first_at  when the monitor looked first
     """
 
     status: Status
@@ -68,6 +69,7 @@ class View:
     controls: Controls
     since: Since
     lamp_since: float | None
+    first_at: float
 
     @property
     def title(self) -> str:
@@ -176,6 +178,7 @@ class Pages:
             controls=offered(status, known.strategies, strategy, partial(_live, status)),
             since=dated,
             lamp_since=dated.cause(status.causes[0]) if status.causes else watch.seen_at,
+            first_at=watch.first_at,
         )
 
     def _read(self, strategy: StrategyState | None) -> queries.Row:

@@ -112,7 +112,7 @@ _SEEN = (
     " s.signal_json #>> '{facts,hedge_state}' AS hedge_state"
     f"{_OF_RUN} AND r.strategy_id = %(strategy)s"
     " AND s.ts >= to_timestamp(%(since)s) AND s.ts <= to_timestamp(%(until)s)"
-    " ORDER BY s.ts DESC LIMIT %(limit)s"
+    " ORDER BY s.ts DESC, s.jseq DESC LIMIT %(limit)s"
 )
 _KEPT = (
     "SELECT ts, spot, net_delta, daily_pnl FROM status_history"
@@ -144,7 +144,7 @@ def history(
         "until": END_OF_TIME_S if until is None else until,
         "limit": limit,
     }
-    points = [*rows(conn, _SEEN, bounds), *_of_one_life(rows(conn, _KEPT, bounds), now)]
+    points = [*rows(conn, _SEEN, bounds)[::-1], *_of_one_life(rows(conn, _KEPT, bounds), now)]
     newest = sorted(points, key=lambda row: row["ts"])[-limit:]
     return newest, rows(conn, _FILLS, bounds)[::-1]
 

@@ -58,9 +58,9 @@ class Watch:
         self.ended = False
         self.samples = Samples()
         self.read_s = 0.0
-        self.seen_at: float | None = (
-            None  # since when the lamp shows what it does; None: since the first look
-        )
+        # When it looked first, and since when the lamp shows the same; None: since then.
+        self.first_at = 0.0
+        self.seen_at: float | None = None
         self._database = database
         self._zone = zone
         self._on_look = on_look
@@ -170,6 +170,7 @@ class Watch:
 
     def _date(self) -> None:
         shown = (self.newest.status_lamp, self.newest.causes[0].code if self.newest.causes else "")
+        self.first_at = self.first_at or self.newest.now
         if self._shown is not None and shown != self._shown:
             self.seen_at = self.newest.now
         self._shown = shown

@@ -131,6 +131,17 @@ def test_a_kill_is_marked_where_it_was_and_so_is_the_end_of_the_quotes():
     assert stale.marks == [(15.13, "stale", "no data since 10:29")]
 
 
+def test_of_hedges_that_lie_close_together_one_is_labelled():
+    points = [Point(OPENED + 60.0 * n, 120.0 + n % 2, 0.0, 0.0) for n in range(60)]
+    fields = dict.fromkeys(Operation.__struct_fields__) | {"id": 1, "type": "fill", "quantity": 25}
+    times = ((0, "BUY", 120.0), (300, "BUY", 120.1), (300, "SELL", 120.1), (1200, "BUY", 120.0))
+    fills = [
+        Operation(**fields | {"ts": OPENED + at, "side": side, "price": price}) for at, side, price in times
+    ]
+    price = chart(points, fills, BAND, NY).panels[0]
+    assert [label for *_, label in price.hedges] == ["+25", "", "−25", "+25"]
+
+
 def test_where_the_next_hedge_falls_due_is_drawn_as_far_as_it_is_on_the_chart():
     points = [Point(OPENED + n, 119.5 + n, 0.0, 0.0) for n in range(3)]
     price, *others = chart(points, [], BAND, NY, next_hedge=(120.0, 130.0)).panels
