@@ -5,7 +5,6 @@ Positions are in percent and lines are stretched, so the same drawing fits a des
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -101,7 +100,7 @@ class Panel:
 
 @frozen(kw_only=True)
 class Chart:
-    """The day's curves, and what the keys read: ``points`` are [x, time, spot, delta, result] as JSON.
+    """The day's curves, and what the keys read: ``points`` are x|time|spot|delta|result;…
 
     marks  times that are marked through all curves: place in percent, kind and label
     """
@@ -304,14 +303,8 @@ def _read(points: Sequence[Point], x: tuple[float, float], zone: ZoneInfo) -> st
     last: dict[int, Point] = {}
     for point in points:
         last[int(_at(point.ts, x) / 1000 * BUCKETS)] = point
-    told = [
-        [
-            _at(p.ts, x) / 10,
-            clock(p.ts, zone),
-            figure(p.spot),
-            figure(p.net_delta, 1, signed=True),
-            figure(p.daily_pnl, 2, signed=True),
-        ]
+    return ";".join(
+        f"{_at(p.ts, x) / 10:g}|{clock(p.ts, zone)}|{figure(p.spot)}"
+        f"|{figure(p.net_delta, 1, signed=True)}|{figure(p.daily_pnl, 2, signed=True)}"
         for p in last.values()
-    ]
-    return json.dumps(told, separators=(",", ":"), ensure_ascii=False)
+    )

@@ -92,13 +92,15 @@ class Browser:
             raise Refusal(401, "log in")
         check_room(self._monitor.watch)
         await self._monitor.watch.fresh()
-        strategy_id = request.query_params.get("strategy")
+        strategy_id, has = request.query_params.get("strategy"), request.query_params.get("has")
 
         async def told() -> AsyncIterator[bytes]:
             yield HELLO
-            shown: dict[str, str] = {}
+            shown: dict[str, str] | None = None
             async for _ in changes(self._monitor.watch):
                 page = await self._pages.page(strategy_id)
+                if shown is None:  # who has just loaded the page has all of it
+                    shown = page.regions if page.version == has else {}
                 part = _changed(page, shown, self._monitor.watch.newest.now)
                 shown = page.regions
                 yield (

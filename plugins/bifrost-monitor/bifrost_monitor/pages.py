@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache, partial
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jinja2
@@ -40,9 +41,13 @@ OF_ORDERS = tuple(kind for kind, _ in FILTERS[1:-1])
 
 
 class Rendered(NamedTuple):
-    """The page as it is now: regions by name, and what stands outside of them."""
+    """The page as it is now: regions by name, and what stands outside of them.
+
+    version  tells it from every other page of this strategy, of any monitor
+    """
 
     number: int
+    version: str
     lamp: str
     title: str
     regions: dict[str, str]
@@ -122,6 +127,7 @@ class Pages:
         self._rendered: dict[str | None, Rendered] = {}
         self._rows: dict[str, queries.Row] = {}
         self._lock = asyncio.Lock()
+        self._name = token_hex(4)
         self.environment = environment(monitor)
 
     async def page(self, strategy_id: str | None) -> Rendered:
@@ -156,7 +162,7 @@ class Pages:
         regions = {name: self.environment.get_template(f"{name}.html").render(view=view) for name in REGIONS}
         whose = view.strategy.symbol if view.strategy and view.strategy.symbol else "Bifrost"
         title = whose if status.status_lamp == "green" else f"{view.title.upper()} · {whose}"
-        return Rendered(number, view.shape, title, regions)
+        return Rendered(number, f"{self._name}.{number}", view.shape, title, regions)
 
     def _view(self, status: Status, strategy_id: str | None) -> View:
         watch = self._monitor.watch

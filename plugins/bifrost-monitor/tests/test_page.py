@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import cos, sin
 from urllib.parse import urlencode
 
 import pytest
@@ -10,7 +11,7 @@ from bifrost_monitor.pages import REGIONS
 from bifrost_pg import rows
 from bifrost_pg.control import write_flags
 from monitor_client import Client, wait_for
-from monitor_rows import heartbeat, snapshot
+from monitor_rows import ACCOUNT, heartbeat, snapshot
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -40,10 +41,18 @@ def test_nothing_is_inline_or_from_elsewhere(desk, client):
         assert client.get(path).status == 200
 
 
-def test_page_style_and_script_together_are_light(desk, client):
-    text = page(client)
-    weight = sum(len(client.get(f"/static/monitor.{kind}").body) for kind in ("css", "js")) + len(text)
-    assert weight < 100_000
+def test_page_style_and_script_together_are_light_after_a_long_day(desk, client):
+    for number in range(390):
+        at = {"ts": 1741012200.0 + 60 * number, "spot": 120.0 + sin(number), "net_delta": 30 * cos(number)}
+        rows.write_snapshot(desk, 1, snapshot(**at, daily_pnl=1000 * sin(number / 9)), True)
+        told = {"ts": at["ts"], "type": "fill", "quantity": 31, "price": at["spot"], "state_reason": "FILLED"}
+        rows.write_operation(desk, {**told, "journal_id": "j1", "jseq": number, "strategy_id": "gamma"})
+    rows.write_snapshot(desk, 1, snapshot(ts=1741035600.0), False)
+    rows.write_accounts(desk, [ACCOUNT])
+    text = page(client, needle="15:59:00")
+    files = [client.get(path).body for path in set(re.findall(r'(?:src|href)="(/static/[^"]+)"', text))]
+    assert len(files) == 3
+    assert sum(map(len, files)) + len(text.encode()) < 150_000
 
 
 def test_what_the_database_holds_is_shown_as_text_not_taken_as_markup(desk, client):
@@ -131,6 +140,23 @@ def test_a_listener_gets_the_whole_page_first_and_then_only_regions_that_changed
         assert (told["lamp"], told["title"]) == ("yellow", "SUSPENDED · NVDA")
         assert {"bar", "status", "controls"} <= set(told["regions"])
         assert "feed" not in told["regions"]
+
+
+def test_who_has_just_loaded_the_page_is_sent_only_what_changes_from_then_on(desk, serve):
+    client = serve()
+    has = re.search(r'data-version="([^"]+)"', page(client, needle="Nothing happened yet.")).group(1)
+    with client.stream(f"/live?has={has}") as following:
+        assert following()[0] == "here"
+        write_flags(desk, {"suspended": True})
+        changed: set[str] = set()
+        while "controls" not in changed:
+            name, told, _ = following()
+            changed |= set(told["regions"]) if name == "page" else set()
+        assert {"bar", "status"} <= changed
+        assert not {"feed", "positions", "order"} & changed
+    with client.stream(f"/live?has={has}") as following:  # by now it is another page
+        name, told, _ = following()
+        assert set(told["regions"]) == set(REGIONS)
 
 
 # --- logging in ----------------------------------------------------------------------------

@@ -59,6 +59,7 @@ function take(told) {
   lastSign = Date.now();
   skew = told.now - Date.now() / 1000;
   if (!told.regions) return;
+  root.dataset.version = "";
   const lamp = at("word").textContent;
   for (const [name, html] of Object.entries(told.regions)) {
     if (name !== "feed") show(name, html);
@@ -85,7 +86,9 @@ function alive(is) {
 const clock = ms => new Date(ms).toLocaleTimeString("en-GB");
 let stream;
 function listen() {
-  stream = new EventSource(`/live${location.search}`);
+  const asked = new URLSearchParams(location.search);
+  asked.set("has", root.dataset.version);
+  stream = new EventSource(`/live?${asked}`);
   stream.addEventListener("open", () => { lastSign = Date.now(); });
   stream.addEventListener("page", event => { alive(true); take(JSON.parse(event.data)); });
   stream.addEventListener("here", event => { alive(true); take(JSON.parse(event.data)); });
@@ -265,9 +268,10 @@ addEventListener("submit", async event => {
 
 let place = -1;
 const figure = () => document.querySelector("figure.curves");
+const pointsOf = drawn => drawn.dataset.points.split(";").map(point => point.split("|"));
 
 function read(i) {
-  const points = JSON.parse(figure().dataset.points);
+  const points = pointsOf(figure());
   place = Math.max(0, Math.min(points.length - 1, i));
   const [x, time, spot, delta, result] = points[place];
   document.querySelectorAll(".cross").forEach(line => {
@@ -288,7 +292,7 @@ at("chart").addEventListener("pointermove", event => {
   const box = figure()?.querySelector(".plot").getBoundingClientRect();
   if (!box) return;
   const x = (event.clientX - box.left) / box.width * 100;
-  const points = JSON.parse(figure().dataset.points);
+  const points = pointsOf(figure());
   read(points.reduce((best, point, i) => (Math.abs(point[0] - x) < Math.abs(points[best][0] - x) ? i : best), 0));
 });
 at("chart").addEventListener("pointerleave", rest);
@@ -297,7 +301,7 @@ at("chart").addEventListener("keydown", event => {
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!step || !figure()) return;
   event.preventDefault();
-  read(place < 0 ? JSON.parse(figure().dataset.points).length - 1 : place + step);
+  read(place < 0 ? pointsOf(figure()).length - 1 : place + step);
 });
 
 dress();
