@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -138,7 +139,7 @@ def test_killed_around_the_sending_an_order_is_never_sent_twice(desk, market_is_
     run(work)
 
 
-def test_a_stop_while_waiting_for_the_gateway_takes_moments(desk, market_is_known):
+def test_a_stop_while_waiting_for_the_gateway_takes_less_than_two_seconds(desk, market_is_known):
     async def work():
         async with gateway() as gw:
             port = gw.port
@@ -147,6 +148,7 @@ def test_a_stop_while_waiting_for_the_gateway_takes_moments(desk, market_is_know
         await until(lambda: "gateway lost" in process.text, 30.0)
         code, took_s = await stopped(process)
         assert code == 0, process.text[-2000:]
-        assert took_s < 4.0
+        # Of a machine that has a core for it; where several wait for each, as many times that.
+        assert took_s < 2.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
     run(work)

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from bifrost_ib import compat
 from bifrost_ib.link import ListIncomplete
+from bifrost_ib.messages import ExecutionDetails
 from bifrost_ib.session import Listener, State
 from bifrost_ib.simgateway import ManualClock, SimGateway
 
@@ -430,30 +431,31 @@ def test_a_read_only_interface_is_explained(tmp_path, kit, library):
 
 
 class Sulking(Listener):
-    """Fails at the first message and takes the rest."""
+    """Fails at the first execution and takes the rest."""
 
     def __init__(self):
         self.taken = []
 
     def on_message(self, message):
-        self.taken.append(message)
-        if len(self.taken) == 1:
-            raise RuntimeError("sulking")
+        if isinstance(message, ExecutionDetails):
+            self.taken.append(message)
+            if len(self.taken) == 1:
+                raise RuntimeError("sulking")
 
 
-def test_a_listener_that_raises_is_counted_and_hears_of_the_next_message(tmp_path, kit, library):
+def test_a_listener_that_raises_is_counted_and_loses_no_fill(tmp_path, kit, library, market_is_known):
     async def work():
-        async with kit.gateway() as gw, kit.watched(tmp_path, gw.port, library=library) as seen:
-            await seen.session.connect()
-            await seen.ready()
+        script = {"orders": [{"steps": ["ack", {"fill": "rest"}]}]}
+        async with SimGateway(script=script) as gw, kit.trading(tmp_path, gw.port, library=library) as seen:
             sulking = Sulking()
             seen.session.add(sulking)
-            gw.error(2104, "first")
-            gw.error(2104, "second")
+            for name in ("BF-1", "BF-2"):
+                await seen.broker.place_order(make_order_request(name, account=""))
             await seen.until(lambda: len(sulking.taken) == 2)
-            assert seen.session.failures == {"error": 1}
-            assert seen.context.counted == {"handler_error": 1}
-            assert [str(event.kind) for event in seen.context.broker_events] == ["LINK_UP", "DATA_RESTORED"]
+            assert seen.session.failures == {"execDetails": 1}
+            told = [event for event in seen.context.broker_events if event.kind == "ORDER_FILL"]
+            assert [event.client_order_id for event in told] == ["BF-1", "BF-2"]
+            assert [str(e.kind) for e in seen.context.broker_events].count("DATA_RESTORED") == 1
 
     run(work())
 

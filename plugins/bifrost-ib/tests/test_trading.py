@@ -56,6 +56,12 @@ class Floor:
         return [r.payload["quantity"] for r in self.home.records("fill") if r.payload["kind"] == "TRADE"]
 
     @property
+    def costs(self):
+        """Commissions of the fills in the books, None where none was told."""
+        books = self.engine.state.portfolio.books.values()
+        return [fill.commission for book in books for fill in book.fills()]
+
+    @property
     def held(self):
         return self.engine.state.portfolio.account_quantities().get(KEY, Decimal(0))
 
@@ -140,6 +146,7 @@ def test_a_hedge_is_sent_acknowledged_and_filled_in_that_order(floor):
             assert (fill["quantity"], fill["price"]) == ("10", "100.01")
             (execution,) = f.gw.executions
             assert execution.order_ref == order.client_order_id
+            await f.until(lambda: f.costs == [execution.commission])
 
     run(work)
 
@@ -179,6 +186,8 @@ def test_whatever_is_said_around_it_a_fill_is_booked_once_and_ends_the_order(flo
             await f.until(lambda: f.held == 10)
             assert not {"CANCEL_OK", "REJECT", "EXPIRE"} & set(f.events())
             await f.session.link.read("positions", 5.0)  # after all that was said
+            (execution,) = f.gw.executions
+            await f.until(lambda: f.costs == [None if "never" in str(steps) else execution.commission])
             fills = [r.payload for r in f.home.records("fill") if r.payload["kind"] == "TRADE"]
             assert len(fills) == 1
             assert len(f.sent) == 1
@@ -418,7 +427,11 @@ def test_a_command_connects_at_once_however_long_the_wait_for_the_next_attempt_i
             await f.gw.do("disconnect")
             await f.until(lambda: not f.engine.connected and f.daemon.connections.next_retry_ns)
             await f.gw.do("refuse", seconds=0.0)
+            begun_s = asyncio.get_running_loop().time()
             f.home.command("retry_ib")
+            await f.until(lambda: f.session.state is State.READY)
+            # Commands are looked for each second; connecting takes less than half of one.
+            assert asyncio.get_running_loop().time() - begun_s < 2.5
             await f.reconnected()
             assert len(f.sent) == 1
 
@@ -541,6 +554,21 @@ def test_twenty_failed_attempts_of_each_kind_leave_a_daemon_that_beats_and_conne
                 f.session.config = evolve(f.session.config, connect_timeout=8.0)
                 await f.until(lambda: f.session.state is State.READY)
                 assert "3" not in [fields[0] for fields in gw.received]
+
+    run(work)
+
+
+def test_an_account_of_real_money_is_waited_for_and_never_traded_by_a_rehearsal(floor, kit):
+    async def work():
+        async with kit.gateway(accounts="U123") as gw:
+            section = {"account": "", "retry_ib": {"first": 0.02, "max": 0.02}}
+            home = floor.home_of(gw, ib=section)
+            async with home.running() as daemon:
+                f = Floor(daemon, home, gw)
+                await f.until(lambda: gw.greets >= 5)
+                assert f.session.why_not.endswith(": account_mismatch")
+                assert f.engine.lifecycle == "WAITING_IB"
+                assert {fields[0] for fields in gw.received} == {"71"}
 
     run(work)
 
