@@ -26,6 +26,7 @@ from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.folder import ResultFolder
 from bifrost_engine.replay.holdings import read_positions
 from bifrost_engine.replay.parts import section_value
+from bifrost_engine.replay.report import INSTALL, REPORT, is_possible
 from bifrost_engine.replay.result import Result
 
 if TYPE_CHECKING:
@@ -101,6 +102,9 @@ class Run:
             print_result(result, told, self.zone)
             if self.out is not None:
                 click.echo(f"\nkept in {self.out}: result.json, equity, operations and decisions in Parquet")
+                click.echo(
+                    f"page: {self.out / REPORT}" if is_possible() else f"for a page as well: {INSTALL}"
+                )
         return 0
 
     def _archive(self, sink: str) -> Archiving:

@@ -6,12 +6,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from bifrost_engine.errors import ConfigError
+from bifrost_engine.replay.report import is_possible, write_report
 from bifrost_engine.replay.tables import TABLES, Row
 
 RESULT = "result.json"
@@ -71,10 +72,23 @@ class ResultFolder:
         for file in self._files.values():
             file.close()
         text = json.dumps({"format": FORMAT, **result}, indent=2, ensure_ascii=False, allow_nan=False)
+        if is_possible():
+            write_report(self._work, result)
         (self._work / RESULT).write_text(text + "\n", encoding="utf-8")
         os.chmod(self._work, 0o777 & ~_umask())
         _replace(self._work, self.path)
         self._work = None
+
+
+def read_table(folder: Path, name: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rows of a result's table, times in nanoseconds since the epoch. Raises OSError."""
+    pa = _parquet()
+    table = pa.parquet.read_table(folder / f"{name}.parquet", columns=list(columns))
+    for index, column in enumerate(columns):
+        if TABLES[name][column] == "time":
+            table = table.set_column(index, column, table.column(column).cast(pa.int64()))
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
 
 
 def _umask() -> int:
