@@ -48,7 +48,7 @@ class Stop:
             self._early = why
             return
         self.send_nothing()
-        self._pipeline.emit_ahead(stop_command(why, self._pipeline.engine.core.now_ns))
+        self._pipeline.emit_ahead(stop_command(why, self._pipeline.now_ns()))
 
     def send_nothing(self) -> None:
         """Let no order out from this instant: a stop is on its way."""

@@ -42,6 +42,7 @@ class FastDrive(Drive):
 
     async def run_blocks(self, blocks: Iterable[Columns], is_over: Callable[[], bool]) -> None:
         """Drive until the quotes or the time end, or ``is_over`` says so at a step; as ``Drive.run``."""
+        await self._drain(is_over)
         for block in blocks:
             if not await self._run_block(block, is_over):
                 return
@@ -64,12 +65,12 @@ class FastDrive(Drive):
                     continue
                 singly = SINGLE_STEPS
             singly = max(0, singly - 1)
-            stop_ns = await self._step(block.quote(row), stop_ns)
+            stop_ns = await self._step(block.quote(row), stop_ns, is_over)
             self.quotes += 1
             row += 1
         return True
 
-    async def _step(self, quote: Quote, stop_ns: int) -> int:
+    async def _step(self, quote: Quote, stop_ns: int, is_over: Callable[[], bool]) -> int:
         """Let one quote go its way; return the time of the next stop."""
         pipeline, clock = self._pipeline, self._clock
         clock.advance_to(quote.ts_ns)
@@ -78,7 +79,7 @@ class FastDrive(Drive):
             return min(stop_ns, clock.next_call_ns)
         if effects:
             await pipeline.carry_out(effects)
-        await pipeline.drain()
+        await self._drain(is_over)
         return self._next_stop_ns()
 
     async def _pass_over(self, block: Columns, row: int, stop_ns: int) -> int:
