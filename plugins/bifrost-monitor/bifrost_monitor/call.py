@@ -45,27 +45,22 @@ class Call:
             await watch.fresh()  # it may be back
         if watch.trouble:
             raise Refusal(503, watch.trouble)
-        return await _in_thread(self.monitor.database.read, work, "")
+        return await _in_thread(self.monitor.database.read, work)
 
     async def trail(self, journal_id: str, use: Callable[[AuditTrail], T]) -> T:
         """Return what ``use`` makes of a journal's audit trail. Raises Refusal."""
-        return await _in_thread(partial(self.monitor.database.trail, journal_id), use, "")
+        return await _in_thread(partial(self.monitor.database.trail, journal_id), use)
 
     async def write(self, work: Work[T]) -> T:
         """Return what ``work`` writes. Raises Refusal if it can't be written, or nobody knows."""
-        return await _in_thread(self.monitor.database.write, work, UNSURE, self.monitor.writing())
+        return await _in_thread(self.monitor.database.write, work, self.monitor.writing())
 
 
-UNSURE = "; it isn't known whether it was written, look before you ask again"
-
-
-async def _in_thread(
-    run: Callable[[Any], T], work: Any, more: str, limiter: CapacityLimiter | None = None
-) -> T:
+async def _in_thread(run: Callable[[Any], T], work: Any, limiter: CapacityLimiter | None = None) -> T:
     try:
         return await to_thread.run_sync(run, work, limiter=limiter)
     except SinkError as error:
-        raise Refusal(503, f"{error}{more}") from None
+        raise Refusal(503, str(error)) from None
 
 
 def query_of(request: Request, kind: type[T]) -> T:

@@ -22,6 +22,9 @@ T = TypeVar("T")
 Work = Callable[[Connection[Any]], T]
 READERS = 4
 PATIENCE_S = 5.0
+UNSURE = "; it isn't known whether it was written, look before you ask again"
+LOST = ("08", "57", "40003")
+"""How the codes begin with which a server may have ended a session in mid-commit."""
 
 
 def _prepare(conn: Connection[Any]) -> None:
@@ -54,11 +57,16 @@ class Database:
         return _lent(self._read, lambda link: use(AuditTrail(link, journal_id)))
 
     def write(self, work: Work[T]) -> T:
-        """Return what ``work`` writes; it is done once, or it isn't known whether it was."""
+        """Return what ``work`` writes, done once; where nobody knows whether it was, the error says so."""
 
         def once(link: Link) -> T:
             _twice(link, lambda conn: conn.execute("SELECT 1"))
-            return link.run(work)
+            try:
+                return link.run(work)
+            except SinkUnavailable as error:
+                if not _may_be_written(error):
+                    raise
+                raise SinkUnavailable(f"{error}{UNSURE}") from error
 
         return _lent(self._write, once)
 
@@ -94,3 +102,9 @@ def _lent(pool: queue.LifoQueue[Link], use: Callable[[Link], T]) -> T:
         return use(link)
     finally:
         pool.put(link)
+
+
+def _may_be_written(error: SinkUnavailable) -> bool:
+    """Return whether a write may have come through: not if the server answered that it refuses it."""
+    code: str | None = getattr(error.__cause__, "sqlstate", None)
+    return code is None or code.startswith(LOST)

@@ -182,8 +182,9 @@ async def metrics(call: Call) -> Response:
 
 
 async def readyz(call: Call) -> Health:
-    """Answer that the database can be read; refuse with the reason if it can't."""
+    """Answer that the database can be read; refuse if it can't, with the reason for who may read."""
     await call.monitor.watch.fresh()
     if call.monitor.watch.trouble:
-        raise Refusal(503, call.monitor.watch.trouble)
+        told = call.monitor.watch.trouble if call.monitor.open_to_read else "the database can't be read"
+        raise Refusal(503, told)
     return Health(ok=True, reason=None)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from bifrost_monitor import sessions
 from bifrost_monitor.tokens import BadTokenFile, Tokens
 from click.testing import CliRunner
-from monitor_client import PATIENCE_S, Client
+from monitor_client import PATIENCE_S, Client, wait_for
 
 
 @pytest.fixture
@@ -94,6 +96,8 @@ def test_every_answer_forbids_inline_scripts_frames_and_caches(client):
         assert "unsafe" not in policy
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert not {name for name in headers if name.startswith("access-control-")}
     assert client.get("/status").headers["cache-control"] == "no-store"
 
 
@@ -207,3 +211,60 @@ def test_a_client_that_is_slow_with_its_body_holds_nobody_up(client):
         started = time.monotonic()
         assert client.get("/healthz").status == 200
         assert time.monotonic() - started < 5
+
+
+# --- what the guide says -------------------------------------------------------------------
+
+GUIDE = (Path(__file__).parents[3] / "docs" / "how-to" / "watch-with-the-monitor.md").read_text("utf-8")
+GRANTS = re.findall(r"^GRANT .*;$", GUIDE, re.MULTILINE)
+
+
+@pytest.fixture
+def as_role(desk, database_uri, serve):
+    """Serves a monitor whose database role may do what some statements grant."""
+
+    def serving(grants: list[str]) -> Client:
+        desk.execute("DROP OWNED BY monitor; DROP ROLE monitor" if _has_role(desk) else "SELECT 1")
+        desk.execute("CREATE ROLE monitor LOGIN; GRANT USAGE ON SCHEMA public TO monitor")
+        desk.execute("\n".join(grants))
+        return serve(dsn=database_uri.replace("postgres@", "monitor@"))
+
+    return serving
+
+
+def _has_role(conn) -> bool:
+    return conn.execute("SELECT 1 FROM pg_roles WHERE rolname = 'monitor'").fetchone() is not None
+
+
+def given(client: Client) -> dict[str, int]:
+    body = {"ib_host": "h", "ib_port_type": "gateway"}
+    saved = client.ask("POST", "/config/ib", body, Authorization=f"Bearer {client.token}")
+    return {"kill": client.command("kill").status, "config": saved.status}
+
+
+def test_with_the_grants_of_the_guide_the_monitor_reads_and_commands(as_role):
+    assert len(GRANTS) == 4
+    client = as_role(GRANTS)
+    assert client.get("/status").json["status_lamp"] == "green"
+    assert given(client) == {"kill": 202, "config": 200}
+
+
+def test_with_the_first_grant_alone_it_shows_everything_and_commands_nothing(as_role, desk):
+    client = as_role(GRANTS[:1])
+    assert client.get("/status").json["status_lamp"] == "green"
+    assert {client.get(path).status for path in ("/operations", "/orders", "/decisions", "/history")} == {200}
+    assert given(client) == {"kill": 503, "config": 503}
+    error = client.command("kill").json["error"]
+    assert "the role lacks rights on table daemon_control" in error
+    assert "isn't known" not in error
+    assert desk.execute("SELECT count(*) FROM daemon_control").fetchone() == (0,)
+
+
+def test_somebody_on_the_network_is_not_told_where_the_database_is(serve, conn, shut):
+    client = serve(loopback=False)
+    with shut():
+        wait_for(lambda: client.get("/readyz").status == 503)
+        told = client.get("/readyz").json["error"]
+        known = client.get("/status", Authorization=f"Bearer {client.token}").json["block_reasons"][0]
+    assert conn.info.dbname in known
+    assert conn.info.dbname not in told
