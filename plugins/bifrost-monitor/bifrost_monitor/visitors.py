@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import time
 
 from anyio import CapacityLimiter, to_thread
@@ -62,11 +63,11 @@ class Visitors:
             name = self.tokens.remembered(token) or await self._checked(address, token)
         except BadTokenFile as error:
             raise Refusal(503, str(error)) from None
-        self._patience.succeeded(address)
+        self._patience.succeeded(place_of(address))
         return Visitor(name, address)
 
     def _check_patience(self, address: str) -> None:
-        wait_s = self._patience.wait_s(address, time.monotonic())
+        wait_s = self._patience.wait_s(place_of(address), time.monotonic())
         if wait_s > 0:
             after = {"Retry-After": str(int(wait_s) + 1)}
             raise Refusal(429, f"too many wrong tokens; try again in {wait_s:.0f} s", after)
@@ -77,7 +78,7 @@ class Visitors:
             name = await to_thread.run_sync(self.tokens.owner, token, limiter=self._threads())
             if name is None:
                 self.failures += 1
-                self._patience.failed(address, time.monotonic())
+                self._patience.failed(place_of(address), time.monotonic())
                 raise Refusal(401, "the token is wrong; make one with: bifrost monitor token", ASK)
             return name
 
@@ -100,3 +101,14 @@ class Visitors:
 def address_of(request: Request) -> str:
     """Return where a request comes from."""
     return request.client.host if request.client else "unknown"
+
+
+def place_of(address: str) -> str:
+    """Return what an address's failures are counted for: of IPv6 a whole network, which is one customer's."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))

@@ -7,10 +7,14 @@ import socket
 import time
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from bifrost_monitor import sessions
+from bifrost_monitor.refusal import Refusal
+from bifrost_monitor.streams import check_room
 from bifrost_monitor.tokens import BadTokenFile, Tokens
+from bifrost_monitor.visitors import place_of
 from click.testing import CliRunner
 from monitor_client import PATIENCE_S, Client, wait_for
 
@@ -184,6 +188,28 @@ def test_who_fails_again_and_again_waits_ever_longer_up_to_five_minutes():
     assert patience.wait_s("b", 0.0) == 0.0
     patience.succeeded("a")
     assert patience.wait_s("a", 0.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_failures_count_for_an_address_and_of_ipv6_for_its_network(address, place):
+    assert place_of(address) == place
+
+
+def test_more_listeners_than_there_is_room_for_are_told_to_come_again_later():
+    with pytest.raises(Refusal, match="2000 listen already") as refused:
+        check_room(SimpleNamespace(listeners=2000))
+    assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "60"})
+    check_room(SimpleNamespace(listeners=1999))
 
 
 @pytest.mark.parametrize(
