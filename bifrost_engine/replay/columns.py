@@ -58,17 +58,18 @@ class Columns:
 
     def since(self, row: int) -> Columns:
         """Return the rows from ``row`` on."""
-        if not row:
-            return self
-        later = slice(row, None)
+        return self.where(slice(row, None)) if row else self
+
+    def where(self, rows: slice | Flags) -> Columns:
+        """Return the rows of a slice, or those that are flagged."""
         return Columns(
             self.keys,
-            self.contract[later],
-            self.bid[later],
-            self.ask[later],
-            self.bid_size[later],
-            self.ask_size[later],
-            self.ts_ns[later],
+            self.contract[rows],
+            self.bid[rows],
+            self.ask[rows],
+            self.bid_size[rows],
+            self.ask_size[rows],
+            self.ts_ns[rows],
         )
 
     def quote(self, row: int) -> Quote:

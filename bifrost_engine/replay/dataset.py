@@ -67,7 +67,7 @@ class DataSet:
     def blocks(self, skipped: Counter[str], symbols: frozenset[str] = frozenset()) -> Iterator[Columns]:
         """Return the same quotes in blocks, none of them empty; see ``read_blocks``."""
         is_before = True
-        for block in read_blocks(self.path, skipped, symbols):
+        for block in self._all_blocks(skipped, symbols):
             first = 0
             if is_before:
                 later = block.ts_ns >= self.start_ns
@@ -75,3 +75,6 @@ class DataSet:
             if first < len(block):
                 is_before = False
                 yield block.since(first)
+
+    def _all_blocks(self, skipped: Counter[str], symbols: frozenset[str]) -> Iterator[Columns]:
+        return read_blocks(self.path, skipped, symbols)

@@ -29,7 +29,7 @@ def test_every_command_has_help_with_an_example(name: str):
 
 
 def test_later_commands_are_not_there_yet(bifrost):
-    for name in ("sweep", "stats", "monitor"):
+    for name in ("stats", "monitor"):
         assert name not in COMMANDS
         assert bifrost(name).code == 2
 

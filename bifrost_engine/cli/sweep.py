@@ -1,0 +1,88 @@
+"""``bifrost sweep``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bifrost_engine.cli.options import config_option, json_option
+
+
+@click.command(name="sweep")
+@config_option
+@click.option(
+    "--data",
+    "path",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Recorded quotes: a file (.csv, .csv.gz, .csv.zst, .parquet), or a folder of them.",
+)
+@click.option(
+    "--set",
+    "axes",
+    multiple=True,
+    required=True,
+    metavar="KEY=VALUE,VALUE…",
+    help="A setting and the values to try; repeatable, every combination is a point.",
+)
+@click.option(
+    "--random", "count", type=click.IntRange(min=1), metavar="N", help="Try N of them, drawn by seed."
+)
+@click.option("--seed", default=0, show_default=True, help="For --random.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Processes side by side; else one for each processor.",
+)
+@click.option("--dask", metavar="ADDRESS", help="Run on a Dask cluster, whose workers see the same files.")
+@click.option(
+    "--start", metavar="T", help="Leave out quotes before: 2025-03-03T09:30, New York unless it says."
+)
+@click.option("--end", metavar="T", help="End there.")
+@click.option(
+    "--positions",
+    "positions_path",
+    type=click.Path(path_type=Path),
+    help="Positions to begin with (.yaml, .json, .csv), in the place of the configuration's.",
+)
+@click.option(
+    "--capital",
+    type=click.FloatRange(min=0, min_open=True),
+    help="What returns are of; else the paper account's cash.",
+)
+@click.option(
+    "--out",
+    default="sweep",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder for sweep.parquet and what each point came to; one that exists is gone on with.",
+)
+@click.option("--rank", default="net", show_default=True, metavar="FIGURE", help="Best first by this figure.")
+@click.option("--lowest", is_flag=True, help="The lowest is the best.")
+@click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Rows to show.")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
+    """Run a configuration with many settings on recorded quotes, and rank what came of it.
+
+    Each point is a backtest with its settings over the file. Points that have finished are
+    kept in --out: the same command again runs only those that haven't.
+
+    \b
+    Three thresholds and two cooldowns, six points:
+        bifrost sweep --data quotes --set gates.state.delta.threshold_hedge_shares=15,25,40 \\
+            --set gates.intent.hedge.cooldown_seconds=0,30
+    Fifty of a larger grid, those with the smallest drawdown first:
+        bifrost sweep --data quotes --set gates.state.delta.epsilon_band=0,5,10,15 \\
+            --set gates.state.delta.threshold_hedge_shares=20,25,30,40,60,80 \\
+            --set order.order_type=market,limit --random 20 --rank drawdown --lowest
+
+    Exit codes: 0 every point has its figures, 1 some failed (the table says why), 2 the
+    settings or the data can't be used, 130 interrupted; what had finished is kept.
+    """
+    from bifrost_engine.cli.sweeping import Run
+
+    ctx.exit(Run(**given).execute(as_json=as_json, show_progress=sys.stderr.isatty()))

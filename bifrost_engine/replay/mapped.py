@@ -1,0 +1,108 @@
+"""Recorded quotes read once and mapped into memory by every process that runs on them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from bifrost_engine.domain.quote import Quote
+from bifrost_engine.replay.blocks import read_blocks
+from bifrost_engine.replay.columns import BLOCK_ROWS, Columns
+from bifrost_engine.replay.dataset import DataFile, DataSet
+
+FLOATS = ("bid", "ask", "bid_size", "ask_size")
+INTEGERS = ("contract", "ts_ns")
+LEGEND = "quotes.json"
+
+
+@frozen(kw_only=True)
+class Mapped:
+    """A recording as columns on disk; goes to other processes.
+
+    folder   where the columns are
+    source   the recording
+    digests  of its files
+    start_ns, end_ns  as in ``DataSet``
+    """
+
+    folder: Path
+    source: Path
+    digests: tuple[DataFile, ...]
+    start_ns: int
+    end_ns: int | None
+
+    def data(self, start_ns: int | None = None, end_ns: int | None = None) -> MappedData:
+        """Return the recording, or another part of it."""
+        return MappedData(
+            self, self.start_ns if start_ns is None else start_ns, self.end_ns if end_ns is None else end_ns
+        )
+
+
+def map_data(data: DataSet, folder: Path) -> Mapped:
+    """Write all quotes of a recording as columns to ``folder``. Raises DataError if it can't be read."""
+    import numpy as np
+
+    keys: dict[str, int] = {}
+    skipped: Counter[str] = Counter()
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(open(folder / name, "wb")) for name in (*INTEGERS, *FLOATS)}
+        for block in read_blocks(data.path, skipped):
+            meant = np.array([keys.setdefault(key, len(keys)) for key in block.keys], np.int64)
+            if len(block):
+                meant[block.contract].tofile(files["contract"])
+            for name in ("ts_ns", *FLOATS):
+                getattr(block, name).tofile(files[name])
+    legend = {"keys": list(keys), "skipped": skipped}
+    (folder / LEGEND).write_text(json.dumps(legend), encoding="utf-8")
+    return Mapped(
+        folder=folder, source=data.path, digests=data.digests, start_ns=data.start_ns, end_ns=data.end_ns
+    )
+
+
+class MappedData(DataSet):
+    """A recording whose columns are mapped from disk."""
+
+    def __init__(self, mapped: Mapped, start_ns: int, end_ns: int | None) -> None:
+        super().__init__(mapped.source, start_ns, end_ns)
+        self._mapped = mapped
+
+    @cached_property
+    def digests(self) -> tuple[DataFile, ...]:
+        """The files with their digests, as they were when the columns were made."""
+        return self._mapped.digests
+
+    def quotes(self, skipped: Counter[str], symbols: frozenset[str] = frozenset()) -> Iterator[Quote]:
+        """Return the quotes one by one."""
+        blocks = self.blocks(skipped, symbols)
+        return chain.from_iterable(block.quotes(0, len(block)) for block in blocks)
+
+    def _all_blocks(self, skipped: Counter[str], symbols: frozenset[str]) -> Iterator[Columns]:
+        import numpy as np
+
+        folder = self._mapped.folder
+        legend = json.loads((folder / LEGEND).read_text("utf-8"))
+        keys = tuple(legend["keys"])
+        skipped.update(legend["skipped"])
+        if not keys:
+            return
+        columns: dict[str, Any] = {
+            name: np.memmap(folder / name, np.int64 if name in INTEGERS else np.float64, "r")
+            for name in (*INTEGERS, *FLOATS)
+        }
+        wanted = np.array([not symbols or key.partition("|")[0] in symbols for key in keys])
+        for first in range(0, len(columns["ts_ns"]), BLOCK_ROWS):
+            part = slice(first, first + BLOCK_ROWS)
+            block = Columns(keys, **{name: np.asarray(column[part]) for name, column in columns.items()})
+            if not wanted.all():
+                kept = wanted[block.contract]
+                skipped["other_symbol"] += len(block) - int(kept.sum())
+                block = block.where(kept)
+            yield block

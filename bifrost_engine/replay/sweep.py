@@ -1,0 +1,171 @@
+"""Many backtests of one configuration, each with other settings, on the same data.
+
+Each point is a run of its own, in whichever process: its figures depend on its settings and
+the data alone. What has finished lies in the sweep's folder under a name made of all its
+inputs, so a sweep that was cut short goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, frozen
+
+from bifrost_engine.config.schema import Config
+from bifrost_engine.errors import BifrostError
+from bifrost_engine.replay.backtest import as_backtested, run_backtest
+from bifrost_engine.replay.figures import figures
+from bifrost_engine.replay.identity import digest_of, effective, versions
+from bifrost_engine.replay.mapped import Mapped
+from bifrost_engine.replay.points import Point
+
+FORMAT = "bifrost-sweep-1"
+
+
+@frozen(kw_only=True)
+class Task:
+    """What every point of a sweep shares; goes to other processes.
+
+    load       settings over the file → configuration; raises ConfigError
+    positions  as in ``run_backtest``
+    capital    as in ``run_backtest``
+    """
+
+    load: Callable[[Sequence[Any]], Config]
+    data: Mapped
+    positions: Mapping[str, Any] | None = None
+    capital: float | None = None
+
+    def digests(self, points: Iterable[Point]) -> dict[int, str]:
+        """Return by each point's number the SHA-256 of all that its figures depend on."""
+        base = as_backtested(self.load(()), self.data.data(), self.positions)
+        shared = {
+            "format": FORMAT,
+            "versions": versions(base),
+            "config": effective(base),
+            "files": [file.sha256 for file in self.data.digests],
+            "start_ns": self.data.start_ns,
+            "end_ns": self.data.end_ns,
+            "capital": self.capital,
+        }
+        return {
+            point.number: digest_of(
+                {**shared, "settings": {key: str(value) for key, value in point.settings}}
+            )
+            for point in points
+        }
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What came of a point: its figures, or why there are none."""
+
+    number: int
+    settings: Mapping[str, Any]
+    figures: Mapping[str, float | None]
+    error: str | None = None
+
+
+def run_point(task: Task, point: Point) -> Outcome:
+    """Run one point; what goes wrong with it is its outcome."""
+    settings = dict(point.settings)
+    try:
+        config = task.load(point.overrides())
+        result = run_backtest(
+            config,
+            task.data.data(),
+            positions=task.positions,
+            capital=task.capital,
+            keep_trail=False,
+        )
+    except BifrostError as error:
+        return Outcome(number=point.number, settings=settings, figures={}, error=str(error))
+    except Exception as error:  # noqa: BLE001 - a strategy's code; the other points go on
+        text = f"{type(error).__name__}: {error}"
+        return Outcome(number=point.number, settings=settings, figures={}, error=text)
+    return Outcome(number=point.number, settings=settings, figures=figures(result.as_json()))
+
+
+class Finished:
+    """The outcomes that a folder holds, one file each, written whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "points"
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def find(self, digest: str, point: Point) -> Outcome | None:
+        """Return what came of these inputs before, under the point's number now; None if they never ran."""
+        try:
+            known = json.loads((self._folder / f"{digest}.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        return Outcome(
+            number=point.number, settings=dict(point.settings), figures=known["figures"], error=known["error"]
+        )
+
+    def keep(self, digest: str, outcome: Outcome) -> None:
+        """Write an outcome down. Raises OSError."""
+        whole, part = self._folder / f"{digest}.json", self._folder / f".{digest}.{os.getpid()}.partial"
+        part.write_text(json.dumps(asdict(outcome), default=str, allow_nan=False), encoding="utf-8")
+        part.replace(whole)
+
+
+def sweep(
+    task: Task,
+    points: Sequence[Point],
+    finished: Finished,
+    executor: Executor | None,
+    on_outcome: Callable[[Outcome], None] = lambda _outcome: None,
+) -> list[Outcome]:
+    """Run all points that haven't run yet and return every outcome, in the order of the points.
+
+    executor    runs them side by side; None: one after the other, here
+    on_outcome  told of each as it comes, of the earlier ones first
+    """
+    digests = task.digests(points)
+    outcomes: dict[int, Outcome] = {}
+    for point in points:
+        known = finished.find(digests[point.number], point)
+        if known is not None:
+            outcomes[point.number] = known
+            on_outcome(known)
+    rest = [point for point in points if point.number not in outcomes]
+    for outcome in _run(task, rest, executor):
+        # A failure is tried again by the next sweep: its cause may lie outside.
+        if outcome.error is None:
+            finished.keep(digests[outcome.number], outcome)
+        outcomes[outcome.number] = outcome
+        on_outcome(outcome)
+    return [outcomes[point.number] for point in points]
+
+
+def _run(task: Task, points: Sequence[Point], executor: Executor | None) -> Iterator[Outcome]:
+    if executor is None:
+        yield from (run_point(task, point) for point in points)
+        return
+    waiting = {executor.submit(run_point, task, point): point for point in points}
+    for future in as_completed(waiting):
+        point = waiting[future]
+        error = future.exception()
+        if error is None:
+            yield future.result()
+        else:
+            yield Outcome(
+                number=point.number, settings=dict(point.settings), figures={}, error=f"worker: {error!r}"
+            )
+
+
+def ranked(outcomes: Iterable[Outcome], figure: str, lowest: bool = False) -> list[Outcome]:
+    """Return the outcomes by a figure, best first, those without it last; ties by number."""
+    sign = 1.0 if lowest else -1.0
+
+    def place(outcome: Outcome) -> tuple[bool, float, int]:
+        value = outcome.figures.get(figure)
+        return value is None, sign * (value or 0.0), outcome.number
+
+    return sorted(outcomes, key=place)

@@ -1,0 +1,175 @@
+"""A sweep: each point's figures are those of a run of its own, however many run beside it or ran before."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from generated_day import market, write_config, write_quotes
+
+from bifrost_engine.cli.main import run
+from bifrost_engine.cli.sweeping import Source
+from bifrost_engine.errors import ConfigError
+from bifrost_engine.replay.backtest import run_backtest
+from bifrost_engine.replay.dataset import DataSet
+from bifrost_engine.replay.figures import FIGURES, figures
+from bifrost_engine.replay.mapped import map_data
+from bifrost_engine.replay.points import Point, grid, parse_axes, sample
+from bifrost_engine.replay.sweep import Finished, Outcome, Task, ranked, sweep
+
+THRESHOLD = "gates.state.delta.threshold_hedge_shares"
+COOLDOWN = "gates.intent.hedge.cooldown_seconds"
+AXES = {THRESHOLD: [15, 90], COOLDOWN: [0, 600]}
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    quotes = write_quotes(tmp_path / "day.csv", market(10, interval_ms=500))
+    source = Source(config_path=write_config(tmp_path / "bifrost.yaml"), data=quotes)
+    folder = tmp_path / "mapped"
+    folder.mkdir()
+    return Task(load=source, data=map_data(DataSet(quotes), folder))
+
+
+# --- points ------------------------------------------------------------------------------
+
+
+def test_a_grid_has_every_combination_the_last_key_fastest():
+    assert [dict(point.settings) for point in grid(parse_axes(["a=1,2", "b=x,[3, 4]"]))] == [
+        {"a": 1, "b": "x"},
+        {"a": 1, "b": [3, 4]},
+        {"a": 2, "b": "x"},
+        {"a": 2, "b": [3, 4]},
+    ]
+
+
+def test_a_sample_is_drawn_by_seed_from_the_grid_without_repetition():
+    axes = parse_axes(["a=1,2,3", "b=1,2,3"])
+    drawn = [point.settings for point in sample(axes, 5, 1)]
+    assert drawn == [point.settings for point in sample(axes, 5, 1)]
+    assert len(set(drawn)) == 5
+    every = {point.settings for point in grid(axes)}
+    assert {point.settings for point in sample(axes, 99, 1)} == every
+
+
+@pytest.mark.parametrize(
+    ("texts", "why"),
+    [(["a=1", "a=2"], "expected once"), (["a="], "a value at least"), (["a"], "expected KEY=VALUE")],
+)
+def test_axes_that_are_not_of_the_form_are_refused(texts: list[str], why: str):
+    with pytest.raises(ConfigError, match=why):
+        parse_axes(texts)
+
+
+# --- runs --------------------------------------------------------------------------------
+
+
+def test_each_points_figures_are_those_of_its_own_run(task: Task, tmp_path: Path):
+    outcomes = sweep(task, list(grid(AXES)), Finished(tmp_path), None)
+    assert len({outcome.figures["orders"] for outcome in outcomes}) > 1
+    for outcome, point in zip(outcomes, grid(AXES), strict=True):
+        config = task.load(point.overrides())
+        alone = run_backtest(config, DataSet(task.data.source), keep_trail=False)
+        assert outcome.figures == figures(alone.as_json())
+        assert outcome.figures.keys() == FIGURES.keys()
+
+
+def test_a_mapped_recording_is_the_recording(task: Task):
+    one, other = Counter(), Counter()
+    quotes = list(DataSet(task.data.source).quotes(one, frozenset({"NVDA"})))
+    assert list(task.data.data().quotes(other, frozenset({"NVDA"}))) == quotes
+    assert list(task.data.data().quotes(other, frozenset({"QQQ"}))) == []
+    assert other["other_symbol"] == len(quotes)
+    later = quotes[len(quotes) // 2].ts_ns
+    assert next(task.data.data(start_ns=later).quotes(one)).ts_ns == later
+
+
+def test_what_has_finished_is_not_run_again(task: Task, tmp_path: Path):
+    points, finished = list(grid(AXES)), Finished(tmp_path)
+    first = sweep(task, points[:2], finished, None)
+    told: list[Outcome] = []
+    runs: list[object] = []
+
+    def counted(settings: object) -> object:
+        runs.append(settings)
+        return task.load(settings)  # type: ignore[arg-type]
+
+    counting = Task(load=counted, data=task.data)  # type: ignore[arg-type]
+    resumed = sweep(counting, points, finished, None, told.append)
+    assert len(runs) == 1 + 2  # for what all share, and for the two that are left
+    assert resumed[:2] == first
+    assert resumed == sweep(task, points, Finished(tmp_path / "another"), None)
+    assert len(told) == 4
+
+
+def test_other_data_or_settings_are_other_points(task: Task, tmp_path: Path):
+    point = Point(0, ((THRESHOLD, 15),))
+    digests = {task.digests([point])[0], task.digests([Point(0, ((THRESHOLD, 16),))])[0]}
+    digests.add(Task(load=task.load, data=task.data, capital=5.0).digests([point])[0])
+    other = write_quotes(tmp_path / "other.csv", market(1))
+    (tmp_path / "other").mkdir()
+    moved = Task(load=task.load, data=map_data(DataSet(other), tmp_path / "other"))
+    digests.add(moved.digests([point])[0])
+    assert len(digests) == 4
+
+
+def test_a_point_that_fails_tells_why_and_the_others_go_on(task: Task, tmp_path: Path):
+    points = list(grid({THRESHOLD: [15, "many"]}))
+    good, bad = sweep(task, points, Finished(tmp_path), None)
+    assert good.error is None
+    assert bad.error is not None
+    assert THRESHOLD in bad.error
+    assert not bad.figures
+    assert len(list((tmp_path / "points").iterdir())) == 1, "a failure is tried again"
+
+
+def test_a_ranking_has_the_best_first_and_those_without_the_figure_last():
+    def outcome(number: int, value: float | None) -> Outcome:
+        return Outcome(number=number, settings={}, figures={} if value is None else {"net": value})
+
+    outcomes = [outcome(0, None), outcome(1, -5.0), outcome(2, 7.0), outcome(3, -5.0)]
+    assert [one.number for one in ranked(outcomes, "net")] == [2, 1, 3, 0]
+    assert [one.number for one in ranked(outcomes, "net", lowest=True)] == [1, 3, 2, 0]
+
+
+# --- the command ---------------------------------------------------------------------------
+
+
+def test_processes_side_by_side_come_to_the_same(
+    task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert isinstance(task.load, Source)
+    given = ["sweep", "--config", str(task.load.config_path), "--data", str(task.data.source)]
+    given += [f"--set={THRESHOLD}=15,90", f"--set={COOLDOWN}=0,600", "--json"]
+    assert run([*given, "--jobs", "2", "--out", str(tmp_path / "two")]) == 0
+    two = json.loads(capsys.readouterr().out)
+    assert run([*given, "--jobs", "1", "--out", str(tmp_path / "one")]) == 0
+    assert json.loads(capsys.readouterr().out) == two
+    tables = [tmp_path / name / "sweep.parquet" for name in ("one", "two")]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+    table = pq.read_table(tables[0]).to_pydict()
+    assert table[THRESHOLD] == [15, 15, 90, 90]
+    assert table["error"] == [None] * 4
+    assert two[0]["figures"]["net"] == max(table["net"])
+    assert not [path for path in (tmp_path / "two").iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        (["--set=gates.state.delta.no_such=1"], "no_such"),
+        ([f"--set={THRESHOLD}=15,many"], "many"),
+        ([f"--set={THRESHOLD}=15", "--rank", "luck"], "expected one of"),
+    ],
+)
+def test_settings_that_no_point_could_use_are_refused_before_any_runs(
+    task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: list[str], why: str
+):
+    assert isinstance(task.load, Source)
+    given = ["sweep", "--config", str(task.load.config_path), "--data", str(task.data.source)]
+    assert run([*given, *changed, "--out", str(tmp_path / "out")]) == 2
+    assert why in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
