@@ -224,6 +224,7 @@ class Daemon:
             parts.slots,
             state=state,
             former_engine_ids=self.journal.former_engine_ids,
+            predecessors=self._locking.engine_ids,
         )
         broker = Broker(
             parts.hooks("brokers", config.broker, *BROKER_HOOKS), parts.guard(f"brokers:{config.broker}")

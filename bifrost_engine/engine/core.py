@@ -50,12 +50,14 @@ class Core:
         sessions: Sessions,
         engine_id: str,
         former_engine_ids: Sequence[str] = (),
+        predecessors: Sequence[str] = (),
     ) -> None:
         self.config = config
         self.state = state
         self.sessions = sessions
         self.engine_id = engine_id
         self.engine_ids = (engine_id, *former_engine_ids)
+        self.predecessors = tuple(name for name in predecessors if name not in self.engine_ids)
         self.quotes = Quotes()
         self.slots: dict[str, Slot] = {}
         self._slots_by_key: dict[str, tuple[Slot, ...]] = {}

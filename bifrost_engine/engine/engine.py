@@ -90,6 +90,7 @@ class Engine:
     sessions   the exchange's calendar
     engine_id  the journal's four characters, part of each client order id
     former_engine_ids  those of the journals that this one goes on from
+    predecessors  engine ids of daemons before this one that had journals of their own
     records    the journal so far, oldest first; what comes after ``state``, if that is given
     slots      one for each strategy of the configuration, in its order
     """
@@ -104,10 +105,11 @@ class Engine:
         account: str = "",
         state: State | None = None,
         former_engine_ids: Sequence[str] = (),
+        predecessors: Sequence[str] = (),
     ) -> None:
         state = State(account) if state is None else state
         state.restore(records)
-        self.core = Core(config, state, sessions, engine_id, former_engine_ids)
+        self.core = Core(config, state, sessions, engine_id, former_engine_ids, predecessors)
         self.trail = Trail(self.core)
         self.timers = Timers(self.core)
         self.valuing = Valuing(self.core)

@@ -31,6 +31,7 @@ class Sight:
             account=core.account,
             mode=core.mode,
             engine_ids=core.engine_ids,
+            predecessors=core.predecessors,
             strategies={slot.id: slot.config.symbol for slot in core.slots.values()},
             orders=state.orders,
             order_of_perm_id=state.order_of_perm_id,

@@ -32,6 +32,7 @@ class Ours:
     """Our records, as callables and mappings that stay up to date.
 
     engine_ids    this journal's, and those of the journals before it
+    predecessors  those of daemons before this one that had journals of their own
     strategies    strategy id → symbol
     opened        a comparison has succeeded before: what the account holds is ours to explain
     earlier       executions that were in the account's positions when it was opened
@@ -48,6 +49,7 @@ class Ours:
     account: str
     mode: str
     engine_ids: tuple[str, ...]
+    predecessors: tuple[str, ...] = ()
     strategies: Mapping[str, str]
     orders: dict[str, Order]
     order_of_perm_id: Mapping[str, str]

@@ -18,13 +18,17 @@ LOST_ORDER, UNKNOWN_ENGINE, DOUBLE = "order_not_in_journal", "order_of_unknown_e
 
 
 def lost_order(look: Look) -> Iterator[Finding]:
-    """R19: an open order with our reference that the journal doesn't know; it is cancelled."""
+    """R19: an open order of ours, or a predecessor's, that the journal doesn't know; it is cancelled."""
     for theirs in look.strangers:
         coid = theirs.client_order_id
-        if coid is None or coid in look.ours.orders or _engine_of(coid) not in look.ours.engine_ids:
+        if coid is None or coid in look.ours.orders:
             continue
-        owner = strategy_of(coid)
+        engine, owner = _engine_of(coid), strategy_of(coid)
         owner = owner if owner in look.ours.strategies else EXTERNAL
+        if engine in look.ours.predecessors:
+            yield _left_behind(look, theirs, coid, owner)
+        if engine not in look.ours.engine_ids:
+            continue
         text = f"{coid} works at the broker, and the journal doesn't know it: was it restored from a backup?"
         held: tuple[Step, ...] = (
             (Hold(owner, theirs.contract.key, LOST_ORDER, text),) if owner != EXTERNAL else ()
@@ -42,6 +46,20 @@ def lost_order(look: Look) -> Iterator[Finding]:
         )
 
 
+def _left_behind(look: Look, theirs: BrokerOrder, coid: str, owner: str) -> Finding:
+    """Return what is done about an order that the daemon before this one left working."""
+    return Finding(
+        rule="R19",
+        severity=Severity.WARNING,
+        action="of the daemon before this one: taken up and to be cancelled",
+        client_order_id=coid,
+        perm_id=theirs.perm_id,
+        contract_key=theirs.contract.key,
+        theirs=facts(theirs),
+        steps=(Found(found_order(look, theirs, coid, owner)), Cancel(coid, "left by the daemon before")),
+    )
+
+
 def foreign_order(look: Look) -> Iterator[Finding]:
     """R20: an open order of somebody else; it is watched and never touched."""
     for theirs in look.strangers:
@@ -49,7 +67,8 @@ def foreign_order(look: Look) -> Iterator[Finding]:
         if perm_id is None or external_id(perm_id) in look.ours.orders or coid in look.ours.orders:
             continue  # without a lasting id it can't be told from another; it gets one soon
         unknown = coid is not None and coid.startswith(PREFIX)
-        if unknown and coid is not None and _engine_of(coid) in look.ours.engine_ids:
+        known = (*look.ours.engine_ids, *look.ours.predecessors)
+        if unknown and coid is not None and _engine_of(coid) in known:
             continue
         key = theirs.contract.key
         text = f"{coid} is of an engine that this journal doesn't know: was the journal lost?"

@@ -358,6 +358,29 @@ def test_an_order_that_the_journal_lost_is_cancelled_and_its_number_never_comes_
     assert run.last_order.client_order_id == "BF-test-gamma-6"
 
 
+def test_an_order_that_the_daemon_before_left_working_is_cancelled_and_holds_nobody() -> None:
+    run = EngineUnderTest()
+    run.engine.core.predecessors = ("othr",)
+    theirs = BrokerOrder(
+        client_order_id="BF-othr-gamma-5",
+        broker_order_id="9",
+        perm_id="p9",
+        contract=STOCK,
+        side=Side.SELL,
+        quantity=Decimal(5),
+        filled=Decimal(0),
+        status="OPEN",
+    )
+    run.advance(1).reconcile(open_orders=(theirs,))
+    assert [cancel.request.client_order_id for cancel in run.cancels] == ["BF-othr-gamma-5"]
+    run.mid(103.0)
+    assert run.placed == [], "until it has ended nothing new is sent"
+    run.broker(K.ORDER_CANCELED, client_order_id="BF-othr-gamma-5")
+    run.hedge(103)
+    assert run.slot.view.halts == ()
+    assert run.last_order.client_order_id.startswith("BF-test-gamma-")
+
+
 # --- the operator's word -------------------------------------------------------------------------
 
 
