@@ -203,7 +203,8 @@ def _parts(name: str, result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _trading(part: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     slipped = part["slippage"]
-    yield "hedges", f"{part['hedges']:,} sent; {part['fills']:,} fills of {part['shares']:,g} shares"
+    yield "hedges sent", f"{part['hedges']:,}"
+    yield "fills", f"{part['fills']:,}, of {part['shares']:,g} shares"
     if slipped["fills"]:
         yield (
             "slippage to mid",
@@ -212,7 +213,8 @@ def _trading(part: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
     whole = sum(part["states_s"].values())
     states = sorted(part["states_s"].items(), key=lambda item: -item[1])
-    yield "time in states", ", ".join(f"{state} {seconds / whole:.0%}" for state, seconds in states if whole)
+    if whole:
+        yield "time in states", ", ".join(f"{state} {seconds / whole:.0%}" for state, seconds in states)
 
 
 def _print_blocks(part: Mapping[str, Any]) -> None:

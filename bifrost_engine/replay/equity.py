@@ -50,7 +50,7 @@ class Sample:
     in_session  whether the exchange was open
     options   result of the options before commissions; None while a mark is missing
     stock     of the shares and all else in its book, likewise
-    values    spot, net delta and greeks as the strategy tells them, None where it doesn't
+    values    spot, and net delta and greeks as the strategy tells them, None where it doesn't
     """
 
     ts_ns: int
@@ -305,4 +305,5 @@ class _Books:
     def _told(self) -> dict[str, float | None]:
         describe = getattr(self._slot.plugin, "describe", None)
         facts: Mapping[str, Any] = {} if describe is None else describe(self._slot.view)()
-        return {name: facts.get(name) for name in ("spot", "net_delta", "gamma", "theta", "vega")}
+        told = {name: facts.get(name) for name in ("net_delta", "gamma", "theta", "vega")}
+        return {"spot": self._slot.result.mark(self._core, self._slot.stock_key), **told}

@@ -37,8 +37,8 @@ class Performance:
         """
         if pnl is None:
             return None
-        if not self._peak_ns or pnl > self._peak:
-            self._peak, self._peak_ns = pnl, ts_ns
+        if not self._peak_ns or pnl > self._peak:  # what is lost at once is a fall, too
+            self._peak, self._peak_ns = max(pnl, 0.0), ts_ns
         fall = self._peak - pnl
         if fall > self.drawdown:
             self.drawdown, self.drawdown_peak = fall, self._peak

@@ -313,6 +313,25 @@ def test_a_file_that_is_cut_short_ends_the_run_with_its_line(tmp_path, day):
         run_backtest(configured(tmp_path), DataSet(cut))
 
 
+def test_a_run_that_can_not_be_finished_leaves_no_folder(tmp_path, day, capsys):
+    import gzip
+
+    write_config(tmp_path / "bifrost.yaml")
+    whole = gzip.compress(day.read_bytes())
+    (tmp_path / "cut.csv.gz").write_bytes(whole[: len(whole) * 2 // 3])
+    assert backtest(tmp_path, "--data", str(tmp_path / "cut.csv.gz"), "--out", str(tmp_path / "out")) == 1
+    assert "can't be read" in capsys.readouterr().err
+    assert list(tmp_path.glob("*out*")) == []
+
+
+def test_a_live_configuration_is_run_on_paper(tmp_path, day):
+    risk = {"guard": {"risk": {"paper_trade": False}}, "state": {"delta": {"threshold_hedge_shares": 15}}}
+    config = configured(tmp_path, broker="ib", ib={"account": "U1", "live": True}, gates=risk)
+    result = run_backtest(config, DataSet(day))
+    assert result.parts["gamma"].trading.hedges > 0
+    assert (result.provenance["config"]["broker"], result.provenance["account"]) == ("paper", "DPAPER")
+
+
 def test_bad_rows_and_bad_quotes_are_counted_and_the_run_goes_on(tmp_path):
     good = [quote(n, 120.0 + n / 100) for n in range(1, 20)]
     path = write_quotes(tmp_path / "q.csv", good)
