@@ -12,6 +12,7 @@ from typing import Any
 
 import mischief
 import pytest
+from cable import Cable
 from processes import Desk, Spawner
 
 
@@ -69,3 +70,14 @@ def database(server: Any, request: pytest.FixtureRequest) -> str:
     with server.connect() as conn:
         conn.execute(f"CREATE DATABASE {name}")
     return name
+
+
+@pytest.fixture
+def cable(server: Any) -> Iterator[Cable]:
+    """A way to the database server that can be cut."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    known = conninfo_to_dict(server.uri)
+    made = Cable(f"{known['host']}/.s.PGSQL.{known['port']}")
+    yield made
+    made.close()

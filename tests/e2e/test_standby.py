@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from importlib.util import find_spec
 from socket import AF_UNIX, SOCK_DGRAM
 from tempfile import TemporaryDirectory
@@ -48,14 +47,6 @@ def settings(dsn: str, **changed: Any) -> dict[str, Any]:
         "daemon": daemon | changed.pop("daemon", {}),
         **changed,
     }
-
-
-@pytest.fixture
-def cable(server: Server) -> Iterator[Cable]:
-    known = conninfo_to_dict(server.uri)
-    made = Cable(f"{known['host']}/.s.PGSQL.{known['port']}")
-    yield made
-    made.close()
 
 
 @pytest.fixture
