@@ -204,7 +204,7 @@ def listening(client: Client, dsn: str) -> None:
         with crowd(client.port, count) as hear, psycopg.connect(dsn, autocommit=True) as conn:
             before, started = processor_s(client.pid), time.perf_counter()
             for number in range(CHANGES):
-                due = started + (number + 0.37 * number % 0.5) / CHANGES_HZ  # not in step with the looks
+                due = started + (number + 0.37 * number % 1) / CHANGES_HZ  # not in step with the looks
                 time.sleep(max(0.0, due - time.perf_counter()))
                 changed = time.perf_counter()
                 conn.execute("UPDATE status_current SET spot = %s", (9000.5 + number,))
