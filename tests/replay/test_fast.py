@@ -43,7 +43,9 @@ from bifrost_engine.replay.readers import read_quotes
 from bifrost_engine.testing.engine import CALL, OPEN_NS, PUT, STOCK, change, make_slot
 
 MS, SECOND, HOUR = 1_000_000, 1_000_000_000, 3_600_000_000_000
-CASES = int(os.environ.get("BIFROST_TEST_FAST_CASES", "300"))
+QUOTES = 200
+SHARDS = 8
+CASES = int(os.environ.get("BIFROST_TEST_FAST_CASES", "2000")) // SHARDS
 HOOKS = ("place_order", "cancel_order", "replace_order", "fetch_broker_state")
 FAR_CALL = Contract.option("NVDA", date(2025, 4, 4), Decimal(102), Right.CALL)
 BOOKS: dict[str, list[tuple[Contract, int]]] = {
@@ -54,6 +56,7 @@ BOOKS: dict[str, list[tuple[Contract, int]]] = {
     "no options": [(STOCK, 12)],
     "shared": [(CALL, 3), (FAR_CALL, 2)],
 }
+SESSIONS = ExchangeSessions()
 SHARED = (
     {"id": "near", "gates.strategy.structure.max_dte": 28},
     {"id": "far", "gates.strategy.structure.min_dte": 29},
@@ -91,9 +94,7 @@ class Run:
         whole = Config(strategies=tuple(self._configs))
         for path in ("account.max_orders_per_minute", "account.max_orders_per_day"):
             whole = change(whole, path, 10**9)
-        engine = Engine(
-            whole, ExchangeSessions(), "test", list(map(make_slot, self._configs)), account="DPAPER"
-        )
+        engine = Engine(whole, SESSIONS, "test", list(map(make_slot, self._configs)), account="DPAPER")
         positions = {contract.key: Decimal(quantity) for contract, quantity in self._book}
         config = PaperConfig(record="memory", positions=positions, leverage=None, **self._paper)
         inbox: list[Pipeline] = []
@@ -205,6 +206,7 @@ class Market:
         return Quote(contract.key, 2.5 + rng.random(), 3.6 + rng.random(), 5.0, 5.0, quote.ts_ns)
 
 
+@pytest.mark.parametrize("shard", range(SHARDS))
 @settings(max_examples=CASES)
 @given(
     book=st.sampled_from(sorted(BOOKS)),
@@ -221,7 +223,7 @@ class Market:
     all_hours=st.booleans(),
 )
 def test_passing_over_quotes_leaves_what_each_of_them_would(
-    tmp_path_factory: pytest.TempPathFactory,
+    shard: int,
     book: str,
     seed: int,
     gap_ms: int,
@@ -245,7 +247,7 @@ def test_passing_over_quotes_leaves_what_each_of_them_would(
             "gates.strategy.trading_hours_only": not all_hours,
         },
     )
-    quotes = list(Market(seed, gap_ms, step, troubles).quotes(400))
+    quotes = list(Market(seed * SHARDS + shard, gap_ms, step, troubles).quotes(QUOTES))
     compare(Run(BOOKS[book], configs, latency_ms=latency_ms), quotes, block_rows, Path("unused"))
 
 
