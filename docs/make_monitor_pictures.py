@@ -38,9 +38,7 @@ def main(address: str, only: str = "") -> None:
             browser.wait("document.getElementById('page-state').textContent === 'Page live'")
             browser.js(f"while ({THEME} !== '{theme}') document.getElementById('theme').click()")
             if height is None:
-                browser.size(
-                    width, browser.js("document.querySelector('main').getBoundingClientRect().bottom")
-                )
+                browser.size(width, browser.js(BOTTOM))
             browser.picture(HERE / "_static" / f"{name}.png", beyond=False)
         browser.close()
 

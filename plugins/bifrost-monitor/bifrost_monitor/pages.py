@@ -170,7 +170,7 @@ class Pages:
         rows = self._read(strategy)
         live = _live(status, strategy)
         told = [operation_answer(row) for row in rows.get("told", ())]
-        dated = since(status, strategy, _decided(rows), told, watch.seen_at)
+        dated = since(status, strategy, _decided(rows), told, watch.seen_at, _filled_at(rows))
         return View(
             status=status,
             known=known,
@@ -249,6 +249,11 @@ def _next_hedge(state: StrategyState | None) -> tuple[float, float] | None:
 def _decided(rows: queries.Row) -> list[queries.Row]:
     points, _ = rows.get("history", ((), ()))
     return [row for row in points if "trading_state" in row]
+
+
+def _filled_at(rows: queries.Row) -> float | None:
+    _, fills = rows.get("history", ((), ()))
+    return max((row["ts"] for row in fills), default=None)
 
 
 def _is_void(told: Operation) -> bool:

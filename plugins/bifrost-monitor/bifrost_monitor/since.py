@@ -56,17 +56,22 @@ def since(
     decided: Sequence[Row],
     told: Iterable[Operation],
     seen_at: float | None,
+    filled_at: float | None = None,
 ) -> Since:
     """Return since when all is as it is.
 
     decided  what was decided for the strategy in view, oldest first, each row with the states of then
     told     operations of the types ``TOLD``, newest first
     seen_at  since when the monitor sees the gravest cause; None if it was there from its start
+    filled_at  the strategy's newest fill: no state of a hedge outlasts one
     """
     operations = list(told)
     started = next((one.ts or 0.0 for one in operations if one.type == START), None)
     now = {} if viewed is None else _states(viewed)
     machines = {name: _begun(decided, name, state, started) for name, state in now.items()}
+    hedged_at, _ = machines.get("hedge_state", (None, False))
+    if hedged_at is not None and filled_at is not None and filled_at > hedged_at:
+        machines["hedge_state"] = (filled_at, True)
     causes: dict[tuple[str, str | None], float] = {}
     for cause in status.causes:
         at = _cause(cause, status, viewed, machines, operations)

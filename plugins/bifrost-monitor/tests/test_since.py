@@ -51,6 +51,13 @@ def test_a_state_that_no_decision_shows_yet_is_not_dated():
     assert since(unreadable("", 9.0), None, [row(1.0)], [], None).machines == {}
 
 
+def test_a_hedge_that_was_filled_at_once_began_with_its_fill_though_no_decision_shows_it():
+    dated = since(unreadable("", 9.0), STRATEGY, [row(1.0), row(5.0)], [], None, filled_at=4.0)
+    assert dated.machines["hedge_state"] == 4.0
+    assert "hedge_state" not in dated.earlier
+    assert dated.machines["daemon_state"] == 1.0
+
+
 @pytest.mark.parametrize(
     ("code", "strategy_id", "at"),
     [
