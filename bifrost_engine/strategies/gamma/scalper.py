@@ -401,6 +401,9 @@ class GammaStrategy:
             self._step("manual_resume", facts)
         if tick:
             self._tick_until_rest(facts)
+        elif self.state == SAFE and self.cause == "broker_down" and TRADING.step(SAFE, "broker_up", facts):
+            # A market that is shut sends no tick to end it.
+            self._step("broker_up", facts)
 
     def _alarms(self, view: StrategyView, dims: Dimensions) -> list[str]:
         alarms = []

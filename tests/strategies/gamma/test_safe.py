@@ -243,3 +243,18 @@ def test_a_disabled_strategy_watches_from_idle() -> None:
     run.mid(103)
     assert run.slot.plugin.state == "IDLE"
     assert not run.placed
+
+
+def test_a_broker_that_is_back_ends_safe_in_a_market_that_is_shut() -> None:
+    run = running()
+    run.advance(10 * 3_600).beat()  # 19:30
+    run.broker(BrokerEventKind.LINK_DOWN)
+    run.beat()
+    assert safe(run) == "broker_down"
+    run.connect()
+    run.beat()
+    run.advance(4).beat()
+    assert safe(run) == "broker_down"
+    run.advance(2).beat()
+    assert safe(run) is None
+    assert run.slot.plugin.unexpected_events == 0
