@@ -58,6 +58,8 @@ from bifrost_ib.translate.snapshot import state_of
 SECOND_NS = 1_000_000_000
 SAME_CANCEL_NS = 2 * SECOND_NS
 """A cancel that is asked for again sooner is the one under way; ``oms.cancel_timeout`` isn't shorter."""
+ANSWERS_TO_A_CANCEL = (BrokerEventKind.CANCEL_REJECTED, BrokerEventKind.ORDER_DOUBT)
+"""After these it may be asked for again at once: nothing is under way any more, or nobody knows."""
 DUPLICATE_ID, TOO_FAST = 103, 100
 IDS_SKIPPED = 1000
 Kind = BrokerEventKind
@@ -277,6 +279,8 @@ class IBBroker(Listener):
             self._on_position(message)
         elif isinstance(message, OpenOrder | OrderStatus | ExecutionDetails | Commission | GatewayError):
             for event in self._news(message):
+                if event.kind in ANSWERS_TO_A_CANCEL:
+                    self._cancelled_ns.pop(event.client_order_id or "", None)
                 if self.session.is_announced:
                     self._context.emit(event if self.config.account else evolve(event, account=""))
 

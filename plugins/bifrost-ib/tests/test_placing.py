@@ -287,6 +287,29 @@ def test_a_cancel_goes_out_once_however_often_it_is_asked_for(tmp_path, kit, lib
     run(work())
 
 
+@pytest.mark.parametrize(
+    ("code", "text", "told"),
+    [
+        (161, "Cancel attempted when order is not in a cancellable state.", "CANCEL_REJECTED"),
+        (10147, "OrderId 1 that needs to be cancelled is not found.", "ORDER_DOUBT"),
+    ],
+)
+def test_a_cancel_that_was_answered_goes_out_again_as_soon_as_it_is_asked_for(
+    tmp_path, kit, library, code, text, told
+):
+    async def work():
+        async with kit.gateway() as gw, kit.trading(tmp_path, gw.port, library=library) as seen:
+            ack = await seen.broker.place_order(order(limit_price="50.00"))
+            await seen.broker.cancel_order(cancel())
+            gw.error(code, text, int(ack.broker_order_id))
+            await seen.until(lambda: (told, str(code)) in seen.reports("BF-1"))
+            await seen.broker.cancel_order(cancel())
+            await settled(seen)
+            assert len(cancelled(gw)) == 2
+
+    run(work())
+
+
 def test_a_cancel_of_an_order_that_nobody_knows_casts_doubt(tmp_path, kit, library):
     async def work():
         async with kit.gateway() as gw, kit.trading(tmp_path, gw.port, library=library) as seen:
