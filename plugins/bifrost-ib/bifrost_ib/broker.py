@@ -56,8 +56,9 @@ from bifrost_ib.translate.register import Register
 from bifrost_ib.translate.snapshot import state_of
 
 SECOND_NS = 1_000_000_000
-SAME_CANCEL_NS = 2 * SECOND_NS
-"""A cancel that is asked for again sooner is the one under way; ``oms.cancel_timeout`` isn't shorter."""
+SAME_CANCEL_NS = SECOND_NS
+"""A cancel that is asked for again sooner is the one under way. ``oms.cancel_timeout`` is longer, by more
+than the journal may have kept the first one waiting."""
 ANSWERS_TO_A_CANCEL = (BrokerEventKind.CANCEL_REJECTED, BrokerEventKind.ORDER_DOUBT)
 """After these it may be asked for again at once: nothing is under way any more, or nobody knows."""
 DUPLICATE_ID, TOO_FAST = 103, 100

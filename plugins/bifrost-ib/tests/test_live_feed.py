@@ -137,8 +137,9 @@ def test_prices_of_the_tables_have_the_last_trade_of_stock_and_option(desk):
 
 
 def test_a_gateway_that_is_slow_holds_up_nothing_of_a_rehearsal(desk):
-    async def keep_waiting(reader, _writer):
+    async def keep_waiting(reader, writer):
         await reader.read()
+        writer.close()
 
     async def work():
         silent = await asyncio.start_server(keep_waiting, "127.0.0.1", 0)

@@ -275,7 +275,7 @@ def test_a_cancel_goes_out_once_however_often_it_is_asked_for(tmp_path, kit, lib
                 await seen.broker.cancel_order(cancel())
             await settled(seen)
             assert cancelled(gw) == [ack.broker_order_id]
-            seen.advance(1.9)
+            seen.advance(0.9)
             await seen.broker.cancel_order(cancel())
             await settled(seen)
             assert len(cancelled(gw)) == 1
