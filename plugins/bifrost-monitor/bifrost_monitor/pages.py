@@ -7,7 +7,9 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cache, partial
 from secrets import token_hex
+from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import jinja2
 from anyio import to_thread
@@ -128,7 +130,13 @@ class Pages:
         self._rows: dict[str, queries.Row] = {}
         self._lock = asyncio.Lock()
         self._name = token_hex(4)
-        self.environment = environment(monitor)
+        self.environment = environment(monitor.zone)
+        # Compiling takes as long as ten pages; who comes first needn't wait for it.
+        Thread(target=self._compile, name="templates", daemon=True).start()
+
+    def _compile(self) -> None:
+        for name in self.environment.list_templates():
+            self.environment.get_template(name)
 
     async def page(self, strategy_id: str | None) -> Rendered:
         """Return the page of a strategy, of the first where there is none of that id."""
@@ -261,14 +269,10 @@ def _is_void(told: Operation) -> bool:
 
 
 @cache
-def _loader() -> jinja2.BaseLoader:
-    return jinja2.PackageLoader("bifrost_monitor")
-
-
-def environment(monitor: Monitor) -> jinja2.Environment:
-    """Return the templates with the words that they use."""
+def environment(zone: ZoneInfo) -> jinja2.Environment:
+    """Return the templates with the words that they use; times are shown in ``zone``."""
     made = jinja2.Environment(
-        loader=_loader(),
+        loader=jinja2.PackageLoader("bifrost_monitor"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -277,8 +281,8 @@ def environment(monitor: Monitor) -> jinja2.Environment:
     filters: dict[str, Callable[..., str]] = {
         "figure": wording.figure,
         "whole": wording.whole,
-        "clock": lambda ts, form="%H:%M:%S": wording.clock(ts, monitor.zone, form),
-        "moment": lambda ts, today: wording.moment(ts, monitor.zone, today),
+        "clock": lambda ts, form="%H:%M:%S": wording.clock(ts, zone, form),
+        "moment": lambda ts, today: wording.moment(ts, zone, today),
         "length": wording.length,
         "contract": wording.contract,
         "moneyness": wording.moneyness,
@@ -291,7 +295,7 @@ def environment(monitor: Monitor) -> jinja2.Environment:
             "OF_ORDERS": OF_ORDERS,
             "SINCE": SINCE,
             "VERSION": __version__,
-            "ZONE": str(monitor.zone).rpartition("/")[2].replace("_", " "),
+            "ZONE": str(zone).rpartition("/")[2].replace("_", " "),
         }
     )
     return made
