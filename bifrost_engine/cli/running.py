@@ -116,7 +116,7 @@ class Run:
             f"  state     {self.daemon.folder}",
             f"  database  {self._databases_in_words()}",
             f"  watch     bifrost status{option}",
-            f"  stop      Ctrl-C, or bifrost control stop{option}",
+            f"  stop      Ctrl-C{'' if self.options.standby else f', or bifrost control stop{option}'}",
         ]
         if self.live:
             lines.append(f"  log       {self._log_file()}")

@@ -18,6 +18,11 @@ LOOK_S = 0.1
 Tell = Callable[[str], None]
 
 
+def _without_countdown(text: str) -> str:
+    """Return what is wrong without when it is tried again, which would be news each second."""
+    return text.partition("; next attempt in ")[0]
+
+
 class Locking:
     """Takes the lock of each sink that has one.
 
@@ -82,7 +87,7 @@ class Locking:
             raise
         except Exception as error:  # noqa: BLE001 - a sink's failure is kept from the rest
             if standby:
-                return str(error)
+                return _without_countdown(str(error))
             self._log.warning("no lock from the sink", plugin=key, error=str(error))
             return ""
         self.engine_ids += state.engine_ids

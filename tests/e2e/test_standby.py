@@ -201,6 +201,17 @@ def test_a_standby_is_stopped_at_once_and_leaves_no_row(server, database, pair):
     stop(active)
 
 
+def test_a_standby_whose_own_line_is_cut_is_stopped_in_seconds_too(server, database, pair, desk, cable):
+    one, two = pair
+    active = two.running(until="fill ")
+    standby = stand_by(one)
+    cable.cut()
+    time.sleep(1.5)  # so that it waits for an answer
+    stop(standby)
+    assert active.code is None
+    stop(active)
+
+
 def test_after_a_graceful_stop_the_standby_takes_over_with_the_flags_as_they_are(server, database, pair):
     one, two = pair
     active = one.running(until="fill ")

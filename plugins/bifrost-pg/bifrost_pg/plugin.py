@@ -73,9 +73,7 @@ class PostgresSink:
     @hookimpl
     def write_heartbeat(self, heartbeat: Fields) -> None:
         """Overwrite the daemon's row."""
-        from bifrost_pg import rows
-
-        self._sink().run(lambda conn: rows.write_heartbeat(conn, heartbeat))
+        self._sink().write_heartbeat(heartbeat)
 
     @hookimpl
     def write_accounts(self, accounts: Sequence[Fields]) -> None:

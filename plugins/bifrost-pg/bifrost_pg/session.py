@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,13 +12,13 @@ from psycopg import Connection
 from bifrost_engine.domain import ControlState, LockState
 from bifrost_engine.errors import LockHeld, SinkUnavailable
 from bifrost_engine.hookspecs import PluginContext
-from bifrost_pg import locks, migrations
+from bifrost_pg import locks, migrations, rows
 from bifrost_pg.config import Config
 from bifrost_pg.connection import Backoff, Link, connection_string, limit_silence, open_connection
 from bifrost_pg.control import Poller
 from bifrost_pg.embedded import EmbeddedServer
 from bifrost_pg.reader import Reader
-from bifrost_pg.standby import Acquaintances, Standby, engine_ids, mark_active, may_still_trade
+from bifrost_pg.standby import Acquaintances, Standby, engine_ids, mark_active, mark_ended, may_still_trade
 
 POLL_WITHIN_S, LEAVE_WITHIN_S = 20.0, 1.0
 
@@ -64,6 +64,7 @@ class Session:
         self._acquaintances = Acquaintances()
         self._standby: Standby | None = None
         self._take_over = False
+        self._has_begun = False
         self._session_timeout_s = config.session_timeout
         self._limited: Connection[Any] | None = None
 
@@ -81,6 +82,11 @@ class Session:
         self._standby = None
         return LockState(engine_ids=self._link.run(engine_ids))
 
+    def write_heartbeat(self, beat: Mapping[str, Any]) -> None:
+        """Overwrite the active daemon's row; from now on its own word says how it ended."""
+        self._has_begun = True
+        self._link.run(lambda conn: rows.write_heartbeat(conn, beat))
+
     def poll(self) -> ControlState:
         """Return the next command, if any, the flags, and how many daemons stand by."""
         return self._link.run(self._poll, POLL_WITHIN_S)
@@ -89,6 +95,8 @@ class Session:
         """Close the connection and leave the embedded server."""
         if self._standby is not None:
             self._link.run_if_open(self._standby.retire, LEAVE_WITHIN_S)
+        elif self._former is not None and not self._has_begun:
+            self._link.run_if_open(mark_ended, LEAVE_WITHIN_S)  # it came to no run: nothing was sent
         self._link.close()
         self._door.leave()
 

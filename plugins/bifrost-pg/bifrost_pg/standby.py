@@ -150,6 +150,16 @@ def mark_active(conn: Connection[Any]) -> None:
         _mark(conn, 1, "active", None)
 
 
+def mark_ended(conn: Connection[Any]) -> None:
+    """Write into the active daemon's row that this process, which is named there, has ended in order."""
+    if _has_rows(conn):
+        conn.execute(
+            "UPDATE daemon_heartbeat SET graceful_shutdown_at = now()"
+            " WHERE id = 1 AND hostname = %s AND pid = %s",
+            own_identity(),
+        )
+
+
 def _mark(conn: Connection[Any], number: int, role: str, interval_s: float | None) -> None:
     if not _has_rows(conn):
         return

@@ -152,6 +152,20 @@ def test_who_said_that_it_ended_is_followed_without_being_known(holder, make_sin
     assert look(standby) == ""
 
 
+def test_who_took_the_lock_and_came_to_no_run_leaves_no_riddle(make_sink, conn):
+    first = make_sink()
+    first.take_lock(False, False)
+    assert conn.execute("SELECT graceful_shutdown_at FROM daemon_heartbeat").fetchone() == (None,)
+    leave(first, conn)
+    ended = "SELECT graceful_shutdown_at IS NOT NULL FROM daemon_heartbeat WHERE id = 1"
+    assert conn.execute(ended).fetchone() == (True,)
+    second = make_sink()
+    second.take_lock(False, False)
+    second.write_heartbeat(BEAT)
+    leave(second, conn)
+    assert conn.execute(ended).fetchone() == (False,)
+
+
 @pytest.mark.parametrize("standby", [False, True])
 def test_a_start_after_another_hosts_sudden_end_needs_the_operators_word(holder, make_sink, conn, standby):
     leave(holder, conn)
