@@ -27,9 +27,9 @@ from bifrost_engine.cli.options import config_option, json_option
 @click.option("--end", metavar="T", help="End there.")
 @click.option(
     "--positions",
-    "positions_path",
-    type=click.Path(path_type=Path),
-    help="Positions to begin with (.yaml, .json, .csv), in the place of the configuration's.",
+    metavar="FILE|SINK[@T]",
+    help="Positions to begin with, in the place of the configuration's: a file (.yaml, .json, .csv), "
+    "or a sink's database, as it is or as it was.",
 )
 @click.option(
     "--capital",
@@ -73,6 +73,11 @@ def command(ctx: click.Context, /, as_json: bool, progress: bool | None, **given
     Another threshold, one morning, other positions:
         bifrost backtest --data quotes --set gates.state.delta.threshold_hedge_shares=40 \\
             --start 2025-03-03T09:30 --end 2025-03-03T12:00 --positions straddle.yaml
+
+    \b
+    With what the account holds by the database, or held at the opening of a day:
+        bifrost backtest --data quotes --positions postgres
+        bifrost backtest --data quotes --positions postgres@2025-03-03T09:30
 
     Exit codes: 0 done, 1 the data can't be read, 2 configuration and data don't fit,
     130 interrupted; then nothing is left in --out.

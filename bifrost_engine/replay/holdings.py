@@ -1,8 +1,9 @@
-"""Positions to begin with, from a file: contract key and quantity, and what they cost if that is known."""
+"""Positions to begin with, from a file or a database: quantities, and costs where they are known."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,38 @@ def read_positions(path: Path) -> dict[str, Any]:
             )
         found[contract_key] = position
     return found
+
+
+def positions_of(accounts: Sequence[Mapping[str, Any]], account: str | None) -> dict[str, Any]:
+    """Return what an account held when a database was told of it last.
+
+    accounts  rows with ``account_id`` and their ``positions``
+    account   which; None if there is just one
+
+    Raises ConfigError, naming those that there are.
+    """
+    found = [row for row in accounts if account in (None, row["account_id"])]
+    if len(found) != 1:
+        names = ", ".join(row["account_id"] for row in accounts) or "none"
+        raise ConfigError(f"positions: expected one account of the database, which has {names}; give one")
+    held = {}
+    for row in found[0]["positions"]:
+        if row["position"]:
+            cost = {} if not row["avg_cost"] else {"average_cost": Decimal(str(row["avg_cost"]))}
+            held[row["contract_key"]] = {"quantity": Decimal(str(row["position"])), **cost}
+    return held
+
+
+def positions_at(fills: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what executions come to, rows of the audit trail's ``fills`` in order; no costs are known."""
+    newest = {
+        (row["account"], row["exec_base_id"]): row for row in fills
+    }  # a revision replaces the one before
+    held: dict[str, Decimal] = {}
+    for row in newest.values():
+        quantity = row["qty"] if row["side"] == "BUY" else -row["qty"]
+        held[row["inst_id"]] = held.get(row["inst_id"], Decimal(0)) + quantity
+    return {key: {"quantity": quantity} for key, quantity in held.items() if quantity}
 
 
 def _of_csv(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:

@@ -25,6 +25,13 @@ Record = dict[str, Any]
 MOST_ROWS = 1000
 
 
+_REPLAYED = (
+    "EXISTS (SELECT FROM strategy_run r WHERE r.journal_id = {}.journal_id"
+    " AND r.mode IN ('BACKTEST', 'REPLAY'))"
+)
+"""Whether a row is of a backtest, whose records are no daemon's."""
+
+
 def _records(conn: Connection[Any], query: str, values: Sequence[Any] = ()) -> list[Record]:
     with conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query, values).fetchall()
@@ -55,7 +62,10 @@ def read_status(conn: Connection[Any]) -> Record:
 def _account_day(conn: Connection[Any]) -> Record | None:
     if conn.execute("SELECT to_regclass('portfolio_snapshot_log')").fetchone() == (None,):
         return None  # a database of an earlier release
-    query = "SELECT * FROM portfolio_snapshot_log WHERE owner = 'ACCOUNT' ORDER BY ts DESC, jseq DESC LIMIT 1"
+    query = (
+        f"SELECT * FROM portfolio_snapshot_log s WHERE owner = 'ACCOUNT' AND NOT {_REPLAYED.format('s')}"
+        " ORDER BY ts DESC, jseq DESC LIMIT 1"
+    )
     found = _records(conn, query)
     return found[0] if found else None
 
@@ -222,8 +232,7 @@ class Reader:
     def journals(self) -> list[str]:
         """Return the ids of the journals in the database, the one that grew last first; backtests last."""
         query = (
-            "SELECT c.journal_id FROM drain_checkpoint c ORDER BY EXISTS (SELECT FROM strategy_run r"
-            " WHERE r.journal_id = c.journal_id AND r.mode IN ('BACKTEST', 'REPLAY')), c.updated_at DESC"
+            f"SELECT c.journal_id FROM drain_checkpoint c ORDER BY {_REPLAYED.format('c')}, c.updated_at DESC"
         )
         return self._link.run(lambda conn: [row[0] for row in conn.execute(query)])
 
