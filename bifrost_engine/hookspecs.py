@@ -89,6 +89,10 @@ def _for_nobody(event: str, amount: float = 1) -> None:
     """Count nothing: nobody looks at the figures of this host."""
 
 
+def _in_its_turn() -> None:
+    """Ask nobody: this host doesn't poll, or does when its second is over."""
+
+
 @frozen(kw_only=True)
 class PluginContext:
     """What a plugin gets from its host.
@@ -102,6 +106,8 @@ class PluginContext:
     count      ``count(event, amount=1)`` adds to what the metrics show of the plugin as ``event``, such as
                ``handler_error``: thread-safe, never blocks, never raises; what was counted with another
                name than ``[a-z][a-z0-9_]*``, or beyond a hundred names, is among ``other``
+    ask_soon   has a sink's ``poll_control`` called now and not at the next second: for one that hears of a
+               command as it is written; thread-safe, never blocks, never raises
     seed       for all that is random in a rehearsal
     retry_s    longest pause between two attempts to connect, seconds (``daemon.ib_retry_interval``)
     """
@@ -112,6 +118,7 @@ class PluginContext:
     state_dir: Path
     emit: Callable[[Quote | LastPrice | BrokerGreeks | BrokerEvent], None]
     count: Count = _for_nobody
+    ask_soon: Callable[[], None] = _in_its_turn
     seed: int = 0
     retry_s: float = 30.0
 

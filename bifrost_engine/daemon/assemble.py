@@ -119,6 +119,7 @@ class Assembly:
     broker_config  the broker's section; its ``account`` names the journal
     slots          one for each strategy
     counts         what the plugins count
+    ask_soon       name of a sink → what has it asked for commands now; there once its thread is
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class Assembly:
         self.broker_config: Any = None
         self.slots: list[Slot] = []
         self.counts = PluginCounts()
+        self.ask_soon: dict[str, Callable[[], None]] = {}
         self._clock = clock
         self._emit = emit
 
@@ -165,9 +167,15 @@ class Assembly:
             state_dir=self.folder,
             emit=partial(self._emit, name),
             count=partial(self.counts.take, name),
+            ask_soon=partial(self._ask_soon, name),
             seed=seed_of(self.config),
             retry_s=self.config.daemon.ib_retry_interval,
         )
+
+    def _ask_soon(self, name: str) -> None:
+        ask = self.ask_soon.get(name)
+        if ask is not None:
+            ask()
 
     def guard(self, key: str) -> Guard:
         """Return a fresh guard for a plugin."""

@@ -159,6 +159,7 @@ class SinkThread(Thread):
         self.has_polled = Flag()
         self._lock = Lock()
         self._wake = Flag()
+        self._ask_soon = Flag()
         self._closing = Flag()
         self._rows_lane, self._state_lane = Lane(), Lane()
         self._behind = "hasn't said yet what it has"
@@ -206,6 +207,11 @@ class SinkThread(Thread):
         """Say that the journal has new records."""
         self._wake.set()
 
+    def ask_soon(self) -> None:
+        """Say that there is a command to be polled; safe from any thread."""
+        self._ask_soon.set()
+        self._wake.set()
+
     def close(self) -> None:
         """Ask the thread to write what is left and to end; ``join`` with a time-out."""
         self._closing.set()
@@ -217,7 +223,8 @@ class SinkThread(Thread):
         """Write, poll and wait until closed; then write what is left, and leave."""
         next_poll_s = 0.0
         while not self._closing.is_set():
-            if time.monotonic() >= next_poll_s:
+            if self._ask_soon.is_set() or time.monotonic() >= next_poll_s:
+                self._ask_soon.clear()
                 next_poll_s = time.monotonic() + POLL_S
                 self._poll()
                 if not self.has_polled.is_set():

@@ -58,6 +58,7 @@ class Threads:
             guard = parts.guard(f"sinks:{name}")
             sink = SinkThread(name, hooks, guard, journal, on_control, on_lock_lost, on_ahead, lease)
             self.sinks.append(sink)
+            parts.ask_soon[name] = sink.ask_soon
             sink.start()
         self.local = LocalControl(parts.folder / "control.db")
         self._local_thread = ControlThread("local", self.local.poll_control, on_control, self._log)

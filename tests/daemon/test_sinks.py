@@ -96,6 +96,17 @@ class Table:
         return AuditAck(last_jseq=self.rows[-1] if self.rows else 0)
 
 
+def test_a_sink_that_hears_of_a_command_is_asked_before_its_turn(journal, monkeypatch):
+    monkeypatch.setattr(sinks, "POLL_S", 60.0)
+    polled: list[ControlState] = []
+    feeding = Feeding(journal, poll_control=lambda: polled.append(ControlState()) or polled[-1])
+    for count in (1, 2, 3):
+        feeding.until(lambda count=count: len(polled) == count)
+        feeding.thread.ask_soon()
+    feeding.until(lambda: len(polled) == 4)
+    feeding.close()
+
+
 # --- rows --------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from bifrost_pg.config import Config
 from bifrost_pg.connection import Backoff, Link, connection_string, limit_silence, open_connection
 from bifrost_pg.control import Poller
 from bifrost_pg.embedded import EmbeddedServer
+from bifrost_pg.listening import Listening
 from bifrost_pg.reader import Reader
 from bifrost_pg.standby import Acquaintances, Standby, engine_ids, mark_active, mark_ended, may_still_trade
 
@@ -45,6 +46,10 @@ class Door:
             )
         return open_connection(self._conninfo)
 
+    def another(self) -> Connection[Any]:
+        """Return one more connection to where the last one led; starts no server. Raises SinkUnavailable."""
+        return open_connection(self._conninfo)
+
     def leave(self) -> None:
         """Release the embedded server, if it is one."""
         if self._server is not None:
@@ -67,6 +72,7 @@ class Session:
         self._has_begun = False
         self._session_timeout_s = config.session_timeout
         self._limited: Connection[Any] | None = None
+        self._listening = Listening(self._door.another, context.ask_soon)
 
     def run(self, work: Callable[[Connection[Any]], T]) -> T:
         """Return what ``work`` returns on the connection; raises as ``Link.run``."""
@@ -98,12 +104,16 @@ class Session:
         elif self._former is not None and not self._has_begun:
             self._link.run_if_open(mark_ended, LEAVE_WITHIN_S)  # it came to no run: nothing was sent
         self._link.close()
+        if self._listening.ident is not None:
+            self._listening.close()
         self._door.leave()
 
     def _poll(self, conn: Connection[Any]) -> ControlState:
         if self._limited is not conn:  # from now on it is asked each second
             limit_silence(conn, self._session_timeout_s)
             self._limited = conn
+            if self._listening.ident is None:
+                self._listening.start()
         there = self._acquaintances.meet(conn)
         state = self._poller.poll(conn)
         self._acquaintances.known = there
