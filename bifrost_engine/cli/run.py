@@ -97,6 +97,7 @@ def command(ctx: click.Context, /, json_logs: bool, log_level: str, **given: Any
     With another band, until the afternoon:
         bifrost run --broker paper --until 2025-03-03T15:00 --set gates.state.delta.epsilon_band=5
 
+    \b
     On a second host, for the case that the first one dies:
         bifrost run --standby
 

@@ -163,9 +163,14 @@ def account_rows(account: Mapping[str, Any], instance: Instance) -> Iterator[tup
 
 def daemon_rows(found: Standing, instance: Instance) -> Iterator[tuple[str, Any]]:
     """Yield the daemon's state in words."""
+    from bifrost_engine.cli.times import show_time
+
     yield from finding_rows(found)
     yield from account_rows(found.account, instance)
     yield "daemon", found.daemon["text"]
+    if found.daemon["alive"] and (at := found.daemon.get("next_retry_ts")) is not None:
+        when = show_time(int(at.timestamp() * 1e9), instance.zone, "%H:%M:%S %Z")
+        yield "broker", f"away, tried again at {when}; at once: bifrost control retry-ib"
     if found.killed:
         yield "kill switch", "on; end it with: bifrost control resume --clear-kill"
     if found.suspended:

@@ -35,7 +35,10 @@ async def saved_settings(parts: Assembly) -> Mapping[str, Any] | None:
     found = None
     for key, load_settings in parts.plugins.implementations("load_settings", "sinks"):
         try:
-            found = await in_thread(load_settings) or found
+            saved = await in_thread(load_settings)
+            if saved:
+                parts.log.info("saved settings go before the file's", plugin=key, settings=dict(saved))
+            found = saved or found
         except LockHeld:
             raise
         except Exception as error:  # noqa: BLE001 - without its settings the file's are used

@@ -21,6 +21,8 @@ from bifrost_engine.risk.restraint import BREAKER, OVERFILL, RAISED, Level
 __all__ = ["BREAKER", "OVERFILL", "RAISED", "SECOND_NS", "Core"]
 
 SECOND_NS = 1_000_000_000
+LINK_NOTICE = ("broker_down", "")
+"""Key of the notice that says why the broker is away."""
 JOURNAL_FAILED = "journal_failed"
 DISK_FULL = "disk_full"
 AUDIT_SINK = "audit_sink"

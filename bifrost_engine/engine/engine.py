@@ -48,7 +48,16 @@ from bifrost_engine.engine.blotter import Blotter
 from bifrost_engine.engine.books import Books
 from bifrost_engine.engine.claims import Claims
 from bifrost_engine.engine.control import Control
-from bifrost_engine.engine.core import AUDIT_SINK, DATABASE_LOCK, DISK_FULL, OVERFILL, RAISED, SECOND_NS, Core
+from bifrost_engine.engine.core import (
+    AUDIT_SINK,
+    DATABASE_LOCK,
+    DISK_FULL,
+    LINK_NOTICE,
+    OVERFILL,
+    RAISED,
+    SECOND_NS,
+    Core,
+)
 from bifrost_engine.engine.day import Day
 from bifrost_engine.engine.desk import Desk
 from bifrost_engine.engine.holds import Holds
@@ -382,6 +391,7 @@ class Engine:
             if not core.connected:
                 core.notice("info", "broker connected", text=event.text)
             core.connected, core.reconciled = True, False
+            core.notices.pop(LINK_NOTICE, None)
             self._next_refresh_ns = core.now_ns + int(core.config.daemon.accounts_refresh_interval * 1e9)
             self._live("link_up")
             self.reconciler.link_up()
@@ -402,6 +412,7 @@ class Engine:
             level = "info" if is_planned else "warning"
             core.notice(level, "broker connection lost", text=event.text, planned=is_planned)
         core.link_lost(is_planned)
+        core.notices[LINK_NOTICE] = event.text or "no link to the broker"
         self.answers.on_link_down()
         self._live("link_down")
 

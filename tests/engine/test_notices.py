@@ -50,3 +50,13 @@ def test_what_is_about_another_symbol_is_not_in_a_strategys_snapshot():
     say(run, "none for it", True, about="SPY|STK|||")
     assert told(run) == [("warning", "none for it")]
     assert run.snapshot["notices"] == []
+
+
+def test_why_the_broker_is_away_stands_until_it_is_back():
+    run = EngineUnderTest()
+    run.broker(BrokerEventKind.LINK_DOWN, text="refused: nobody listens at port 4002")
+    assert run.snapshot["notices"] == ["broker_down: refused: nobody listens at port 4002"]
+    run.broker(BrokerEventKind.LINK_DOWN, text="silent: no answer for 30 s")
+    assert run.snapshot["notices"] == ["broker_down: silent: no answer for 30 s"]
+    run.broker(BrokerEventKind.LINK_UP)
+    assert run.snapshot["notices"] == []

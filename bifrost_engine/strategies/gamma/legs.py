@@ -12,7 +12,7 @@ from bifrost_engine.config.strategy import StructureConfig
 from bifrost_engine.domain.contract import Contract, Right, SecType
 from bifrost_engine.domain.view import StrategyView
 
-NO_QUOTE = "no quote of the underlying yet"
+NO_QUOTE = "chosen by the underlying's first quote of regular hours"
 
 
 class Leg(NamedTuple):

@@ -211,7 +211,7 @@ class _Check:
         if any(is_read_only(one.code, one.text) for one in self._errors):
             mend = f"{API}: untick 'Read-Only API'"
             return CheckResult("ib orders", FAILED, "the interface is read-only", mend)
-        return CheckResult("ib orders", OK, "the interface lists orders, so it isn't read-only")
+        return CheckResult("ib orders", OK, "the interface lists orders, as a read-only one of TWS doesn't")
 
     async def _data(self, link: Link, contract: Contract) -> CheckResult:
         """See whether a contract's quotes come."""

@@ -42,6 +42,7 @@ FIRST_TRY_S = 1.0
 LEAVE_S = 1.5
 INSECURE = "insecure_transport"
 _READ_ONLY = "ib.read_only is set"
+_NOBODY = "start TWS or the gateway and log in, or run: bifrost check"
 SYNCHRONISED = ("positions", "account_summary", "own_orders", "open_orders", "executions")
 WATCHED = ("positions",)
 """All that is read where nobody trades: an interface that is read-only shows no orders."""
@@ -261,11 +262,10 @@ class Session:
                 raise
             return LinkDown("cancelled", "the attempt was cancelled from within the client library")
         except OSError as error:
-            refused = isinstance(error, ConnectionRefusedError)
-            return LinkDown(
-                "refused" if refused else "unreachable",
-                f"{self.config.host}:{self.config.port}: {error or type(error).__name__}",
-            )
+            where = f"{self.config.host}:{self.config.port}"
+            if isinstance(error, ConnectionRefusedError):
+                return LinkDown("refused", f"nobody listens at {where}; {_NOBODY}")
+            return LinkDown("unreachable", f"{where}: {error or type(error).__name__}; look at ib.host")
         except BifrostError as error:
             return LinkDown("failed", str(error))
         except Exception as error:  # noqa: BLE001 - whatever the way there raises, it is tried again

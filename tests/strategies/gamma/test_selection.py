@@ -69,7 +69,7 @@ def test_without_a_quote_nothing_new_is_chosen() -> None:
     run = EngineUnderTest()
     run.beat()
     assert managed(run) == ()
-    assert set(left_out(run).values()) == {"no quote of the underlying yet"}
+    assert set(left_out(run).values()) == {"chosen by the underlying's first quote of regular hours"}
     run.mid(100)
     assert managed(run) == (CALL.key, PUT.key)
 
@@ -153,7 +153,7 @@ def test_a_position_that_arrives_without_a_quote_is_judged_at_the_next_one() -> 
     run.broker(BrokerEventKind.POSITION)
     run.reconcile()
     run.beat()
-    assert left_out(run) == {late.key: "no quote of the underlying yet"}
+    assert left_out(run) == {late.key: "chosen by the underlying's first quote of regular hours"}
     run.mid(100)
     assert late.key in managed(run)
 

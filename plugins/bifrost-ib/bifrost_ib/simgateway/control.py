@@ -75,6 +75,8 @@ class Control:
                 await self._gateway.do(asked.pop("do"), **asked)
                 return {"ok": True}
             if "get" in asked:
+                if asked["get"] not in GETS:
+                    raise ValueError(f"get: {asked['get']!r} isn't known; expected one of {', '.join(GETS)}")
                 return {"ok": True, "value": GETS[asked["get"]](self._gateway)}
             if "wait_for_order" in asked:
                 wait_s = float(asked.get("timeout", TIMEOUT_S))

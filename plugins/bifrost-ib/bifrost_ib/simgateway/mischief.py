@@ -96,7 +96,7 @@ class Mischief:
             "resume": lambda values: self._resume(),
             "price": self._price,
             "slow": self._make_slow,
-            "steps": lambda values: self.run(self._books.orders[values["order"] - 1], values["steps"]),
+            "steps": self._follow,
             "trade": self._trade,
             "midnight": lambda values: books.end_day(),
         }
@@ -113,6 +113,12 @@ class Mischief:
 
     def _act(self, action: Step) -> None:
         self._actions[action.name](action.values)
+
+    def _follow(self, values: Values) -> None:
+        orders = self._books.orders
+        if not 0 < values["order"] <= len(orders):
+            raise ScriptError(f"steps: there is no order {values['order']}, there are {len(orders)}")
+        self.run(orders[values["order"] - 1], values["steps"])
 
     # --- plans of orders ---------------------------------------------------------------
 

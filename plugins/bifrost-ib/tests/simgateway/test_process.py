@@ -99,9 +99,19 @@ def test_the_control_port_waits_acts_and_says_what_is_wrong(dial):
         waiting = asyncio.create_task(gateway.ask(wait_for_order=1))
         client.place(1, orderRef="a")
         assert (await waiting)["value"]["order_ref"] == "a"
-        for odd in ({"do": "fly"}, {"get": "rich"}, {"x": 1}, {"wait_for_order": 9, "timeout": 0.01}):
+        for odd in (
+            {"do": "fly"},
+            {"get": "rich"},
+            {"get": ["orders"]},
+            {"do": "steps", "order": 9},
+            {"do": "steps", "order": 0},
+            {"x": 1},
+            {"wait_for_order": 9, "timeout": 0.01},
+        ):
             answer = await gateway.ask(**odd)
             assert (answer["ok"], bool(answer["error"])) == (False, True)
+        assert "expected one of port, orders" in (await gateway.ask(get="rich"))["error"]
+        assert "no order 9, there are 1" in (await gateway.ask(do="steps", order=9))["error"]
         assert (await gateway.ask(get="clients"))["value"] == [1]
         assert (await gateway.ask(do="disconnect"))["ok"]
         assert await client.ended()
