@@ -10,32 +10,12 @@ from typing import Any
 import click
 
 from bifrost_engine.cli.options import config_option, json_option
+from bifrost_engine.cli.recording import recording_options
 
 
 @click.command(name="backtest")
 @config_option
-@click.option(
-    "--data",
-    "path",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Recorded quotes: a file (.csv, .csv.gz, .csv.zst, .parquet), or a folder of them.",
-)
-@click.option(
-    "--start", metavar="T", help="Leave out quotes before: 2025-03-03T09:30, New York unless it says."
-)
-@click.option("--end", metavar="T", help="End there.")
-@click.option(
-    "--positions",
-    metavar="FILE|SINK[@T]",
-    help="Positions to begin with, in the place of the configuration's: a file (.yaml, .json, .csv), "
-    "or a sink's database, as it is or as it was.",
-)
-@click.option(
-    "--capital",
-    type=click.FloatRange(min=0, min_open=True),
-    help="What returns are of; else the paper account's cash.",
-)
+@recording_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

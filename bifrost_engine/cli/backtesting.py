@@ -5,28 +5,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import click
-import structlog
 
 from bifrost_engine.cli.output import print_pairs, print_table, signed_money
-from bifrost_engine.cli.times import NEW_YORK, moment, parse_time, show_length, show_time
-from bifrost_engine.clock import EventClock
+from bifrost_engine.cli.recording import Beginning, sink_plugin, time_given
+from bifrost_engine.cli.times import show_length, show_time
 from bifrost_engine.config.loader import Override, parse_override
-from bifrost_engine.daemon.assemble import RunOptions, instance_folder, load_config
-from bifrost_engine.errors import ConfigError
-from bifrost_engine.hookspecs import PluginContext
-from bifrost_engine.plugins import load as load_plugin
+from bifrost_engine.daemon.assemble import RunOptions, load_config
 from bifrost_engine.replay.archiving import Archiving, archive_of
 from bifrost_engine.replay.backtest import Progress, exactly, fast, run_backtest
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.folder import ResultFolder
-from bifrost_engine.replay.holdings import positions_at, positions_of, read_positions
-from bifrost_engine.replay.parts import section_value
 from bifrost_engine.replay.report import INSTALL, REPORT, is_possible
 from bifrost_engine.replay.result import Result
 
@@ -60,22 +54,14 @@ class Run:
             Override("broker", "paper", "bifrost backtest"),
             Override("feed", f"replay:{path}", "--data"),
         )
-        stored, at, when = _stored(positions)
-        wanted = [name for name in dict.fromkeys((sink, stored)) if name]
+        beginning = Beginning(positions)
+        wanted = [name for name in dict.fromkeys((sink, beginning.sink)) if name]
         sinks = Override("status.sink", wanted, "--sink")
         options = RunOptions(config_path=config_path, overrides=(*given, *on_paper, sinks))
         self.loaded = load_config(options, os.environ)
         self.zone = ZoneInfo(self.loaded.config.portfolio.roll_tz)
-        self.data = DataSet(
-            path,
-            0 if start is None else parse_time(start, NEW_YORK),
-            None if end is None else parse_time(end, NEW_YORK),
-        )
-        self.positions = None
-        if stored:
-            self.positions = self._positions(stored, parse_time(when, NEW_YORK) if at else None)
-        elif positions is not None:
-            self.positions = read_positions(Path(positions))
+        self.data = DataSet(path, time_given(start) or 0, time_given(end))
+        self.positions = beginning.read(self.loaded.config)
         self.capital = capital
         self.driver = exactly if exact else fast
         self.out = out
@@ -114,39 +100,8 @@ class Run:
                 )
         return 0
 
-    def _positions(self, sink: str, at_ns: int | None) -> dict[str, Any]:
-        """Return what the account holds by a sink's database, or held at a time by the newest journal."""
-        plugin = self._plugin(sink)
-        if not hasattr(plugin, "reader"):
-            raise ConfigError(f"--positions {sink}: this sink's records can't be read; postgres' can")
-        with closing(plugin.reader()) as reader:
-            if at_ns is None:
-                return positions_of(reader.status()["accounts"], None)
-            journals = reader.journals()
-            if not journals:
-                raise ConfigError(f"--positions {sink}: the database has no journal")
-            return positions_at(reader.audit(journals[0]).rows("fills", until=moment(at_ns, self.zone)))
-
     def _archive(self, sink: str) -> Archiving:
-        return Archiving(archive_of(self._plugin(sink), sink))
-
-    def _plugin(self, sink: str) -> Any:
-        config = self.loaded.config
-        context = PluginContext(
-            name=sink,
-            log=structlog.get_logger(),
-            clock=EventClock(),
-            state_dir=instance_folder(config, os.environ),
-            emit=lambda _event: None,
-        )
-        return load_plugin("sinks", sink)(section_value("sinks", sink, config.status.get(sink)), context)
-
-
-def _stored(positions: str | None) -> tuple[str, str, str]:
-    """Return sink, ``@`` and time of ``SINK[@T]``; nothing for a file."""
-    name, at, when = (positions or "").partition("@")
-    is_file = positions is not None and Path(positions).exists()
-    return ("", "", "") if is_file or not name.replace("-", "_").isidentifier() else (name, at, when)
+        return Archiving(archive_of(sink_plugin(self.loaded.config, sink), sink))
 
 
 @contextmanager

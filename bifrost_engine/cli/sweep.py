@@ -9,17 +9,12 @@ from typing import Any
 import click
 
 from bifrost_engine.cli.options import config_option, json_option
+from bifrost_engine.cli.recording import recording_options
 
 
 @click.command(name="sweep")
 @config_option
-@click.option(
-    "--data",
-    "path",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Recorded quotes: a file (.csv, .csv.gz, .csv.zst, .parquet), or a folder of them.",
-)
+@recording_options
 @click.option(
     "--set",
     "axes",
@@ -38,21 +33,6 @@ from bifrost_engine.cli.options import config_option, json_option
     help="Processes side by side; else one for each processor.",
 )
 @click.option("--dask", metavar="ADDRESS", help="Run on a Dask cluster, whose workers see the same files.")
-@click.option(
-    "--start", metavar="T", help="Leave out quotes before: 2025-03-03T09:30, New York unless it says."
-)
-@click.option("--end", metavar="T", help="End there.")
-@click.option(
-    "--positions",
-    "positions_path",
-    type=click.Path(path_type=Path),
-    help="Positions to begin with (.yaml, .json, .csv), in the place of the configuration's.",
-)
-@click.option(
-    "--capital",
-    type=click.FloatRange(min=0, min_open=True),
-    help="What returns are of; else the paper account's cash.",
-)
 @click.option(
     "--out",
     default="sweep",

@@ -15,7 +15,7 @@ import click
 from attrs import frozen
 
 from bifrost_engine.cli.output import print_json, print_table
-from bifrost_engine.cli.times import NEW_YORK, parse_time
+from bifrost_engine.cli.recording import Beginning, time_given
 from bifrost_engine.config.loader import Override
 from bifrost_engine.config.schema import Config
 from bifrost_engine.daemon.assemble import RunOptions, load_config
@@ -23,7 +23,6 @@ from bifrost_engine.errors import ConfigError
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.figures import FIGURES
 from bifrost_engine.replay.fit import check_fit
-from bifrost_engine.replay.holdings import read_positions
 from bifrost_engine.replay.mapped import map_data
 from bifrost_engine.replay.points import Point, grid, parse_axes, sample
 from bifrost_engine.replay.sweep import Finished, Outcome, Task, ranked, sweep
@@ -45,8 +44,9 @@ class Source:
         on_paper = (
             Override("broker", "paper", "bifrost sweep"),
             Override("feed", f"replay:{self.data}", "--data"),
+            Override("status.sink", [], "bifrost sweep"),
         )
-        options = RunOptions(config_path=self.config_path, overrides=(*settings, *on_paper))
+        options = RunOptions(config_path=self.config_path, overrides=(*on_paper, *settings))
         return load_config(options, os.environ).config
 
 
@@ -64,7 +64,7 @@ class Run:
         dask: str | None,
         start: str | None,
         end: str | None,
-        positions_path: Path | None,
+        positions: str | None,
         capital: float | None,
         out: Path,
         rank: str,
@@ -75,13 +75,11 @@ class Run:
             raise ConfigError(f"--rank {rank}: expected one of {', '.join(FIGURES)}")
         self.axes = parse_axes(axes)
         self.points = self._points(count, seed)
-        self.data = DataSet(
-            path,
-            0 if start is None else parse_time(start, NEW_YORK),
-            None if end is None else parse_time(end, NEW_YORK),
-        )
+        self.data = DataSet(path, time_given(start) or 0, time_given(end))
         self.load = Source(config_path=None if config_path is None else config_path.absolute(), data=path)
-        self.positions = None if positions_path is None else read_positions(positions_path)
+        beginning = Beginning(positions)
+        stored = [] if beginning.sink is None else [beginning.sink]
+        self.positions = beginning.read(self.load([Override("status.sink", stored, "--positions")]))
         self.capital, self.out = capital, out
         self.jobs, self.dask = jobs, dask
         self.rank, self.lowest, self.top = rank, lowest, top
