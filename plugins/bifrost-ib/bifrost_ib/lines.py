@@ -10,36 +10,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from math import nan
-
-from attrs import define, field
 
 from bifrost_engine.domain import (
-    BrokerEvent,
-    BrokerEventKind,
-    BrokerGreeks,
     Contract,
-    LastPrice,
-    Quote,
     SecType,
 )
 from bifrost_engine.errors import GatewayLost
 from bifrost_engine.hookspecs import PluginContext
 from bifrost_ib.config import IBConfig
-from bifrost_ib.contracts import Contracts, ContractUnknown, Listed
+from bifrost_ib.contracts import Contracts, ContractUnknown
 from bifrost_ib.hours import is_open
+from bifrost_ib.line import Line
 from bifrost_ib.link import Link
 from bifrost_ib.messages import GatewayError, MarketDataType, Message, PriceTick, Tick
 from bifrost_ib.outgoing import library_contract
 from bifrost_ib.pacing import Urgency
+from bifrost_ib.telling import Telling
 from bifrost_ib.translate.ticks import (
     PRICES,
-    Greeks,
     Quality,
     Ticker,
     is_quoted,
     is_trade,
-    quote_of,
     ticked,
     ticker_of,
 )
@@ -55,50 +47,7 @@ HALT_NS = 5 * SECOND_NS
 """A line of a contract that was halted may say that it still is by then, before its quotes count."""
 RENEWED_NS = 15 * SECOND_NS
 """A line that was asked for anew is silent if it brings nothing until then."""
-POINTS, DAYS = 100.0, 365.0
-"""The gateway's vega is per point of volatility, its theta per day."""
 BOTH = frozenset({"bid", "ask"})
-
-
-@define(eq=False)
-class Line:
-    """One contract's line.
-
-    request_id  under which it is asked for; 0: it isn't
-    asked_ns    when it was
-    heard_ns    when it brought something last
-    next_ns     when it is asked for next, if it isn't; None: not by itself
-    proof_ns    by when it has to bring something; None: it hasn't to
-    held_ns     until when its quotes don't count, for its contract was halted when it was asked for
-    failed_ns   when the gateway gave it up last
-    sides       sides of the quote that were told of under this number
-    is_quoted   the engine has a quote from it
-    is_renewed  asked for anew because it was silent
-    trouble     what stands in its way, in a word; ``told``: as it was told
-    """
-
-    contract: Contract
-    ticker: Ticker
-    next_ns: int | None = 0
-    listed: Listed | None = None
-    request_id: int = 0
-    asked_ns: int = 0
-    heard_ns: int = 0
-    proof_ns: int | None = None
-    held_ns: int = 0
-    failed_ns: int | None = None
-    sides: set[str] = field(factory=set)
-    is_quoted: bool = False
-    is_renewed: bool = False
-    trouble: str = ""
-    told: str = ""
-    told_greeks: Greeks | None = None
-    told_last: float | None = None
-
-    @property
-    def key(self) -> str:
-        """The contract's key."""
-        return self.contract.key
 
 
 class Lines:
@@ -111,9 +60,8 @@ class Lines:
         self.contracts = contracts
         self._config = config
         self._clock = context.clock
-        self._emit = context.emit
         self._count = context.count
-        self._log = context.log
+        self._telling = Telling(config, context)
         self._lines: dict[str, Line] = {}
         self._by_id: dict[int, Line] = {}
         self._changed: dict[int, Line] = {}
@@ -136,7 +84,7 @@ class Lines:
             self._lines[contract.key] = line
         for line in before.values():
             self._end(line)
-            self._over(line, "")
+            self._telling.over(line, "")
         self._wake.set()
 
     def open(self, link: Link) -> None:
@@ -210,7 +158,7 @@ class Lines:
         try:
             line.listed = await self.contracts.find(link, line.contract, self._config.sync_timeout)
         except ContractUnknown as error:
-            self._in_the_way(line, Trouble(error.code), str(error))
+            self._telling.in_the_way(line, Trouble(error.code), str(error))
             line.next_ns = self._now() + AGAIN_NS if error.code == "unanswered" else None
             return
         await link.turn(Urgency.DATA)
@@ -260,7 +208,9 @@ class Lines:
             f"{len(unserved)} contracts are not served, for there are {self._most} lines: "
             f"{', '.join(unserved[:10])}{' …' if len(unserved) > 10 else ''}"
         )
-        self._say(Trouble.TOO_MANY, text if unserved else "every contract is served", standing=bool(unserved))
+        self._telling.say(
+            Trouble.TOO_MANY, text if unserved else "every contract is served", standing=bool(unserved)
+        )
 
     # --- what comes in -----------------------------------------------------------------
 
@@ -290,11 +240,11 @@ class Lines:
             side = PRICES.get(tick.kind, "")
             line.sides.add(side)
             if side == "last":
-                self._tell_last(line)
+                self._telling.last(line)
         if is_quoted(tick):
             self._changed[line.request_id] = line
         elif line.contract.sec_type is SecType.OPTION:
-            self._tell_greeks(line)
+            self._telling.greeks(line)
 
     def flush(self) -> None:
         """Tell what a packet has changed: one quote for each line."""
@@ -303,24 +253,7 @@ class Lines:
             if line.held_ns > self._now():
                 self._changed[line.request_id] = line
             elif line.sides >= BOTH:
-                self._quote(line)
-
-    def _quote(self, line: Line) -> None:
-        quote = quote_of(line.ticker, self._now(), allow_delayed=self._config.allow_delayed)
-        is_good = quote.bid == quote.bid or quote.ask == quote.ask
-        if is_good or line.is_quoted:
-            line.is_quoted = is_good
-            self._emit(quote)
-        if is_good:
-            line.is_renewed = False
-            if line.ticker.quality is Quality.LIVE:
-                self._over(line, f"{line.key}: quotes again")
-
-    def _withdraw(self, line: Line) -> None:
-        """Let the engine have no quote of a contract, rather than one that may be wrong."""
-        if line.is_quoted:
-            line.is_quoted = False
-            self._emit(Quote(line.key, nan, nan, nan, nan, self._now()))
+                self._telling.quote(line)
 
     def _on_quality(self, line: Line) -> None:
         quality = line.ticker.quality
@@ -328,8 +261,10 @@ class Lines:
         if quality is Quality.LIVE:
             return
         if not self._config.allow_delayed:
-            self._withdraw(line)
-        self._in_the_way(line, Trouble.NOT_LIVE, words_of(Trouble.NOT_LIVE, line.key, quality, self._config))
+            self._telling.withdraw(line)
+        self._telling.in_the_way(
+            line, Trouble.NOT_LIVE, words_of(Trouble.NOT_LIVE, line.key, quality, self._config)
+        )
 
     def _on_halt(self, line: Line, before: Ticker) -> None:
         """Have no quote of a contract that is halted; a trade ends it, for the gateway may not tell."""
@@ -338,38 +273,12 @@ class Lines:
         if not line.ticker.halted:
             self._changed[line.request_id] = line
             if line.trouble is Trouble.HALTED:
-                self._over(line, f"{line.key}: it trades again")
+                self._telling.over(line, f"{line.key}: it trades again")
         elif not before.halted:
-            self._withdraw(line)
-            self._in_the_way(line, Trouble.HALTED, words_of(Trouble.HALTED, line.key, "", self._config))
-
-    def _tell_last(self, line: Line) -> None:
-        price = line.ticker.last
-        is_good = line.ticker.quality is Quality.LIVE or self._config.allow_delayed
-        if price is not None and price != line.told_last and is_good:
-            line.told_last = price
-            self._emit(LastPrice(contract_key=line.key, price=price, ts_ns=self._now()))
-
-    def _tell_greeks(self, line: Line) -> None:
-        found = dict(line.ticker.greeks).get("model")
-        is_good = line.ticker.quality is Quality.LIVE or self._config.allow_delayed
-        if found is None or found == line.told_greeks or not is_good:
-            return
-        line.told_greeks = found
-        if found.delta is None or found.gamma is None:
-            return  # what was told stays, and gets old
-        self._emit(
-            BrokerGreeks(
-                contract_key=line.key,
-                ts_ns=self._now(),
-                delta=found.delta,
-                gamma=found.gamma,
-                vega=_times(found.vega, POINTS),
-                theta=_times(found.theta, DAYS),
-                volatility=_times(found.implied_volatility, 1.0),
-                underlying=_times(found.underlying_price, 1.0),
+            self._telling.withdraw(line)
+            self._telling.in_the_way(
+                line, Trouble.HALTED, words_of(Trouble.HALTED, line.key, "", self._config)
             )
-        )
 
     # --- what goes wrong ---------------------------------------------------------------
 
@@ -393,10 +302,10 @@ class Lines:
         elif rule.trouble is Trouble.TOO_MANY:
             self._most = min(self._most, len(self._by_id))
             line.next_ns = now_ns
-        self._withdraw(line)
+        self._telling.withdraw(line)
         if rule.trouble is not None and rule.trouble is not Trouble.TOO_MANY:
             what = f"{error.code}: {error.text}"
-            self._in_the_way(line, rule.trouble, words_of(rule.trouble, line.key, what, self._config))
+            self._telling.in_the_way(line, rule.trouble, words_of(rule.trouble, line.key, what, self._config))
         self._wake.set()
 
     def _on_farm(self, error: GatewayError) -> None:
@@ -405,36 +314,12 @@ class Lines:
             if farm not in self._broken_farms:
                 self._broken_farms.add(farm)
                 text = words_of(Trouble.FARM, farm, error.text, self._config)
-                self._say(Trouble.FARM, text, standing=True, about_farm=farm)
+                self._telling.say(Trouble.FARM, text, standing=True, about_farm=farm)
         elif farm in self._broken_farms:
             self._broken_farms.discard(farm)
-            self._say(Trouble.FARM, f"farm {farm} is back", standing=False, about_farm=farm)
+            self._telling.say(Trouble.FARM, f"farm {farm} is back", standing=False, about_farm=farm)
             for line in self._by_id.values():
                 line.proof_ns = self._now() + FARM_NS
-
-    def _in_the_way(self, line: Line, trouble: Trouble, text: str) -> None:
-        if line.trouble != trouble:
-            self._over(line, "")
-        line.trouble, line.told = trouble, text
-        self._say(trouble, text, standing=True, about=line.key)
-
-    def _over(self, line: Line, text: str) -> None:
-        if line.trouble:
-            trouble, line.trouble = line.trouble, ""
-            self._say(trouble, text, standing=False, about=line.key)
-
-    def _say(self, code: str, text: str, *, standing: bool, about: str = "", about_farm: str = "") -> None:
-        if text:
-            (self._log.warning if standing else self._log.info)(text, code=str(code))
-        self._emit(
-            BrokerEvent(
-                kind=BrokerEventKind.INFO,
-                ts_ns=self._now(),
-                code=f"{code} {about_farm}".strip(),
-                text=text,
-                values={"about": about, "standing": standing},
-            )
-        )
 
     # --- what time tells ---------------------------------------------------------------
 
@@ -467,9 +352,9 @@ class Lines:
         if quiet_ns <= limit_ns or not self._is_traded(line, now_ns):
             return
         if line.is_renewed:
-            self._withdraw(line)
+            self._telling.withdraw(line)
             text = words_of(Trouble.SILENT, line.key, f"{quiet_ns / SECOND_NS:.0f} s", self._config)
-            self._in_the_way(line, Trouble.SILENT, text)
+            self._telling.in_the_way(line, Trouble.SILENT, text)
         line.is_renewed = True
         self._count("line_renewed")
         self._anew(line)
@@ -479,7 +364,3 @@ class Lines:
 
     def _now(self) -> int:
         return self._clock.now_ns()
-
-
-def _times(value: float | None, factor: float) -> float:
-    return nan if value is None else value * factor
