@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,12 @@ def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"expected true or false, was {value!r}")
     return value
+
+
+def _one_of(known: Sequence[str], value: Any) -> str:
+    if value not in known:
+        raise ValueError(f"expected {' or '.join(known)}, was {value!r}")
+    return str(value)
 
 
 def _key(value: Any) -> str:
@@ -252,13 +259,19 @@ def _read(reader: Reader, value: Any, where: str) -> Any:
         raise ScriptError(f"{where}: {error or value}") from None
 
 
-MATCHES = ("n", "symbol", "side", "type")
+MATCHES: dict[str, Reader] = {
+    "n": int,
+    "symbol": str,
+    "side": partial(_one_of, ("BUY", "SELL")),
+    "type": partial(_one_of, ("MKT", "LMT")),
+}
+"""How a rule says which orders it is for."""
 
 
 def _rule(row: Any, where: str) -> Rule:
     values = _known(row, where, (*MATCHES, "steps"))
     steps = read_steps(values.pop("steps", []), f"{where}.steps")
-    return Rule(**values, steps=steps)
+    return Rule(**_matches(values, where), steps=steps)
 
 
 def _cancel_rule(row: Any, where: str) -> Rule:
@@ -267,7 +280,12 @@ def _cancel_rule(row: Any, where: str) -> Rule:
     do = values.pop("do", None)
     if do not in ways:
         raise ScriptError(f"{where}.do: expected accept or ignore, was {do!r}")
-    return Rule(**values, steps=read_steps(ways[do], f"{where}.steps"))
+    return Rule(**_matches(values, where), steps=read_steps(ways[do], f"{where}.steps"))
+
+
+def _matches(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the values that an order is held against; one that no order has would never fit."""
+    return {name: _read(MATCHES[name], value, f"{where}.{name}") for name, value in values.items()}
 
 
 def _moment(row: Any, where: str) -> Moment:

@@ -193,6 +193,9 @@ def test_notices_reach_every_client_with_the_usual_text(play):
 
 
 FAULTS = {
+    "orders: [{n: one}]": r"orders\[0\].n: .*'one'",
+    "orders: [{side: Buy}]": r"orders\[0\].side: expected BUY or SELL, was 'Buy'",
+    "cancels: [{type: STP, do: ignore}]": r"cancels\[0\].type: expected MKT or LMT, was 'STP'",
     "order: 1": "script: order isn't known",
     "orders: 5": "orders: expected a list",
     "orders: [{steps: [fly]}]": r"orders\[0\].steps\[0\]: 'fly' isn't known",
