@@ -6,6 +6,7 @@ import ast
 import inspect
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -176,11 +177,14 @@ def test_every_metric_is_in_the_table():
     }
 
 
-def counted_by(plugin: Path) -> set[str]:
-    """Return the events that a plugin's code counts."""
+def counted_by(plugin: str) -> set[str]:
+    """Return the events that the code of an installed plugin counts."""
+    found = find_spec(plugin)
+    assert found is not None
+    assert found.submodule_search_locations
     calls = [
         node
-        for path in plugin.rglob("*.py")
+        for path in Path(found.submodule_search_locations[0]).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("self._count", "self._context.count")
     ]
@@ -189,10 +193,7 @@ def counted_by(plugin: Path) -> set[str]:
 
 
 def test_every_event_that_a_plugin_counts_is_in_the_table():
-    plugins = PACKAGE.parent / "plugins"
-    counted = {
-        (name, event) for name in ("ib", "pg", "paper") for event in counted_by(plugins / f"bifrost-{name}")
-    }
+    counted = {(name, event) for name in ("ib", "pg", "paper") for event in counted_by(f"bifrost_{name}")}
     told = {(unquoted(row[0]), unquoted(row[1])) for row in rows(page("metrics")) if len(row) == 3}
     assert ("ib", "handler_error") in counted
     assert counted == {pair for pair in told if not pair[0].startswith("bifrost_")}

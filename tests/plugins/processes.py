@@ -202,9 +202,11 @@ class Desk:
             return []
 
     def count(self, kind: str) -> int:
-        """Return how many records of a kind the journal has."""
+        """Return how many records of a kind the journal has; 0 while it is being made."""
         (path,) = self.folder.glob("journal-*.db")
         with closing(sqlite3.connect(path)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'journal'").fetchall():
+                return 0
             ((found,),) = connection.execute("SELECT count(*) FROM journal WHERE kind = ?", (kind,))
         return int(found)
 
