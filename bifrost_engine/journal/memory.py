@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from bifrost_engine.domain.audit import AuditBatch
 from bifrost_engine.domain.record import Record
-from bifrost_engine.errors import InvariantViolated
 from bifrost_engine.journal.chain import Row, genesis, link, to_audit_row, to_record
+from bifrost_engine.journal.passing import PassingJournal
 
 
-class MemoryJournal:
+class MemoryJournal(PassingJournal):
     """Holds committed records until the process ends; answers like ``Journal`` and ``JournalReader``.
 
     Rows and hashes are worked out when they are read, so that a run whose records
@@ -18,12 +18,10 @@ class MemoryJournal:
     """
 
     def __init__(self, account: str, *, engine_id: str, journal_id: str) -> None:
+        super().__init__((self._keep,))
         self.account = account
         self.engine_id = engine_id
         self.journal_id = journal_id
-        self.last_jseq = 0
-        self._tip = 0
-        self._buffer: list[tuple[Record, str | None]] = []
         self._committed: list[tuple[Record, str | None]] = []
         self._rows: list[Row] = []
 
@@ -37,24 +35,8 @@ class MemoryJournal:
         """Hash of the newest committed record."""
         return self._hash_at(self.last_jseq)
 
-    def append(self, records: Sequence[Record], run_id: str | None) -> None:
-        """Take ``records`` for the next commit, all or none.
-
-        Raises InvariantViolated if their numbers don't go on where the last ended.
-        """
-        for number, record in enumerate(records, self._tip + 1):
-            if record.jseq != number:
-                raise InvariantViolated(
-                    f"journal: record {record.jseq} ({record.kind}) came after {number - 1}"
-                )
-        self._buffer += [(record, run_id) for record in records]
-        self._tip += len(records)
-
-    def commit(self) -> None:
-        """Keep all that waits."""
-        self._committed += self._buffer
-        self._buffer.clear()
-        self.last_jseq = len(self._committed)
+    def _keep(self, record: Record, run_id: str | None) -> None:
+        self._committed.append((record, run_id))
 
     def records(self, after: int = 0) -> Iterator[Record]:
         """Yield the committed records above ``after`` as a file would give them back."""

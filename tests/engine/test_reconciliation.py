@@ -337,10 +337,10 @@ def test_a_strangers_order_is_followed_to_its_end_and_never_touched() -> None:
     assert run.engine.is_quiet
 
 
-def test_an_order_that_the_journal_lost_is_cancelled_and_its_number_never_comes_again() -> None:
-    run = EngineUnderTest()
-    theirs = BrokerOrder(
-        client_order_id="BF-test-gamma-5",
+def working(client_order_id: str) -> BrokerOrder:
+    """Return an order that the broker has and the journal hasn't."""
+    return BrokerOrder(
+        client_order_id=client_order_id,
         broker_order_id="9",
         perm_id="p9",
         contract=STOCK,
@@ -349,7 +349,11 @@ def test_an_order_that_the_journal_lost_is_cancelled_and_its_number_never_comes_
         filled=Decimal(0),
         status="OPEN",
     )
-    run.advance(1).reconcile(open_orders=(theirs,))
+
+
+def test_an_order_that_the_journal_lost_is_cancelled_and_its_number_never_comes_again() -> None:
+    run = EngineUnderTest()
+    run.advance(1).reconcile(open_orders=(working("BF-test-gamma-5"),))
     assert [cancel.request.perm_id for cancel in run.cancels] == ["p9"]
     assert run.slot.view.halts == ("order_not_in_journal",)
     run.broker(K.ORDER_CANCELED, client_order_id="BF-test-gamma-5")
@@ -361,17 +365,7 @@ def test_an_order_that_the_journal_lost_is_cancelled_and_its_number_never_comes_
 def test_an_order_that_the_daemon_before_left_working_is_cancelled_and_holds_nobody() -> None:
     run = EngineUnderTest()
     run.engine.core.predecessors = ("othr",)
-    theirs = BrokerOrder(
-        client_order_id="BF-othr-gamma-5",
-        broker_order_id="9",
-        perm_id="p9",
-        contract=STOCK,
-        side=Side.SELL,
-        quantity=Decimal(5),
-        filled=Decimal(0),
-        status="OPEN",
-    )
-    run.advance(1).reconcile(open_orders=(theirs,))
+    run.advance(1).reconcile(open_orders=(working("BF-othr-gamma-5"),))
     assert [cancel.request.client_order_id for cancel in run.cancels] == ["BF-othr-gamma-5"]
     run.mid(103.0)
     assert run.placed == [], "until it has ended nothing new is sent"
