@@ -244,10 +244,12 @@ def _rows(parts: Mapping[str, Any], name: str) -> list[tuple[Any, str]]:
 def _known(content: Any, where: str, names: Sequence[str]) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise ScriptError(f"{where}: expected keys and values, was {content!r}")
-    unknown = [str(key) for key in content if key not in names]
+    # The key ``on`` comes out of YAML 1.1 as true.
+    known = {"on" if key is True else key: value for key, value in content.items()}
+    unknown = [str(key) for key in known if key not in names]
     if unknown:
         raise ScriptError(f"{where}: {', '.join(unknown)} isn't known; expected {', '.join(names)}")
-    return dict(content)
+    return known
 
 
 def _read(reader: Reader, value: Any, where: str) -> Any:

@@ -224,3 +224,8 @@ def test_the_script_and_the_tables_of_the_documentation_are_what_there_is():
     page = (docs / "how-to" / "rehearse-with-a-simulated-gateway.md").read_text("utf-8")
     missing = [name for name in (*STEPS, *ACTIONS) if f"`{name}" not in page]
     assert missing == []
+
+
+def test_a_script_may_say_that_something_is_on_without_quotation_marks():
+    script = load_script("timeline: [{at: 12, do: competing, on: false}, {at: 25, do: competing, on: true}]")
+    assert [moment.action.values["on"] for moment in script.timeline] == [False, True]
