@@ -10,19 +10,22 @@ import click
 
 from bifrost_engine.cli.init import command as init_command
 from bifrost_engine.cli.options import config_option, json_option
+from bifrost_engine.cli.rehearse import command as rehearse_command
 
 
 @click.group(name="config")
 def command() -> None:
-    """Check, show or write a configuration.
+    """Check, show, write or rehearse a configuration.
 
     \b
         bifrost config check hedge.yaml
         bifrost config show --changed
+        bifrost config rehearse calmer.yaml --data quotes
     """
 
 
 command.add_command(init_command, "init")
+command.add_command(rehearse_command, "rehearse")
 
 
 @command.command()

@@ -37,7 +37,7 @@ COMMANDS = {
     "exec": "Take back an execution that was busted.",
     "claim": "Move a position from outside to a strategy.",
     "check": "Check configuration, plugins, database, broker and journal.",
-    "config": "Check, show or write a configuration.",
+    "config": "Check, show, write or rehearse a configuration.",
     "plugins": "List the installed plugins.",
     "completion": "Print the shell completion for bash, zsh or fish.",
 }
