@@ -14,7 +14,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = {"bifrost_engine": "backtest,metrics,report", "bifrost_ib": "simgateway", "bifrost_pg": "embedded"}
+EXTRAS = {
+    "bifrost_engine": "backtest,dask,metrics,report",
+    "bifrost_ib": "simgateway",
+    "bifrost_pg": "embedded",
+}
 """Extras that the tests use, by the wheel's name."""
 
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -65,4 +66,6 @@ def command(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
     """
     from bifrost_engine.cli.sweeping import Run
 
+    # As an interrupt, so that no process and no copy of the quotes is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     ctx.exit(Run(**given).execute(as_json=as_json, show_progress=sys.stderr.isatty()))

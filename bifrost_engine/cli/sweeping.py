@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import click
 from attrs import frozen
 
 from bifrost_engine.cli.output import print_json, print_table
 from bifrost_engine.cli.recording import Beginning, time_given
-from bifrost_engine.config.loader import Override
+from bifrost_engine.config.loader import Override, find_config
 from bifrost_engine.config.schema import Config
 from bifrost_engine.daemon.assemble import RunOptions, load_config
 from bifrost_engine.errors import ConfigError
+from bifrost_engine.replay.cluster import on_cluster
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.figures import FIGURES
 from bifrost_engine.replay.fit import check_fit
-from bifrost_engine.replay.mapped import map_data
+from bifrost_engine.replay.lanes import Lanes
+from bifrost_engine.replay.mapped import mapped_in
 from bifrost_engine.replay.points import Point, grid, parse_axes, sample
-from bifrost_engine.replay.sweep import Finished, Outcome, Task, ranked, sweep
+from bifrost_engine.replay.sweep import Finished, Outcome, Runner, Task, one_by_one, ranked, sweep
 from bifrost_engine.replay.table import require_pyarrow, write_sweep
 
 SHOWN = ("net", "drawdown", "hedges", "shares", "commission")
@@ -75,8 +73,10 @@ class Run:
             raise ConfigError(f"--rank {rank}: expected one of {', '.join(FIGURES)}")
         self.axes = parse_axes(axes)
         self.points = self._points(count, seed)
-        self.data = DataSet(path, time_given(start) or 0, time_given(end))
-        self.load = Source(config_path=None if config_path is None else config_path.absolute(), data=path)
+        self.data = DataSet(path.absolute(), time_given(start) or 0, time_given(end))
+        found = find_config(config_path, os.environ, Path.cwd())
+        # Absolute: a worker elsewhere has a working directory of its own.
+        self.load = Source(config_path=found and found.absolute(), data=path.absolute())
         beginning = Beginning(positions)
         stored = [] if beginning.sink is None else [beginning.sink]
         self.positions = beginning.read(self.load([Override("status.sink", stored, "--positions")]))
@@ -99,15 +99,10 @@ class Run:
         self._check_each_value()
         require_pyarrow()
         finished = Finished(self.out)
-        with tempfile.TemporaryDirectory(prefix=".quotes-", dir=self.out) as folder:
-            task = Task(
-                load=self.load,
-                data=map_data(self.data, Path(folder)),
-                positions=self.positions,
-                capital=self.capital,
-            )
-            with self._executor() as executor, _progress(len(self.points), show_progress) as show:
-                outcomes = sweep(task, self.points, finished, executor, show)
+        with mapped_in(self.out, self.data) as data:
+            task = Task(load=self.load, data=data, positions=self.positions, capital=self.capital)
+            with self._runner() as runner, _progress(len(self.points), show_progress) as show:
+                outcomes = sweep(task, self.points, finished, runner, show)
         write_sweep(self.out / "sweep.parquet", outcomes)
         best = ranked(outcomes, self.rank, self.lowest)
         if as_json:
@@ -125,21 +120,13 @@ class Run:
                 self.load((Override(key, value),))
 
     @contextmanager
-    def _executor(self) -> Iterator[Executor | None]:
+    def _runner(self) -> Iterator[Runner]:
         if self.dask is not None:
-            with _dask_client(self.dask) as client:
-                yield client.get_executor()
+            with on_cluster(self.dask) as cluster:
+                yield cluster
             return
         jobs = min(self.jobs or os.cpu_count() or 1, len(self.points))
-        if jobs == 1:
-            yield None
-            return
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as executor:
-            try:
-                yield executor
-            except BaseException:
-                executor.shutdown(wait=False, cancel_futures=True)
-                raise
+        yield one_by_one if jobs == 1 else Lanes(jobs)
 
     def _print(self, best: Sequence[Outcome]) -> None:
         shown = tuple(dict.fromkeys((self.rank, *SHOWN)))
@@ -169,22 +156,11 @@ def _told(outcome: Outcome) -> dict[str, object]:
     return {"settings": outcome.settings, "figures": outcome.figures, "error": outcome.error}
 
 
-def _dask_client(address: str) -> Any:
-    try:
-        from distributed import Client
-    except ImportError:
-        raise ConfigError("--dask needs Dask: pip install 'bifrost-engine[dask]'") from None
-    try:
-        return Client(address, timeout="10s")
-    except OSError as error:
-        raise ConfigError(f"--dask {address}: no scheduler answers there: {error}") from error
-
-
 @contextmanager
-def _progress(points: int, is_shown: bool) -> Iterator[Callable[[Outcome], None]]:
+def _progress(points: int, is_shown: bool) -> Iterator[Callable[[Outcome, bool], None]]:
     """Show how many points have finished, on the error stream."""
     if not is_shown:
-        yield lambda _outcome: None
+        yield lambda _outcome, _is_new: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -193,4 +169,4 @@ def _progress(points: int, is_shown: bool) -> Iterator[Callable[[Outcome], None]
         BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True)
     ) as progress:
         task = progress.add_task("points", total=points)
-        yield lambda _outcome: progress.advance(task)
+        yield lambda _outcome, _is_new: progress.advance(task)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -20,7 +23,9 @@ from bifrost_engine.replay.dataset import DataFile, DataSet
 
 FLOATS = ("bid", "ask", "bid_size", "ask_size")
 INTEGERS = ("contract", "ts_ns")
-LEGEND = "quotes.json"
+PREFIX, LEGEND = ".quotes-", "quotes.json"
+BYTES = 8
+"""Of each value."""
 
 
 @frozen(kw_only=True)
@@ -39,11 +44,42 @@ class Mapped:
     start_ns: int
     end_ns: int | None
 
+    @property
+    def is_here(self) -> bool:
+        """Whether its columns are where this process runs, whole and of this recording."""
+        try:
+            legend = json.loads((self.folder / LEGEND).read_text("utf-8"))
+            sizes = {(self.folder / name).stat().st_size for name in (*INTEGERS, *FLOATS)}
+        except (OSError, ValueError):
+            return False
+        return bool(legend["files"] == _hashes(self.digests)) and sizes == {legend["rows"] * BYTES}
+
     def data(self, start_ns: int | None = None, end_ns: int | None = None) -> MappedData:
         """Return the recording, or another part of it."""
         return MappedData(
             self, self.start_ns if start_ns is None else start_ns, self.end_ns if end_ns is None else end_ns
         )
+
+
+@contextmanager
+def mapped_in(folder: Path, data: DataSet) -> Iterator[Mapped]:
+    """Map a recording below ``folder`` for as long as the context lasts. Raises DataError.
+
+    What an earlier process had there and could no longer remove goes, too.
+    """
+    for left in folder.glob(f"{PREFIX}*"):
+        with suppress(OSError), _locked(left):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder) as own, _locked(Path(own)):
+        yield map_data(data, Path(own))
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder as one in use. Raises BlockingIOError while another process does."""
+    with open(folder / "lock", "a") as file:
+        flock(file, LOCK_EX | LOCK_NB)
+        yield
 
 
 def map_data(data: DataSet, folder: Path) -> Mapped:
@@ -52,19 +88,25 @@ def map_data(data: DataSet, folder: Path) -> Mapped:
 
     keys: dict[str, int] = {}
     skipped: Counter[str] = Counter()
+    rows = 0
     with ExitStack() as stack:
         files = {name: stack.enter_context(open(folder / name, "wb")) for name in (*INTEGERS, *FLOATS)}
         for block in read_blocks(data.path, skipped):
+            rows += len(block)
             meant = np.array([keys.setdefault(key, len(keys)) for key in block.keys], np.int64)
             if len(block):
                 meant[block.contract].tofile(files["contract"])
             for name in ("ts_ns", *FLOATS):
                 getattr(block, name).tofile(files[name])
-    legend = {"keys": list(keys), "skipped": skipped}
+    legend = {"keys": list(keys), "skipped": skipped, "rows": rows, "files": _hashes(data.digests)}
     (folder / LEGEND).write_text(json.dumps(legend), encoding="utf-8")
     return Mapped(
         folder=folder, source=data.path, digests=data.digests, start_ns=data.start_ns, end_ns=data.end_ns
     )
+
+
+def _hashes(files: tuple[DataFile, ...]) -> list[str]:
+    return [file.sha256 for file in files]
 
 
 class MappedData(DataSet):

@@ -22,10 +22,12 @@ class Point:
     """Settings that are tried together.
 
     settings  (key, value) in the order in which the keys were given
+    span      part of the recording, from and to, nanoseconds since the epoch; None: all of it
     """
 
     number: int
     settings: tuple[tuple[str, Any], ...]
+    span: tuple[int, int] | None = None
 
     def overrides(self) -> tuple[Override, ...]:
         """Return the settings as they lie over a file."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,13 @@ class Task:
     positions: Mapping[str, Any] | None = None
     capital: float | None = None
 
+    def base(self) -> Config:
+        """Return the configuration that a backtest without further settings runs. Raises ConfigError."""
+        return as_backtested(self.load(()), self.data.data(), self.positions)
+
     def digests(self, points: Iterable[Point]) -> dict[int, str]:
         """Return by each point's number the SHA-256 of all that its figures depend on."""
-        base = as_backtested(self.load(()), self.data.data(), self.positions)
+        base = self.base()
         shared = {
             "format": FORMAT,
             "versions": versions(base),
@@ -53,12 +57,15 @@ class Task:
             "end_ns": self.data.end_ns,
             "capital": self.capital,
         }
-        return {
-            point.number: digest_of(
-                {**shared, "settings": {key: str(value) for key, value in point.settings}}
-            )
-            for point in points
-        }
+        return {point.number: digest_of({**shared, **_own(point)}) for point in points}
+
+
+def _own(point: Point) -> dict[str, Any]:
+    """Return what of a point's inputs it shares with no other."""
+    own: dict[str, Any] = {"settings": {key: str(value) for key, value in point.settings}}
+    if point.span is not None:
+        own["start_ns"], own["end_ns"] = point.span
+    return own
 
 
 @frozen(kw_only=True)
@@ -73,22 +80,37 @@ class Outcome:
 
 def run_point(task: Task, point: Point) -> Outcome:
     """Run one point; what goes wrong with it is its outcome."""
-    settings = dict(point.settings)
+    start_ns, end_ns = point.span or (None, None)
     try:
         config = task.load(point.overrides())
         result = run_backtest(
             config,
-            task.data.data(),
+            task.data.data(start_ns, end_ns),
             positions=task.positions,
             capital=task.capital,
             keep_trail=False,
         )
     except BifrostError as error:
-        return Outcome(number=point.number, settings=settings, figures={}, error=str(error))
+        return failed(point, str(error))
     except Exception as error:  # noqa: BLE001 - a strategy's code; the other points go on
-        text = f"{type(error).__name__}: {error}"
-        return Outcome(number=point.number, settings=settings, figures={}, error=text)
-    return Outcome(number=point.number, settings=settings, figures=figures(result.as_json()))
+        return failed(point, f"{type(error).__name__}: {error}")
+    return Outcome(number=point.number, settings=dict(point.settings), figures=figures(result.as_json()))
+
+
+def failed(point: Point, why: str) -> Outcome:
+    """Return the outcome of a point without figures."""
+    return Outcome(number=point.number, settings=dict(point.settings), figures={}, error=why)
+
+
+Outcomes = Generator[Outcome, None, None]
+Runner = Callable[[Task, Sequence[Point]], Outcomes]
+"""Runs points and yields what came of each, in whichever order; closing it ends what still runs."""
+
+
+def one_by_one(task: Task, points: Sequence[Point]) -> Outcomes:
+    """Run points here, one after the other; as ``Runner``."""
+    for point in points:
+        yield run_point(task, point)
 
 
 class Finished:
@@ -119,13 +141,12 @@ def sweep(
     task: Task,
     points: Sequence[Point],
     finished: Finished,
-    executor: Executor | None,
-    on_outcome: Callable[[Outcome], None] = lambda _outcome: None,
+    runner: Runner = one_by_one,
+    on_outcome: Callable[[Outcome, bool], None] = lambda _outcome, _is_new: None,
 ) -> list[Outcome]:
     """Run all points that haven't run yet and return every outcome, in the order of the points.
 
-    executor    runs them side by side; None: one after the other, here
-    on_outcome  told of each as it comes, of the earlier ones first
+    on_outcome  told of each as it comes, of the earlier ones first, and whether it ran now
     """
     digests = task.digests(points)
     outcomes: dict[int, Outcome] = {}
@@ -133,31 +154,16 @@ def sweep(
         known = finished.find(digests[point.number], point)
         if known is not None:
             outcomes[point.number] = known
-            on_outcome(known)
+            on_outcome(known, False)
     rest = [point for point in points if point.number not in outcomes]
-    for outcome in _run(task, rest, executor):
-        # A failure is tried again by the next sweep: its cause may lie outside.
-        if outcome.error is None:
-            finished.keep(digests[outcome.number], outcome)
-        outcomes[outcome.number] = outcome
-        on_outcome(outcome)
+    with closing(runner(task, rest)) as coming:
+        for outcome in coming:
+            # A failure is tried again by the next sweep: its cause may lie outside.
+            if outcome.error is None:
+                finished.keep(digests[outcome.number], outcome)
+            outcomes[outcome.number] = outcome
+            on_outcome(outcome, True)
     return [outcomes[point.number] for point in points]
-
-
-def _run(task: Task, points: Sequence[Point], executor: Executor | None) -> Iterator[Outcome]:
-    if executor is None:
-        yield from (run_point(task, point) for point in points)
-        return
-    waiting = {executor.submit(run_point, task, point): point for point in points}
-    for future in as_completed(waiting):
-        point = waiting[future]
-        error = future.exception()
-        if error is None:
-            yield future.result()
-        else:
-            yield Outcome(
-                number=point.number, settings=dict(point.settings), figures={}, error=f"worker: {error!r}"
-            )
 
 
 def ranked(outcomes: Iterable[Outcome], figure: str, lowest: bool = False) -> list[Outcome]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from deadly import Deadly
 from generated_day import market, write_config, write_quotes
 
 from bifrost_engine.cli.main import run
@@ -16,6 +17,7 @@ from bifrost_engine.errors import ConfigError
 from bifrost_engine.replay.backtest import run_backtest
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.figures import FIGURES, figures
+from bifrost_engine.replay.lanes import Lanes
 from bifrost_engine.replay.mapped import map_data
 from bifrost_engine.replay.points import Point, grid, parse_axes, sample
 from bifrost_engine.replay.sweep import Finished, Outcome, Task, ranked, sweep
@@ -68,7 +70,7 @@ def test_axes_that_are_not_of_the_form_are_refused(texts: list[str], why: str):
 
 
 def test_each_points_figures_are_those_of_its_own_run(task: Task, tmp_path: Path):
-    outcomes = sweep(task, list(grid(AXES)), Finished(tmp_path), None)
+    outcomes = sweep(task, list(grid(AXES)), Finished(tmp_path))
     assert len({outcome.figures["orders"] for outcome in outcomes}) > 1
     for outcome, point in zip(outcomes, grid(AXES), strict=True):
         config = task.load(point.overrides())
@@ -89,7 +91,7 @@ def test_a_mapped_recording_is_the_recording(task: Task):
 
 def test_what_has_finished_is_not_run_again(task: Task, tmp_path: Path):
     points, finished = list(grid(AXES)), Finished(tmp_path)
-    first = sweep(task, points[:2], finished, None)
+    first = sweep(task, points[:2], finished)
     told: list[Outcome] = []
     runs: list[object] = []
 
@@ -98,10 +100,10 @@ def test_what_has_finished_is_not_run_again(task: Task, tmp_path: Path):
         return task.load(settings)  # type: ignore[arg-type]
 
     counting = Task(load=counted, data=task.data)  # type: ignore[arg-type]
-    resumed = sweep(counting, points, finished, None, told.append)
+    resumed = sweep(counting, points, finished, on_outcome=lambda outcome, _is_new: told.append(outcome))
     assert len(runs) == 1 + 2  # for what all share, and for the two that are left
     assert resumed[:2] == first
-    assert resumed == sweep(task, points, Finished(tmp_path / "another"), None)
+    assert resumed == sweep(task, points, Finished(tmp_path / "another"))
     assert len(told) == 4
 
 
@@ -118,12 +120,30 @@ def test_other_data_or_settings_are_other_points(task: Task, tmp_path: Path):
 
 def test_a_point_that_fails_tells_why_and_the_others_go_on(task: Task, tmp_path: Path):
     points = list(grid({THRESHOLD: [15, "many"]}))
-    good, bad = sweep(task, points, Finished(tmp_path), None)
+    good, bad = sweep(task, points, Finished(tmp_path))
     assert good.error is None
     assert bad.error is not None
     assert THRESHOLD in bad.error
     assert not bad.figures
     assert len(list((tmp_path / "points").iterdir())) == 1, "a failure is tried again"
+
+
+def test_a_point_that_ends_its_process_tells_so_and_the_others_go_on(task: Task, tmp_path: Path):
+    assert isinstance(task.load, Source)
+    graves = tmp_path / "graves"
+    graves.mkdir()
+    load = Deadly(
+        config_path=task.load.config_path,
+        data=task.load.data,
+        key=THRESHOLD,
+        value=15,
+        deaths=99,
+        graves=graves,
+    )
+    points = list(grid({THRESHOLD: [15, 90]}))
+    dead, alive = sweep(Task(load=load, data=task.data), points, Finished(tmp_path), Lanes(1))
+    assert dead.error == "its process ended: SIGKILL"
+    assert alive == sweep(task, points, Finished(tmp_path / "another"))[1]
 
 
 def test_a_ranking_has_the_best_first_and_those_without_the_figure_last():

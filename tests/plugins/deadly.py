@@ -1,0 +1,34 @@
+"""A configuration that kills the process which loads it for one point of a sweep, as often as it is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from bifrost_engine.cli.sweeping import Source
+from bifrost_engine.config.loader import Override
+from bifrost_engine.config.schema import Config
+
+
+@frozen(kw_only=True)
+class Deadly(Source):
+    """Loads as ``Source``, but with one setting ends its process by SIGKILL, a number of times.
+
+    graves  folder with a file for each death, the process's number
+    """
+
+    key: str
+    value: object
+    deaths: int
+    graves: Path
+
+    def __call__(self, settings: Sequence[Override]) -> Config:
+        wanted = any(one.path == self.key and one.value == self.value for one in settings)
+        if wanted and len(list(self.graves.iterdir())) < self.deaths:
+            (self.graves / str(os.getpid())).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(settings)

@@ -1,0 +1,197 @@
+"""A sweep on a Dask cluster comes to what one here does, or says which worker can't."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deadly import Deadly
+from generated_day import market, write_config, write_quotes
+
+from bifrost_engine.cli.main import run
+from bifrost_engine.cli.sweeping import Source
+from bifrost_engine.replay.cluster import on_cluster
+from bifrost_engine.replay.dataset import DataSet
+from bifrost_engine.replay.mapped import map_data
+from bifrost_engine.replay.points import grid
+from bifrost_engine.replay.sweep import Finished, Task, sweep
+
+distributed = pytest.importorskip("distributed")
+
+THRESHOLD = "gates.state.delta.threshold_hedge_shares"
+AXES = {THRESHOLD: [15, 40, 90]}
+SET = f"--set={THRESHOLD}=15,40,90"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two worker processes on this host."""
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+    ) as made:
+        yield made
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Source:
+    quotes = write_quotes(tmp_path / "day.csv", market(4, interval_ms=500))
+    return Source(config_path=write_config(tmp_path / "bifrost.yaml"), data=quotes)
+
+
+def task_with(load: Any, folder: Path) -> Task:
+    folder.mkdir()
+    return Task(load=load, data=map_data(DataSet(load.data), folder))
+
+
+def given(source: Source, *further: str) -> list[str]:
+    return ["sweep", "--config", str(source.config_path), "--data", str(source.data), SET, *further]
+
+
+def test_workers_come_to_the_same_as_processes_here(
+    cluster: Any, here: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    address = cluster.scheduler_address
+    assert run(given(here, "--json", "--dask", address, "--out", str(tmp_path / "there"))) == 0
+    there = json.loads(capsys.readouterr().out)
+    assert run(given(here, "--json", "--jobs", "2", "--out", str(tmp_path / "here"))) == 0
+    assert json.loads(capsys.readouterr().out) == there
+    assert len({point["figures"]["orders"] for point in there}) > 1
+    tables = [(tmp_path / name / "sweep.parquet").read_bytes() for name in ("here", "there")]
+    assert tables[0] == tables[1]
+
+
+def test_a_worker_that_is_killed_at_a_point_costs_none(cluster: Any, here: Source, tmp_path: Path):
+    graves = tmp_path / "graves"
+    graves.mkdir()
+    load = Deadly(
+        config_path=here.config_path, data=here.data, key=THRESHOLD, value=40, deaths=1, graves=graves
+    )
+    with on_cluster(cluster.scheduler_address) as runner:
+        there = sweep(task_with(load, tmp_path / "mapped"), list(grid(AXES)), Finished(tmp_path), runner)
+    assert len(list(graves.iterdir())) == 1
+    assert there == sweep(task_with(here, tmp_path / "again"), list(grid(AXES)), Finished(tmp_path / "again"))
+
+
+def test_a_scheduler_that_is_not_there_is_told_soon(
+    here: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    began = time.monotonic()
+    assert run(given(here, "--dask", "tcp://127.0.0.1:9", "--out", str(tmp_path / "out"))) == 2
+    assert time.monotonic() - began < 30
+    assert "--dask tcp://127.0.0.1:9: no scheduler answers there" in capsys.readouterr().err
+
+
+# --- hosts that differ -------------------------------------------------------------------------
+#
+# Two hosts: processes with working directories of their own, and paths that lead through these.
+
+THROUGH = Path("/proc/self/cwd")
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Start a scheduler and a worker in each of the folders, and return the address of the former."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: str, cwd: Path, **environ: str) -> None:
+        command = [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]]
+        processes.append(
+            subprocess.Popen(
+                command,
+                cwd=cwd,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environ},
+                stderr=subprocess.DEVNULL,
+            )
+        )
+
+    def started(*folders: Path, **environ: str) -> str:
+        told = tmp_path / "scheduler.json"
+        file = f"--scheduler-file={told}"
+        start("dask_scheduler", file, "--host=127.0.0.1", "--port=0", "--no-dashboard", cwd=tmp_path)
+        for folder in folders:
+            start("dask_worker", file, "--no-nanny", "--nthreads=2", "--no-dashboard", cwd=folder, **environ)
+        until = time.monotonic() + 60
+        while not told.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        address: str = json.loads(told.read_text())["address"]
+        with distributed.Client(address, set_as_default=False) as client:
+            client.wait_for_workers(len(folders), timeout=60)
+        return address
+
+    yield started
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.wait()
+
+
+def host(folder: Path, seed: int = 7) -> Path:
+    """Return a folder that is a host: a recording and a configuration, under the paths that all use."""
+    folder.mkdir()
+    write_quotes(folder / "day.csv", market(4, interval_ms=500, seed=seed))
+    write_config(folder / "bifrost.yaml")
+    return folder
+
+
+def swept(address: str, *further: str) -> int:
+    source = Source(config_path=THROUGH / "bifrost.yaml", data=THROUGH / "day.csv")
+    return run(given(source, "--dask", address, "--out", str(THROUGH / "out"), *further))
+
+
+def test_hosts_with_copies_of_the_data_come_to_the_same_as_one(
+    hosts: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ours = host(tmp_path / "client")
+    address = hosts(host(tmp_path / "one"), host(tmp_path / "two"))
+    monkeypatch.chdir(ours)
+    assert swept(address) == 0
+    assert run(given(Source(config_path=ours / "bifrost.yaml", data=ours / "day.csv"), "--out", "alone")) == 0
+    assert (ours / "out/sweep.parquet").read_bytes() == (ours / "alone/sweep.parquet").read_bytes()
+    assert [path.name for path in tmp_path.rglob(".quotes-*")] == [], "the copies that were read are gone"
+
+
+def test_hosts_that_would_come_to_something_else_are_named(
+    hosts: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    ours = host(tmp_path / "client")
+    without = host(tmp_path / "without")
+    (without / "day.csv").unlink()
+    other_data = host(tmp_path / "data", seed=8)
+    other_settings = host(tmp_path / "settings")
+    write_config(other_settings / "bifrost.yaml", symbol="NVDA", order={"order_type": "limit"})
+    address = hosts(without, other_data, other_settings)
+    monkeypatch.chdir(ours)
+    assert swept(address) == 2
+    told = capsys.readouterr().err
+    lines = [line for line in told.splitlines() if "worker tcp://" in line]
+    assert len(lines) == 3, told
+    assert sum(f"{THROUGH}/day.csv: no such file or folder" in line for line in lines) == 1
+    assert sum("day.csv has SHA-256" in line for line in lines) == 1
+    assert sum("order.order_type is 'limit' there, 'market' here" in line for line in lines) == 1
+    assert not (ours / "out/sweep.parquet").exists()
+
+
+def test_another_version_of_the_engine_is_named(
+    hosts: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    ours, there = host(tmp_path / "client"), host(tmp_path / "there")
+    told = tmp_path / "site" / "bifrost_engine-9.9.dist-info" / "METADATA"
+    told.parent.mkdir(parents=True)
+    told.write_text("Metadata-Version: 2.1\nName: bifrost-engine\nVersion: 9.9\n")
+    address = hosts(there, PYTHONPATH=os.pathsep.join([str(tmp_path / "site"), *sys.path]))
+    monkeypatch.chdir(ours)
+    assert swept(address) == 2
+    assert "bifrost-engine is 9.9 there" in capsys.readouterr().err
