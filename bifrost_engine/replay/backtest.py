@@ -16,47 +16,30 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
-from attrs import evolve, frozen
+from attrs import frozen
 
-from bifrost_engine import __version__
 from bifrost_engine.audit import Collected
 from bifrost_engine.clock import FAR, EventClock
 from bifrost_engine.config.schema import Config
-from bifrost_engine.domain.broker import BrokerEvent
-from bifrost_engine.domain.events import Connecting, Started, Stopped
 from bifrost_engine.domain.record import Record
-from bifrost_engine.engine import Engine
-from bifrost_engine.errors import BrokerError, ConfigError
-from bifrost_engine.guard import Guard
-from bifrost_engine.hookspecs import PluginContext
+from bifrost_engine.errors import ConfigError
 from bifrost_engine.journal.chain import genesis, link, to_audit_row
 from bifrost_engine.journal.passing import PassingJournal, Taker
-from bifrost_engine.plugins import PluginSet
 from bifrost_engine.replay.archiving import Archiving
 from bifrost_engine.replay.columns import Columns
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.drive import Drive
-from bifrost_engine.replay.ending import stop_command
 from bifrost_engine.replay.equity import Equity
 from bifrost_engine.replay.fast import FastDrive
 from bifrost_engine.replay.fit import check_fit
 from bifrost_engine.replay.gathering import Gathering
 from bifrost_engine.replay.identity import Identity, digest_of, effective, identity, versions
-from bifrost_engine.replay.misfit import misfit
-from bifrost_engine.replay.parts import (
-    BROKER_HOOKS,
-    caps_of,
-    check_greeks,
-    new_slot,
-    section_value,
-    seed_of,
-    sessions_of,
-)
-from bifrost_engine.replay.pipeline import Broker, Observer, Pipeline
+from bifrost_engine.replay.paper_run import PAPER, PaperRun, on_paper
+from bifrost_engine.replay.parts import check_greeks, section_value, seed_of
+from bifrost_engine.replay.pipeline import Pipeline
 from bifrost_engine.replay.result import Part, Result, iso
 from bifrost_engine.replay.tables import NoTables, Tables
 
-PAPER = "paper"
 SECOND_NS = 1_000_000_000
 DATA_ENDED, END_REACHED = "the feed has ended", "the end that was asked for"
 
@@ -159,27 +142,10 @@ def as_backtested(config: Config, data: DataSet, positions: Mapping[str, Any] | 
 
     Raises ConfigError for positions that aren't of the form, PluginError without the paper broker.
     """
-    paper = section_value("brokers", PAPER, config.sections.get(PAPER))
-    changed: dict[str, Any] = {"record": "memory", "connect": None}
+    changed: dict[str, Any] = {"record": "memory"}
     if positions is not None:
         changed["positions"] = section_value("brokers", PAPER, {"positions": positions}).positions
-    paper = evolve(paper, **changed)
-    strategies = tuple(_on_paper(strategy) for strategy in config.strategies)
-    return evolve(
-        config,
-        broker=PAPER,
-        feed=f"replay:{data.path}",
-        sinks=(),
-        status={},
-        strategies=strategies,
-        sections={**config.sections, PAPER: paper},
-    )
-
-
-def _on_paper(strategy: Any) -> Any:
-    gates = strategy.gates
-    risk = evolve(gates.guard.risk, paper_trade=True)
-    return evolve(strategy, gates=evolve(gates, guard=evolve(gates.guard, risk=risk)))
+    return on_paper(config, f"replay:{data.path}", **changed)
 
 
 class Backtest:
@@ -208,75 +174,15 @@ class Backtest:
             raise ConfigError(f"capital: expected an amount above 0, was {self.capital:g}; give --capital")
         self.identity = identity(config, data)
         self.clock = EventClock()
-        self.account: str = paper.account
-        self._folder = folder
-        self._plugins = PluginSet()
-        self._raised: Exception | None = None
-        self._reason = ""
         self._skipped: Counter[str] = Counter()
-        self._emitted: list[BrokerEvent] = []
-        self._pipeline: Pipeline | None = None
-        self._plugins.start("brokers", PAPER, paper, self._context(PAPER))
-        slots = [new_slot(s, self._plugins, self._context(s.id)) for s in config.strategies]
-        self.gathering = Gathering([slot.id for slot in slots], self.capital, tables)
+        self.gathering = Gathering([strategy.id for strategy in config.strategies], self.capital, tables)
         self.trail = Trail(self.identity.journal_id) if keep_trail else None
         kept = () if self.trail is None else (self.trail.take,)
         journal = PassingJournal((self.gathering.take_record, *kept, *takers))
-        self.engine = Engine(
-            config, sessions_of(config), self.identity.engine_id, slots, account=self.account
-        )
-        self.pipeline = self._pipeline = self._make_pipeline(journal)
+        self.paper = PaperRun(config, self.clock, folder, log, journal, self.identity.engine_id)
+        self.engine, self.pipeline = self.paper.engine, self.paper.pipeline
         self.equity = Equity(self.engine.core, self.clock, self.gathering.take_samples)
-
-    def _context(self, name: str) -> PluginContext:
-        return PluginContext(
-            name=name,
-            log=self.log.bind(plugin=name),
-            clock=self.clock,
-            state_dir=self._folder,
-            emit=self._take,
-            seed=seed_of(self.config),
-            retry_s=self.config.daemon.ib_retry_interval,
-        )
-
-    def _make_pipeline(self, journal: PassingJournal) -> Pipeline:
-        guard = Guard(f"brokers:{PAPER}", self.log)
-        hooks = {hook: self._plugins.implementation("brokers", PAPER, hook) for hook in BROKER_HOOKS}
-        broker = Broker({name: hook for name, hook in hooks.items() if hook is not None}, guard)
-        needs_ticks = dict(self._plugins.implementations("needs_ticks"))
-        observers = [
-            Observer(on_tick, guard, lambda: self._observer_raised(guard), needs_ticks.get(key))
-            for key, on_tick in self._plugins.observers()
-        ]
-        pipeline = Pipeline(self.engine, journal, broker, self.clock, self.log, observers)
-        pipeline.on_operation = self._on_operation
-        pipeline.on_stop = self._on_stop
-        pipeline.on_connect = self._connect
-        return pipeline
-
-    # --- what comes back ---------------------------------------------------------------------
-
-    def _take(self, event: Any) -> None:
-        """Take what a plugin reports."""
-        fault = misfit(event, BrokerEvent)
-        if fault is not None:
-            raise BrokerError(f"brokers:{PAPER} reported what isn't of the contract: {fault}")
-        assert self._pipeline is not None
-        self._pipeline.emit(event)
-
-    def _observer_raised(self, guard: Guard) -> None:
-        self._raised = self._raised or guard.last_error
-        self._reason = self._reason or f"the paper broker raised: {guard.last_error}"
-
-    def _on_operation(self, operation: Mapping[str, Any]) -> None:
-        self.equity.on_operation(operation)
-
-    def _on_stop(self, why: str) -> None:
-        self._reason = self._reason or why
-        self.pipeline.stop_requested = True
-
-    def _is_over(self) -> bool:
-        return bool(self._reason) and self.engine.is_quiet
+        self.pipeline.on_operation = self.equity.on_operation
 
     # --- the run -----------------------------------------------------------------------------
 
@@ -285,7 +191,9 @@ class Backtest:
     ) -> Result:
         """Run to the end and return the result. Raises DataError, and what the paper broker raised."""
         blocks = self._blocks()
-        await self._begin()
+        await self.paper.begin(
+            {name: self.identity.run_id(name) for name in self.engine.core.slots}, "BACKTEST"
+        )
         until_ns = FAR if self.data.end_ns is None else self.data.end_ns
 
         async def on_beat() -> None:
@@ -303,10 +211,10 @@ class Backtest:
         )
         drive = driver(road)
         self.equity.begin()
-        await drive.run_blocks(blocks, self._is_over)
+        await drive.run_blocks(blocks, self.paper.is_over)
         if drive.finished:
-            await self._stop(DATA_ENDED if until_ns == FAR else END_REACHED)
-            await drive.settle(self._is_over)
+            await self.paper.stop(DATA_ENDED if until_ns == FAR else END_REACHED)
+            await drive.settle(self.paper.is_over)
         await self.pipeline.drain()
         await self._end()
         return self._result(drive)
@@ -322,45 +230,11 @@ class Backtest:
         self.clock.advance_to(first.ts_ns.item(0))
         return chain([first], blocks)
 
-    async def _begin(self) -> None:
-        facts = {"engine": __version__, "feed": self.config.feed_name, "broker": PAPER}
-        started = Started(
-            ts_ns=self.clock.now_ns(),
-            run_ids={slot_id: self.identity.run_id(slot_id) for slot_id in self.engine.core.slots},
-            account=self.account,
-            mode="BACKTEST",
-            caps=caps_of(self._plugins, PAPER, self.account),
-            facts=facts,
-        )
-        await self.pipeline.handle(started)
-        await self.pipeline.drain()
-        self.pipeline.flush()
-        await self._connect()
-
-    async def _connect(self) -> None:
-        await self.pipeline.handle(Connecting(ts_ns=self.engine.core.now_ns))
-        connect = self._plugins.implementation("brokers", PAPER, "connect")
-        if connect is not None:
-            await connect()
-        await self.pipeline.drain()
-
-    async def _stop(self, why: str) -> None:
-        self.pipeline.stop_requested = True
-        await self.pipeline.handle(stop_command(why, self.engine.core.now_ns))
-        await self.pipeline.drain()
-
     async def _end(self) -> None:
-        """Record the end, as a daemon does, and look at the books a last time."""
-        now_ns = self.engine.core.now_ns
+        """Record the end, and look at the books a last time. Raises what the paper broker raised."""
         self.equity.end()
-        await self.pipeline.handle(Stopped(ts_ns=now_ns, reason=self._reason))
-        self.pipeline.flush()
-        self.gathering.end(now_ns)
-        disconnect = self._plugins.implementation("brokers", PAPER, "disconnect")
-        if disconnect is not None:
-            await disconnect()
-        if self._raised is not None:
-            raise self._raised
+        await self.paper.end()
+        self.gathering.end(self.engine.core.now_ns)
 
     def _result(self, drive: Driver) -> Result:
         gathering = self.gathering
@@ -381,7 +255,7 @@ class Backtest:
             capital=self.capital,
             performance=gathering.performance,
             parts=parts,
-            ended=self._reason,
+            ended=self.paper.reason,
             audit_trail=None if self.trail is None else self.trail.collected,
         )
 
@@ -395,7 +269,7 @@ class Backtest:
             "start": iso(data.start_ns or None),
             "end": iso(data.end_ns),
             "seed": seed_of(self.config),
-            "account": self.account,
+            "account": self.engine.core.account,
             "journal_id": made_from.journal_id,
             "engine_id": made_from.engine_id,
             "run_ids": {name: made_from.run_id(name) for name in self.engine.core.slots},
