@@ -16,10 +16,11 @@ from typing import Any
 from attrs import evolve, frozen
 
 from bifrost_engine.config.schema import Config
-from bifrost_engine.replay.backtest import PAPER, Driver, Progress, Road, as_backtested, fast, run_backtest
+from bifrost_engine.replay.backtest import Driver, Progress, Road, as_backtested, fast, run_backtest
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.differences import Changed, Compared, changed_settings, compared, compared_figures
 from bifrost_engine.replay.fit import check_fit
+from bifrost_engine.replay.paper_run import PAPER
 from bifrost_engine.replay.parts import sessions_of
 from bifrost_engine.replay.result import Result, iso, rounded
 from bifrost_engine.replay.watching import Decided, Sent, Watch, Widest
