@@ -81,6 +81,20 @@ class Feeding:
         assert not self.thread.is_alive()
 
 
+@pytest.fixture
+def feed(journal: Journal) -> Iterator[Callable[..., Feeding]]:
+    """Start sinks' threads with these hooks; what a test leaves running is ended with it."""
+    made: list[Feeding] = []
+
+    def start(**hooks: Callable[..., Any]) -> Feeding:
+        made.append(Feeding(journal, **hooks))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.close()
+
+
 class Table:
     """A sink that keeps rows with its cursor, as a database does in one transaction."""
 
@@ -96,10 +110,10 @@ class Table:
         return AuditAck(last_jseq=self.rows[-1] if self.rows else 0)
 
 
-def test_a_sink_that_hears_of_a_command_is_asked_before_its_turn(journal, monkeypatch):
+def test_a_sink_that_hears_of_a_command_is_asked_before_its_turn(journal, feed, monkeypatch):
     monkeypatch.setattr(sinks, "POLL_S", 60.0)
     polled: list[ControlState] = []
-    feeding = Feeding(journal, poll_control=lambda: polled.append(ControlState()) or polled[-1])
+    feeding = feed(poll_control=lambda: polled.append(ControlState()) or polled[-1])
     for count in (1, 2, 3):
         feeding.until(lambda count=count: len(polled) == count)
         feeding.thread.ask_soon()
@@ -110,10 +124,10 @@ def test_a_sink_that_hears_of_a_command_is_asked_before_its_turn(journal, monkey
 # --- rows --------------------------------------------------------------------------------
 
 
-def test_rows_go_in_batches_in_order_and_the_cursor_is_asked_first(journal):
+def test_rows_go_in_batches_in_order_and_the_cursor_is_asked_first(journal, feed):
     write(journal, 25)
     table = Table()
-    feeding = Feeding(journal, write_audit=table.write_audit)
+    feeding = feed(write_audit=table.write_audit)
     feeding.close()
     assert table.rows == list(range(1, 26))
     assert [batch for batch in table.batches if batch[0] <= batch[1]] == [(1, 10), (11, 20), (21, 25)]
@@ -121,15 +135,15 @@ def test_rows_go_in_batches_in_order_and_the_cursor_is_asked_first(journal):
     assert feeding.thread.lag == 0
 
 
-def test_a_sink_that_has_rows_already_gets_only_those_behind_them(journal):
+def test_a_sink_that_has_rows_already_gets_only_those_behind_them(journal, feed):
     write(journal, 25)
     table = Table()
     table.rows = list(range(1, 19))
-    Feeding(journal, write_audit=table.write_audit).close()
+    feed(write_audit=table.write_audit).close()
     assert table.rows == list(range(1, 26))
 
 
-def test_a_sink_that_is_down_keeps_nothing_from_another_and_gets_all_when_it_is_back(journal):
+def test_a_sink_that_is_down_keeps_nothing_from_another_and_gets_all_when_it_is_back(journal, feed):
     well, ill, is_up = Table(), Table(), []
 
     def write_audit(batch: AuditBatch) -> AuditAck:
@@ -137,7 +151,7 @@ def test_a_sink_that_is_down_keeps_nothing_from_another_and_gets_all_when_it_is_
             raise SinkUnavailable("down")
         return ill.write_audit(batch)
 
-    one, other = Feeding(journal, write_audit=well.write_audit), Feeding(journal, write_audit=write_audit)
+    one, other = feed(write_audit=well.write_audit), feed(write_audit=write_audit)
     write(journal, 25)
     one.until(lambda: len(well.rows) == 25)
     other.until(lambda: other.thread.counters["failures"] > 1)
@@ -151,7 +165,7 @@ def test_a_sink_that_is_down_keeps_nothing_from_another_and_gets_all_when_it_is_
     assert well.rows == ill.rows == list(range(1, 31))
 
 
-def test_an_answer_that_was_lost_after_the_commit_repeats_nothing(journal):
+def test_an_answer_that_was_lost_after_the_commit_repeats_nothing(journal, feed):
     write(journal, 25)
     table = Table()
     lose = [True]
@@ -163,13 +177,13 @@ def test_an_answer_that_was_lost_after_the_commit_repeats_nothing(journal):
             raise ConnectionError("lost on the way back")
         return ack
 
-    feeding = Feeding(journal, write_audit=write_audit)
+    feeding = feed(write_audit=write_audit)
     feeding.until(lambda: len(table.rows) == 25)
     feeding.close()
     assert table.rows == list(range(1, 26))
 
 
-def test_a_refused_row_stops_the_rows_and_not_the_heartbeat_and_nothing_is_skipped(journal):
+def test_a_refused_row_stops_the_rows_and_not_the_heartbeat_and_nothing_is_skipped(journal, feed):
     write(journal, 25)
     table, beats, refuse = Table(), [], [True]
 
@@ -178,7 +192,7 @@ def test_a_refused_row_stops_the_rows_and_not_the_heartbeat_and_nothing_is_skipp
             raise SinkRejected("row 12: a column is missing", 12)
         return table.write_audit(batch)
 
-    feeding = Feeding(journal, write_audit=write_audit, write_heartbeat=beats.append)
+    feeding = feed(write_audit=write_audit, write_heartbeat=beats.append)
     feeding.until(lambda: feeding.thread.counters["failures"] >= 2)
     feeding.thread.put("write_heartbeat", "", 1)
     feeding.until(lambda: beats)
@@ -193,14 +207,14 @@ def test_a_refused_row_stops_the_rows_and_not_the_heartbeat_and_nothing_is_skipp
 
 
 @pytest.mark.parametrize("answer", [AuditAck(last_jseq=26), AuditAck(last_jseq=-1), None, "25"])
-def test_a_cursor_that_cant_be_is_a_failure_and_not_believed(journal, answer):
+def test_a_cursor_that_cant_be_is_a_failure_and_not_believed(journal, feed, answer):
     write(journal, 25)
     table, honest = Table(), []
 
     def write_audit(batch: AuditBatch) -> Any:
         return table.write_audit(batch) if honest else answer
 
-    feeding = Feeding(journal, write_audit=write_audit)
+    feeding = feed(write_audit=write_audit)
     feeding.until(lambda: feeding.thread.counters["failures"] >= 2)
     honest.append(True)
     feeding.until(lambda: len(table.rows) == 25)
@@ -208,7 +222,7 @@ def test_a_cursor_that_cant_be_is_a_failure_and_not_believed(journal, answer):
     assert table.rows == list(range(1, 26))
 
 
-def test_a_sink_that_takes_nothing_is_tried_with_patience_and_not_in_a_circle(journal, monkeypatch):
+def test_a_sink_that_takes_nothing_is_tried_with_patience_and_not_in_a_circle(journal, feed, monkeypatch):
     monkeypatch.setattr(sinks, "FIRST_WAIT_S", 60.0)
     write(journal, 25)
     calls = []
@@ -217,7 +231,7 @@ def test_a_sink_that_takes_nothing_is_tried_with_patience_and_not_in_a_circle(jo
         calls.append(batch)
         return AuditAck(last_jseq=0)
 
-    feeding = Feeding(journal, write_audit=write_audit)
+    feeding = feed(write_audit=write_audit)
     feeding.until(lambda: feeding.thread.counters["failures"])
     for _ in range(50):
         feeding.thread.wake()
@@ -226,25 +240,25 @@ def test_a_sink_that_takes_nothing_is_tried_with_patience_and_not_in_a_circle(jo
     assert "took nothing of 1 to 10" in feeding.thread.trouble
 
 
-def test_a_plain_sink_gets_operations_one_by_one_with_their_numbers_and_its_cursor_is_kept(journal, tmp_path):
+def test_a_plain_sink_gets_operations_one_by_one_with_their_numbers_and_its_cursor_is_kept(
+    journal, feed, tmp_path
+):
     write(journal, 3)
     write(journal, 1, kind="history")
     write(journal, 2, kind="order_event")
     rows, states = [], []
-    Feeding(
-        journal, write_operation=rows.append, write_snapshot=lambda s, h: states.append((s["n"], h))
-    ).close()
+    feed(write_operation=rows.append, write_snapshot=lambda s, h: states.append((s["n"], h))).close()
     assert [(row["journal_id"], row["jseq"]) for row in rows] == [("j1", 1), ("j1", 2), ("j1", 3)]
     assert (rows[0]["price"], rows[0]["quantity"]) == (100.25, 3)
     assert states == [(4, True)]
     assert json.loads((tmp_path / "cursor-mine.json").read_text()) == {"j1": 6}
     write(journal, 1)
     again: list[Any] = []
-    Feeding(journal, write_operation=again.append).close()
+    feed(write_operation=again.append).close()
     assert [row["jseq"] for row in again] == [7]
 
 
-def test_a_plain_sink_that_fails_gets_the_same_operation_again(journal):
+def test_a_plain_sink_that_fails_gets_the_same_operation_again(journal, feed):
     write(journal, 5)
     offered: list[int] = []
     taken: list[int] = []
@@ -255,7 +269,7 @@ def test_a_plain_sink_that_fails_gets_the_same_operation_again(journal):
             raise SinkUnavailable("away")
         taken.append(row["jseq"])
 
-    feeding = Feeding(journal, write_operation=write_operation)
+    feeding = feed(write_operation=write_operation)
     feeding.until(lambda: len(taken) == 5)
     feeding.close()
     assert taken == [1, 2, 3, 4, 5]
@@ -263,18 +277,18 @@ def test_a_plain_sink_that_fails_gets_the_same_operation_again(journal):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"j1": "x"}'])
-def test_a_cursor_file_that_cant_be_read_gives_everything_once_more(journal, tmp_path, text):
+def test_a_cursor_file_that_cant_be_read_gives_everything_once_more(journal, feed, tmp_path, text):
     write(journal, 3)
     (tmp_path / "cursor-mine.json").write_text(text)
     rows: list[Any] = []
-    Feeding(journal, write_operation=rows.append).close()
+    feed(write_operation=rows.append).close()
     assert [row["jseq"] for row in rows] == [1, 2, 3]
 
 
 # --- current state -----------------------------------------------------------------------
 
 
-def test_of_current_state_only_the_newest_waits(journal):
+def test_of_current_state_only_the_newest_waits(journal, feed):
     seen: list[tuple[Any, bool]] = []
     open_now = []
 
@@ -283,7 +297,7 @@ def test_of_current_state_only_the_newest_waits(journal):
             raise SinkUnavailable("away")
         seen.append((snapshot, history))
 
-    feeding = Feeding(journal, write_snapshot=write_snapshot)
+    feeding = feed(write_snapshot=write_snapshot)
     for number in range(100):
         feeding.thread.put("write_snapshot", "0", f"a{number}")
         feeding.thread.put("write_snapshot", "1", f"b{number}")
@@ -294,7 +308,7 @@ def test_of_current_state_only_the_newest_waits(journal):
     assert seen == [("a99", False), ("b99", False)]
 
 
-def test_a_newer_state_takes_the_place_of_one_that_failed(journal):
+def test_a_newer_state_takes_the_place_of_one_that_failed(journal, feed):
     seen: list[Any] = []
     failing: list[Any] = []
 
@@ -305,25 +319,29 @@ def test_a_newer_state_takes_the_place_of_one_that_failed(journal):
             raise SinkUnavailable("away")
         seen.append(row)
 
-    feeding = Feeding(journal, write_heartbeat=write_heartbeat)
+    feeding = feed(write_heartbeat=write_heartbeat)
     feeding.thread.put("write_heartbeat", "", "older")
     feeding.until(lambda: seen)
     feeding.close()
     assert seen == ["newer"]
 
 
-def test_state_goes_on_while_rows_are_far_behind(journal):
+def test_state_goes_on_while_rows_are_far_behind(journal, feed):
     write(journal, 200)
     table, beats = Table(), []
     slowly: list[int] = []
+    begun, is_put = Event(), Event()
 
     def write_audit(batch: AuditBatch) -> AuditAck:
-        time.sleep(0.005)
+        begun.set()
+        is_put.wait(PATIENCE_S)
         slowly.append(len(beats))
         return table.write_audit(batch)
 
-    feeding = Feeding(journal, write_audit=write_audit, write_heartbeat=beats.append)
+    feeding = feed(write_audit=write_audit, write_heartbeat=beats.append)
+    assert begun.wait(PATIENCE_S)
     feeding.thread.put("write_heartbeat", "", 1)
+    is_put.set()
     feeding.until(lambda: len(table.rows) == 200)
     feeding.close()
     assert slowly[5] == 1  # the beat went out between the first batches, not behind the last
@@ -332,10 +350,10 @@ def test_state_goes_on_while_rows_are_far_behind(journal):
 # --- control -----------------------------------------------------------------------------
 
 
-def test_commands_and_flags_are_passed_on_with_the_sinks_name(journal):
+def test_commands_and_flags_are_passed_on_with_the_sinks_name(journal, feed):
     state = ControlState(command=Command(name="suspend"), suspended=True)
     answers = [state]
-    feeding = Feeding(journal, poll_control=lambda: answers.pop() if answers else ControlState())
+    feeding = feed(poll_control=lambda: answers.pop() if answers else ControlState())
     feeding.until(lambda: feeding.controls)
     feeding.close()
     assert feeding.controls[0] == ("mine", state)
@@ -352,33 +370,33 @@ def test_commands_and_flags_are_passed_on_with_the_sinks_name(journal):
         evolve(ControlState(), heartbeat_interval_s="10"),
     ],
 )
-def test_nonsense_from_a_control_source_is_dropped_and_counted(journal, nonsense):
-    feeding = Feeding(journal, poll_control=lambda: nonsense)
+def test_nonsense_from_a_control_source_is_dropped_and_counted(journal, feed, nonsense):
+    feeding = feed(poll_control=lambda: nonsense)
     feeding.until(lambda: feeding.thread.counters["poll_failed"] >= 2)
     feeding.close()
     assert feeding.controls == []
     assert feeding.guard.failures["poll_control"] >= 2
 
 
-def test_control_is_polled_while_rows_cant_be_written(journal):
+def test_control_is_polled_while_rows_cant_be_written(journal, feed):
     write(journal, 3)
 
     def write_audit(_batch: AuditBatch) -> AuditAck:
         raise SinkUnavailable("read-only")
 
-    feeding = Feeding(journal, write_audit=write_audit, poll_control=ControlState)
+    feeding = feed(write_audit=write_audit, poll_control=ControlState)
     feeding.until(lambda: len(feeding.controls) > 2 and feeding.thread.counters["failures"] > 1)
     feeding.close()
 
 
 @pytest.mark.parametrize("hook", ["poll_control", "write_audit", "write_heartbeat"])
-def test_a_lock_that_another_daemon_holds_is_told_at_once(journal, hook):
+def test_a_lock_that_another_daemon_holds_is_told_at_once(journal, feed, hook):
     write(journal, 1)
 
     def held(*_arguments: Any) -> Any:
         raise LockHeld("another daemon works on it")
 
-    feeding = Feeding(journal, **{hook: held})
+    feeding = feed(**{hook: held})
     feeding.thread.put("write_heartbeat", "", 1)
     feeding.until(lambda: feeding.locks)
     feeding.close()
@@ -387,10 +405,9 @@ def test_a_lock_that_another_daemon_holds_is_told_at_once(journal, hook):
 # --- the end -----------------------------------------------------------------------------
 
 
-def test_at_the_end_the_newest_state_and_every_row_are_written_and_the_sink_is_left(journal):
+def test_at_the_end_the_newest_state_and_every_row_are_written_and_the_sink_is_left(journal, feed):
     table, story = Table(), []
-    feeding = Feeding(
-        journal,
+    feeding = feed(
         write_audit=table.write_audit,
         write_heartbeat=lambda row: story.append(row),
         disconnect=lambda: story.append("left"),
@@ -402,7 +419,7 @@ def test_at_the_end_the_newest_state_and_every_row_are_written_and_the_sink_is_l
     assert story[-2:] == ["last", "left"]
 
 
-def test_at_the_end_a_sink_that_waits_is_tried_once_more(journal, monkeypatch):
+def test_at_the_end_a_sink_that_waits_is_tried_once_more(journal, feed, monkeypatch):
     monkeypatch.setattr(sinks, "FIRST_WAIT_S", 60.0)
     write(journal, 5)
     table, away = Table(), [True]
@@ -412,7 +429,7 @@ def test_at_the_end_a_sink_that_waits_is_tried_once_more(journal, monkeypatch):
             raise SinkUnavailable("away")
         return table.write_audit(batch)
 
-    feeding = Feeding(journal, write_audit=write_audit)
+    feeding = feed(write_audit=write_audit)
     feeding.until(lambda: feeding.thread.trouble)
     away.clear()
     feeding.close()
@@ -432,11 +449,11 @@ class Restartable(Table):
         return super().write_audit(batch)
 
 
-def test_a_sink_below_what_is_kept_fails_until_it_is_told_where_to_start(journal):
+def test_a_sink_below_what_is_kept_fails_until_it_is_told_where_to_start(journal, feed):
     write(journal, 25)
     journal.prune(12)
     table = Restartable()
-    feeding = Feeding(journal, write_audit=table.write_audit)
+    feeding = feed(write_audit=table.write_audit)
     feeding.until(lambda: feeding.thread.trouble)
     assert "JOURNAL_PRUNED" in feeding.thread.trouble
     assert "bifrost journal drain --from-oldest mine" in feeding.thread.trouble
@@ -452,11 +469,11 @@ def test_a_sink_below_what_is_kept_fails_until_it_is_told_where_to_start(journal
     assert not list(journal.path.parent.glob("drain-*"))
 
 
-def test_so_does_one_whose_cursor_is_kept_here(journal):
+def test_so_does_one_whose_cursor_is_kept_here(journal, feed):
     write(journal, 25)
     journal.prune(12)
     got: list[int] = []
-    feeding = Feeding(journal, write_operation=lambda row: got.append(row["jseq"]))
+    feeding = feed(write_operation=lambda row: got.append(row["jseq"]))
     feeding.until(lambda: "JOURNAL_PRUNED" in feeding.thread.trouble)
     RestartRequest(journal.path.parent, "mine").ask(journal.journal_id)
     feeding.until(lambda: len(got) == 13)
@@ -464,7 +481,7 @@ def test_so_does_one_whose_cursor_is_kept_here(journal):
     assert got == list(range(13, 26))
 
 
-def test_a_sink_keeps_the_trail_from_when_it_has_caught_up_until_it_fails(journal):
+def test_a_sink_keeps_the_trail_from_when_it_has_caught_up_until_it_fails(journal, feed):
     write(journal, 25)
     table, fails = Table(), ["away"]
 
@@ -473,7 +490,7 @@ def test_a_sink_keeps_the_trail_from_when_it_has_caught_up_until_it_fails(journa
             raise SinkUnavailable(why)
         return table.write_audit(batch)
 
-    feeding = Feeding(journal, write_audit=write_audit)
+    feeding = feed(write_audit=write_audit)
     feeding.until(lambda: feeding.thread.trail_problem() == "away")
     fails.clear()
     feeding.until(lambda: not feeding.thread.trail_problem())
@@ -487,7 +504,7 @@ def test_a_sink_keeps_the_trail_from_when_it_has_caught_up_until_it_fails(journa
     assert table.rows == list(range(1, 27))
 
 
-def test_a_sink_that_hangs_keeps_no_trail(journal, monkeypatch):
+def test_a_sink_that_hangs_keeps_no_trail(journal, feed, monkeypatch):
     monkeypatch.setattr(sinks, "SILENT_S", 0.05)
     write(journal, 1)
     table, go_on, hangs = Table(), Event(), []
@@ -497,7 +514,7 @@ def test_a_sink_that_hangs_keeps_no_trail(journal, monkeypatch):
             go_on.wait(PATIENCE_S)
         return table.write_audit(batch)
 
-    feeding = Feeding(journal, write_audit=write_audit)
+    feeding = feed(write_audit=write_audit)
     feeding.until(lambda: not feeding.thread.trail_problem())
     hangs.append(True)
     write(journal, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import threading
@@ -49,13 +50,15 @@ class Reply:
 class Client:
     """Speaks HTTP to a monitor; ``cookie`` goes with each request once there is one.
 
-    pid  of a monitor that is a process of its own
+    pid   of a monitor that is a process of its own
+    look  makes the monitor look at its database now: else what it answers may be a moment old
     """
 
     port: int
     token: str
     cookie: str = ""
     pid: int = 0
+    look: Callable[[], object] = field(default=lambda: None, repr=False)
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
         """Send one request; ``headers`` with underscores for hyphens."""
@@ -101,6 +104,16 @@ class Client:
         return self.ask("POST", f"/control/{word}", body, Authorization=f"Bearer {self.token}", **headers)
 
 
+class _Server(Server):
+    """Knows the loop that it runs in."""
+
+    loop: asyncio.AbstractEventLoop
+
+    async def startup(self, *args: Any, **named: Any) -> None:
+        self.loop = asyncio.get_running_loop()
+        await super().startup(*args, **named)
+
+
 @define
 class Served:
     """A monitor that is served from a thread."""
@@ -108,7 +121,7 @@ class Served:
     make: Callable[[], Monitor]
     line: type[Line] = Line
     monitor: Monitor = field(init=False)
-    server: Server = field(init=False)
+    server: _Server = field(init=False)
     thread: threading.Thread = field(init=False)
 
     def start(self, port: int = 0) -> int:
@@ -121,11 +134,15 @@ class Served:
             log_level="error",
             timeout_graceful_shutdown=1,
         )
-        self.server = Server(config, self.monitor.watch.end)
+        self.server = _Server(config, self.monitor.watch.end)
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
         wait_for(lambda: self.server.started, "for the monitor")
         return int(self.server.servers[0].sockets[0].getsockname()[1])
+
+    def look(self) -> None:
+        """Make it look at its database, whatever it knew before."""
+        asyncio.run_coroutine_threadsafe(self.monitor.watch.as_of_now(), self.server.loop).result(PATIENCE_S)
 
     def stop(self) -> None:
         self.server.should_exit = True

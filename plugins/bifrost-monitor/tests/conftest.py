@@ -88,7 +88,7 @@ def serve(
             )
 
         started.append(Served(monitor, line))
-        return Client(started[-1].start(), token)
+        return Client(started[-1].start(), token, look=started[-1].look)
 
     make.served = started  # type: ignore[attr-defined]
     yield make
@@ -107,12 +107,16 @@ def shared(database_uri: str, tokens: Tokens, token: str) -> Iterator[Client]:
             open_to_read=True,
         )
     )
-    yield Client(served.start(), token)
+    yield Client(served.start(), token, look=served.look)
     served.stop()
 
 
 @pytest.fixture
-def client(shared: Client, conn: object) -> Client:
+def client(shared: Client, conn: object, request: pytest.FixtureRequest) -> Client:
+    """The shared monitor, which has looked at the test's database and knows nothing of an earlier one's."""
+    if "desk" in request.fixturenames:
+        request.getfixturevalue("desk")
+    shared.look()
     return shared
 
 

@@ -15,7 +15,7 @@ from bifrost_monitor.standing import unreadable
 from bifrost_pg import rows
 from bifrost_pg.config import Config
 from bifrost_pg.control import write_flags
-from monitor_client import Served, wait_for
+from monitor_client import PATIENCE_S, Served, wait_for
 from monitor_rows import heartbeat, snapshot
 
 NOBODY = "json://127.0.0.1:1"
@@ -27,12 +27,26 @@ def told(alarm):
 
 
 @pytest.fixture
-def watched(database_uri, tokens, tmp_path, desk):
+def make_alarm():
+    """Makes alarms that reach nobody; their threads end with the test."""
+    made = []
+
+    def make(**settings):
+        made.append(Alarm.of({"urls": [NOBODY], **settings}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.outbox.close(PATIENCE_S)
+
+
+@pytest.fixture
+def watched(database_uri, tokens, tmp_path, desk, make_alarm):
     """Starts a monitor of a database with a daemon at work; returns its alarm and its watch."""
     started = []
 
     def start(quiet_s=300.0):
-        alarm = Alarm.of({"urls": [NOBODY], "quiet_s": quiet_s})
+        alarm = make_alarm(quiet_s=quiet_s)
         make = lambda: Monitor(  # noqa: E731
             database=Database(Config(dsn=database_uri), tmp_path),
             tokens=tokens,
@@ -69,8 +83,8 @@ def test_what_the_daemon_tells_itself_is_left_to_it(desk, watched):
     assert told(alarm) == []
 
 
-def test_a_database_that_is_away_is_told_once_it_has_lasted():
-    alarm = Alarm.of({"urls": [NOBODY]})
+def test_a_database_that_is_away_is_told_once_it_has_lasted(make_alarm):
+    alarm = make_alarm()
     for now in (0.0, 10.0, 299.0):
         alarm.look(unreadable("connection refused", now))
     assert told(alarm) == []

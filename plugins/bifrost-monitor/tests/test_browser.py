@@ -153,6 +153,7 @@ def test_curves_are_read_with_the_arrow_keys(desk, client, browser):
     for number in range(4):
         rows.write_snapshot(desk, 1, snapshot(ts=1741014240.0 + 240 * number, spot=120.0 + number), True)
     open_page(browser, client, log_in=False)
+    browser.wait("document.querySelector('figure.curves')?.dataset.points.includes('|10:16:00|123.00|')")
     browser.js("document.querySelector('figure.curves').focus()")
     browser.key("ArrowLeft")
     assert browser.text("#reading").startswith("10:16:00 · 123.00 · Δ +16.6")

@@ -156,7 +156,6 @@ def test_an_address_of_ib_that_cannot_be_is_refused(desk, client, body):
 
 
 def test_a_listener_gets_the_state_at_once_and_at_each_change_and_operations_as_they_come(desk, client):
-    wait_for(lambda: (client.get("/status").json["status"] or {}).get("mode") == "PAPER", "for all rows")
     with client.stream("/events") as following:
         name, told, _ = following()
         assert (name, told["status"]["net_delta"]) == ("status", 16.6)

@@ -14,7 +14,7 @@ NS = 1_000_000_000
 
 
 def state(client):
-    time.sleep(0.21)  # so long one look serves everybody
+    client.look()
     reply = client.get("/status")
     assert reply.status == 200
     return reply.json
