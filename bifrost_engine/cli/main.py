@@ -121,6 +121,9 @@ def _plugin_command(name: str) -> click.Command | None:
 
     if all(info.name != name for info in installed(["commands"])):
         return None
+    from bifrost_engine.logs import console_log
+
+    console_log()  # a plugin's command takes structlog as it finds it
     command: click.Command = load("commands", name)
     _take_config(command)
     return command

@@ -91,17 +91,16 @@ class Beginning:
 
 def sink_plugin(config: Config, sink: str) -> Any:
     """Return a sink of a loaded configuration, made for its records alone."""
-    import structlog
-
     from bifrost_engine.clock import EventClock
     from bifrost_engine.daemon.assemble import instance_folder
     from bifrost_engine.hookspecs import PluginContext
+    from bifrost_engine.logs import console_log
     from bifrost_engine.plugins import load as load_plugin
     from bifrost_engine.replay.parts import section_value
 
     context = PluginContext(
         name=sink,
-        log=structlog.get_logger(),
+        log=console_log(),
         clock=EventClock(),
         state_dir=instance_folder(config, os.environ),
         emit=lambda _event: None,

@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from bifrost_engine.cli.logs import configure
 from bifrost_engine.cli.summary import next_steps, print_summary
 from bifrost_engine.cli.times import show_time
 from bifrost_engine.daemon.assemble import RunOptions, load_config
 from bifrost_engine.daemon.host import Daemon
 from bifrost_engine.daemon.instance import Instance
 from bifrost_engine.daemon.summary import RunSummary, summarize
+from bifrost_engine.logs import configure
 
 if TYPE_CHECKING:
     from bifrost_engine.cli.display import Display

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import structlog
 import yaml
 from attrs import evolve, frozen
 
@@ -29,6 +28,7 @@ from bifrost_engine.daemon.local_control import LocalControl
 from bifrost_engine.errors import ConfigError, JournalError, SinkError, SinkUnavailable
 from bifrost_engine.hookspecs import PluginContext
 from bifrost_engine.journal.lock import Holder, holder, is_gone
+from bifrost_engine.logs import console_log
 from bifrost_engine.plugins import load as load_plugin
 from bifrost_engine.replay.parts import section_value
 
@@ -161,7 +161,7 @@ class Instance:
             return None
         context = PluginContext(
             name=sink,
-            log=structlog.get_logger(),
+            log=console_log(),
             clock=EventClock(),
             state_dir=self.folder,
             emit=lambda _event: None,

@@ -18,7 +18,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import structlog
 from attrs import evolve
 
 from bifrost_engine.calendar import AroundTheClock
@@ -37,6 +36,7 @@ from bifrost_engine.errors import BifrostError, SinkError
 from bifrost_engine.hookspecs import Clock, PluginContext
 from bifrost_engine.journal import JournalReader
 from bifrost_engine.journal.inspection import inspect as inspect_journal
+from bifrost_engine.logs import console_log
 from bifrost_engine.plugins import PluginSet, find, inspect
 from bifrost_engine.replay.parts import section_value
 
@@ -136,7 +136,7 @@ def _complete(what: str, row: Mapping[str, Any], names: tuple[str, ...]) -> None
 def _context(
     name: str, folder: Path, emit: Callable[[Any], None], clock: Clock | None = None
 ) -> PluginContext:
-    log = structlog.get_logger()
+    log = console_log()
     return PluginContext(name=name, log=log, clock=clock or EventClock(), state_dir=folder, emit=emit)
 
 
@@ -217,7 +217,7 @@ async def _tried(config: Config, kind: str, name: str, title: str, folder: Path)
 
     made = PluginSet()
     section = section_value(kind, name, config.sections.get(name))
-    clock = WallClock(loop, structlog.get_logger())
+    clock = WallClock(loop, console_log())
     made.start(kind, name, section, _context(name, folder, emit, clock))
     check = made.implementation(kind, name, "self_check")
     if check is not None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import structlog
 
 from bifrost_engine.cli.main import run
 
@@ -64,10 +63,3 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeout=60,
     )
     return folder
-
-
-@pytest.fixture(autouse=True)
-def log_as_before() -> Iterator[None]:
-    """Let no command of a test keep the log on an output that is closed with it."""
-    yield
-    structlog.reset_defaults()

@@ -93,3 +93,50 @@ def test_the_commands_of_plugins_are_those_that_the_entry_points_name():
     expected = {(entry.name, entry.dist.name) for entry in entry_points(group="bifrost.commands")}
     assert ("db", "bifrost-pg") in expected
     assert set(commands()) == expected
+
+
+TALKER = """\
+import click, structlog
+from bifrost_engine.errors import SinkUnavailable
+from bifrost_engine.hookspecs import HOOK_VERSION, hookimpl
+
+class Sink:
+    hook_version = HOOK_VERSION
+
+    def __init__(self, config, context):
+        context.log.warning("the sink talks")
+
+    @hookimpl
+    def write_heartbeat(self, heartbeat):
+        pass
+
+    def reader(self):
+        raise SinkUnavailable("away")
+
+@click.command()
+def command():
+    structlog.get_logger().warning("the command talks")
+    click.echo("{}")
+"""
+
+
+@pytest.fixture
+def talker(tmp_path, monkeypatch):
+    info = tmp_path / "talker" / "talker-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: talker\nVersion: 1.0\n")
+    sink, command = "talker = talker_of_a_test:Sink", "talk = talker_of_a_test:command"
+    (info / "entry_points.txt").write_text(f"[bifrost.sinks]\n{sink}\n[bifrost.commands]\n{command}\n")
+    (info.parent / "talker_of_a_test.py").write_text(TALKER)
+    monkeypatch.syspath_prepend(str(info.parent))
+    yield
+    sys.modules.pop("talker_of_a_test", None)
+
+
+def test_what_a_plugin_logs_stands_beside_a_commands_answer_and_not_in_it(bifrost, tmp_path, talker):
+    (tmp_path / "bifrost.yaml").write_text("symbol: NVDA\nstatus: {sink: [talker]}\n")
+    sink, command = bifrost("status", "--json"), bifrost("talk")
+    assert "the sink talks" in sink.err
+    assert "talks" not in sink.out
+    assert "the command talks" in command.err
+    assert command.out == "{}\n"

@@ -18,10 +18,23 @@ from bifrost_engine.testing import SinkConformance, make_config, make_context, m
 
 NOBODY = "json://127.0.0.1:1"
 """Where nothing listens."""
+PATIENCE_S = 15.0
 
 
-def sink_in(folder, *urls, **section):
-    return NotifySink(make_config(NotifySink.Config, urls=list(urls), **section), make_context(folder))
+@pytest.fixture
+def sink_in():
+    """Makes sinks with a folder and targets; their threads end with the test."""
+    made = []
+
+    def make(folder, *urls, **section):
+        made.append(
+            NotifySink(make_config(NotifySink.Config, urls=list(urls), **section), make_context(folder))
+        )
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.outbox.close(PATIENCE_S)
 
 
 class TestNotifySink(SinkConformance):
@@ -51,7 +64,7 @@ class TestNotifySink(SinkConformance):
         assert self.rows(sink, "operations") == []  # it keeps no history, and tells nothing of it
 
 
-def test_a_reject_is_told_at_every_target(tmp_path, hook, other_hook):
+def test_a_reject_is_told_at_every_target(sink_in, tmp_path, hook, other_hook):
     sink = sink_in(tmp_path, hook.url, other_hook.url)
     sink.write_operation(make_operation(type="reject", state_reason="code 201: margin"))
     for each in (hook, other_hook):
@@ -64,7 +77,7 @@ def test_a_reject_is_told_at_every_target(tmp_path, hook, other_hook):
         assert post["type"] == "warning"
 
 
-def test_kill_is_a_failure_that_says_who_asked(tmp_path, hook):
+def test_kill_is_a_failure_that_says_who_asked(sink_in, tmp_path, hook):
     sink = sink_in(tmp_path, hook.url, sender="desk 2")
     kill = make_operation(type="kill", side=None, quantity=None, price=None, client_order_id=None)
     sink.write_operation(kill | {"strategy_id": None, "state_reason": "killed", "requested_by": "ann"})
@@ -73,7 +86,7 @@ def test_kill_is_a_failure_that_says_who_asked(tmp_path, hook):
     assert hook.taken[0]["message"].endswith("Kill: killed; asked by ann")
 
 
-def test_what_a_target_refuses_is_sent_again_until_it_takes_it_and_then_no_more(tmp_path, hook):
+def test_what_a_target_refuses_is_sent_again_until_it_takes_it_and_then_no_more(sink_in, tmp_path, hook):
     hook.status = 503
     sink = sink_in(tmp_path, hook.url)
     sink.write_operation(make_operation(1, type="halt", state_reason="LOSS: over 5000"))
@@ -85,7 +98,7 @@ def test_what_a_target_refuses_is_sent_again_until_it_takes_it_and_then_no_more(
     assert hook.texts().count("LOSS") == 1
 
 
-def test_a_target_that_hangs_delays_neither_the_sink_nor_another_target(tmp_path, hook, other_hook):
+def test_a_target_that_hangs_delays_neither_the_sink_nor_another_target(sink_in, tmp_path, hook, other_hook):
     hook.open.clear()
     sink = sink_in(tmp_path, hook.url, other_hook.url, most_per_hour=0)
     started = time.monotonic()
@@ -120,7 +133,7 @@ def test_a_process_ends_although_a_target_hangs(tmp_path, hook):
     assert (process.returncode, time.monotonic() - started < 5.0) == (0, True)
 
 
-def test_what_waits_when_it_ends_gets_one_more_attempt(tmp_path, hook):
+def test_what_waits_when_it_ends_gets_one_more_attempt(sink_in, tmp_path, hook):
     hook.status = 503
     sink = sink_in(tmp_path, hook.url)
     sink.outbox.mailboxes[0]._wait_s = 600.0
@@ -131,12 +144,14 @@ def test_what_waits_when_it_ends_gets_one_more_attempt(tmp_path, hook):
     assert "Stopped, main" in hook.texts()
 
 
-def test_too_much_that_waits_loses_the_oldest_but_no_failure_and_says_so(tmp_path, hook):
+def test_too_much_that_waits_loses_the_oldest_but_no_failure_and_says_so(sink_in, tmp_path, hook):
     hook.status = 503
     sink = sink_in(tmp_path, hook.url, tell=["kill", "fill"], quiet_s=0, most_per_hour=0)
     sink.write_operation(make_operation(1, type="kill"))
     for number in range(2, MOST_WAITING + 10):
         sink.write_operation(make_operation(number, type="fill"))
+    refused = len(hook.posts) + 2  # what is refused then was put together after all had come
+    hook.wait_for(lambda: len(hook.posts) >= refused)
     hook.status = 200
     hook.wait_for(lambda: not sink.outbox.mailboxes[0].waiting)
     assert hook.taken[0]["title"].startswith("Bifrost: Kill, main (and ")
@@ -182,7 +197,7 @@ def test_no_part_of_a_url_is_logged_or_shown(tmp_path, hook, capfd, log_lines):
     assert "t0k3n" not in shown
 
 
-def test_operations_from_long_before_the_start_are_not_told(tmp_path):
+def test_operations_from_long_before_the_start_are_not_told(sink_in, tmp_path):
     sink = sink_in(tmp_path, NOBODY)
     now_s = make_operation()["ts"]
     sink.write_operation(make_operation(1, type="kill", ts=now_s - 3600))
@@ -191,20 +206,20 @@ def test_operations_from_long_before_the_start_are_not_told(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"journal-a": "x"}'])
-def test_a_damaged_file_of_what_was_told_is_begun_anew(tmp_path, text):
+def test_a_damaged_file_of_what_was_told_is_begun_anew(sink_in, tmp_path, text):
     (tmp_path / "notify-test.json").write_text(text)
     sink_in(tmp_path, NOBODY).write_operation(make_operation(7, type="kill"))
     assert json.loads((tmp_path / "notify-test.json").read_text()) == {"journal-a": 7}
 
 
-def test_a_disk_that_is_full_keeps_no_alert_back(tmp_path):
+def test_a_disk_that_is_full_keeps_no_alert_back(sink_in, tmp_path):
     sink = sink_in(tmp_path / "nowhere", NOBODY)
     sink.write_operation(make_operation(7, type="kill"))
     sink.write_operation(make_operation(7, type="kill"))
     assert len(sink.outbox.mailboxes[0].waiting) == 1
 
 
-def test_without_a_target_the_host_leaves_it_out(tmp_path):
+def test_without_a_target_the_host_leaves_it_out(sink_in, tmp_path):
     assert not sink_in(tmp_path).configured
     assert sink_in(tmp_path, NOBODY).configured
 

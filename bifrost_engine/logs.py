@@ -1,4 +1,7 @@
-"""Structured logs: a line for people on the console, or JSON lines; beside a live display, in a file."""
+"""Structured logs: a line for people on the console, or JSON lines; beside a live display, in a file.
+
+Never on standard output unless somebody asks for that: there stand a command's answers.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,11 @@ def configure(
         cache_logger_on_first_use=True,
     )
     return structlog.get_logger("bifrost")
+
+
+def console_log() -> Any:
+    """Return a logger; where nobody has set logs up yet, its lines go to standard error."""
+    return structlog.get_logger("bifrost") if structlog.is_configured() else configure(as_json=False)
 
 
 class _Line:
