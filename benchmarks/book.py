@@ -51,21 +51,6 @@ def bare_delta(spot: float, strike: float, years: float) -> float:
     return 0.5 * erfc(-d1 * 0.7071067811865476)
 
 
-def bare_loop(quotes: Sequence[Quote], strike: float, weight: float, threshold: float) -> int:
-    """Hedge a straddle on each quote with nothing around the arithmetic; return the number of hedges."""
-    shares, hedges = 0.0, 0
-    for _, bid, ask, _, _, ts_ns, _ in quotes:
-        spot = (bid + ask) / 2.0
-        years = (EXPIRY_NS - ts_ns) / YEAR_NS
-        call = bare_delta(spot, strike, years)
-        put = bare_delta(spot, strike, years) - 1.0
-        net = weight * (call + put) + shares
-        if abs(net) > threshold:
-            shares -= round(net)
-            hedges += 1
-    return hedges
-
-
 def seconds(work: Callable[[], object]) -> float:
     """Return the processor seconds of one call, the collector off."""
     gc.collect()

@@ -1,171 +1,237 @@
-"""Quotes through the whole pipeline in event time, beside a bare loop with the same arithmetic.
+"""Bifrost's replay beside other backtest engines: the same strategy, the same quotes, the same fills.
 
-    python benchmarks/replay.py [QUOTES_FILE]
+    python benchmarks/replay.py                     # all of it; takes long
+    python benchmarks/replay.py --rounds 3 --plan "peers' strategy, 10^5"
+    python benchmarks/replay.py --without-peers     # Bifrost and the bare arithmetic alone
+    python benchmarks/replay.py --recording spy.csv.gz
 
-The pipeline is the paper broker's matching, the engine with its beats, the orders and
-their fills, and the journal in memory. With a file of recorded quotes (one-second SPY,
-say) that day is run too. The peak of memory is that of a process of its own.
+A book of a call and a put near the money, ten each, four weeks out; Black and Scholes on
+each quote; a market order once the net delta reaches 25 shares, filled at the touch, a
+cent a share. Each run is a process of its own, which first runs 2,000 quotes so that all
+is imported, compiled and cached. The clock begins when the engine has its data as it
+wants them, and ends when the last quote is handled and the engine has made its result.
+Each round runs every engine once; ratios are taken inside a round. A run whose orders or
+cash differ from what they must be counts as zero.
+
+The other engines are installed from the package index into an environment of their own,
+in the user's cache or where --environment or BIFROST_BENCHMARK_ENVIRONMENT says.
 """
 
 from __future__ import annotations
 
-import asyncio
-import resource
+import argparse
+import json
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import structlog
-from bifrost_paper.broker import PaperBroker
-from bifrost_paper.config import PaperConfig
-from book import bare_loop, seconds, walk
+from attrs import frozen
+from peers.environment import VARIABLE, python_of, usual_place
+from peers.workload import KINDS, Workload, generated, make, recorded
 
-from bifrost_engine.calendar import ExchangeSessions
-from bifrost_engine.clock import EventClock
-from bifrost_engine.config.schema import Config
-from bifrost_engine.config.strategy import StrategyConfig
-from bifrost_engine.domain import Contract, Quote, Right
-from bifrost_engine.domain.events import Connecting, Started
-from bifrost_engine.engine import Engine
-from bifrost_engine.guard import Guard
-from bifrost_engine.hookspecs import PluginContext
-from bifrost_engine.replay.drive import Drive
-from bifrost_engine.replay.pipeline import Broker, Observer, Pipeline
-from bifrost_engine.replay.readers import read_quotes
-from bifrost_engine.testing.engine import change, make_slot
+HERE = Path(__file__).parent / "peers"
+CENT = 0.01
+Pythons = Mapping[bool, Path]
+"""The interpreter of ours, and that of the others."""
 
-BEAT_NS = 10_000_000_000
-ROUNDS = 5
-HOOKS = ("place_order", "cancel_order", "replace_order", "fetch_broker_state")
-SETTINGS = {
-    "gates.intent.hedge.cooldown_seconds": 0.0,
-    "gates.intent.hedge.min_price_move_pct": 0.0,
-    "gates.guard.risk.max_daily_hedge_count": 10**6,
-    "gates.guard.risk.max_position_shares": 10**6,
-    "gates.guard.risk.max_daily_loss_usd": Decimal(10**9),
-    "gates.strategy.structure.min_dte": 0,
-    "gates.strategy.structure.max_dte": 60,
+
+@frozen(kw_only=True)
+class Engine:
+    """What is measured.
+
+    script    in ``peers/``
+    variant   of ours
+    is_peer   runs in the environment of the others
+    late      fills at the next quote
+    """
+
+    script: str
+    variant: str = ""
+    is_peer: bool = True
+    late: bool = False
+
+
+def ours(variant: str) -> Engine:
+    """Return Bifrost in one of the variants of ``on_bifrost.py``."""
+    return Engine(script="on_bifrost.py", variant=variant, is_peer=False)
+
+
+YARDSTICKS = ("NautilusTrader", "vnpy")
+ENGINES = {
+    "NautilusTrader": Engine(script="on_nautilus.py"),
+    "vnpy": Engine(script="on_vnpy.py", late=True),
+    "backtesting.py": Engine(script="on_backtesting.py"),
+    "hftbacktest": Engine(script="on_hftbacktest.py"),
+    "bare loop": Engine(script="on_bare.py", is_peer=False),
+    "exact": ours("exact"),
+    "exact, from Parquet": ours("exact-file"),
+    "exact, with folder": ours("exact-out"),
+    "fast": ours("fast"),
+    "fast, from Parquet": ours("fast-file"),
+    "fast, with folder": ours("fast-out"),
+}
+FAST = (*YARDSTICKS, "hftbacktest", "fast", "fast, from Parquet")
+
+
+@frozen(kw_only=True)
+class Plan:
+    """A kind of work, how many quotes, and who takes part."""
+
+    kind: str
+    quotes: int = 0
+    engines: Sequence[str] = tuple(ENGINES)
+
+
+PLANS = {
+    "peers' strategy, 10^5": Plan(kind="peers' strategy", quotes=100_000),
+    "peers' strategy, 10^6": Plan(kind="peers' strategy", quotes=1_000_000),
+    "default gates, 10^6": Plan(kind="default gates", quotes=1_000_000, engines=FAST),
+    "no orders, 10^6": Plan(kind="no orders", quotes=1_000_000, engines=FAST),
+    "recorded day": Plan(kind="peers' strategy"),
 }
 
 
-class Discard:
-    """A journal that makes each record and keeps none, so that memory shows what else grows."""
+@frozen(kw_only=True)
+class Run:
+    """One run of one engine.
 
-    def __init__(self) -> None:
-        self.records = 0
+    wrong  what differs from what must be, or how it failed; such a run counts as zero
+    """
 
-    def append(self, records: Sequence[Any], run_id: str | None) -> None:
-        """Count them."""
-        self.records += len(records)
-
-    def commit(self) -> None:
-        """Write nothing."""
-
-
-def book_on(symbol: str, spot: float, day: date) -> tuple[Contract, ...]:
-    """Return the call and the put nearest the money, four weeks out."""
-    strike, expiry = Decimal(round(spot)), day + timedelta(days=28)
-    return tuple(Contract.option(symbol, expiry, strike, right) for right in Right)
+    processor_s: float = 0.0
+    wall_s: float = 0.0
+    orders: int = 0
+    wrong: str = ""
 
 
-def run(symbol: str, quotes: Iterator[Quote], spot: float, day: date, start_ns: int) -> dict[str, float]:
-    """Run quotes through everything; return processor seconds and counts."""
-    legs = book_on(symbol, spot, day)
-    clock, log = EventClock(start_ns - 1), structlog.get_logger()
-    config = StrategyConfig(symbol=symbol)
-    for path, value in SETTINGS.items():
-        config = change(config, path, value)
-    slots = [make_slot(config)]
-    whole = change(Config(strategies=(config,)), "account.max_orders_per_minute", 10**9)
-    whole = change(whole, "account.max_orders_per_day", 10**9)
-    engine = Engine(whole, ExchangeSessions(), "bnch", slots, account="DPAPER")
-    paper = PaperConfig(record="memory", positions={leg.key: Decimal(10) for leg in legs}, leverage=None)
-    inbox: list[Pipeline] = []
-    context = PluginContext(
-        name="paper",
-        log=log,
-        clock=clock,
-        state_dir=Path(tempfile.mkdtemp()),
-        emit=lambda e: inbox[0].emit(e),
+def run(engine: Engine, workload: Workload, pythons: Mapping[bool, Path]) -> Run:
+    """Run an engine once, in a process of its own."""
+    command = [
+        pythons[engine.is_peer],
+        HERE / engine.script,
+        *filter(None, [engine.variant]),
+        workload.folder,
+    ]
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / ".vntrader").mkdir()  # vnpy's folder of settings; without it, it makes one at home
+        done = subprocess.run([*map(str, command)], cwd=place, capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
+        return Run(wrong=said[-1])
+    told = json.loads(done.stdout.splitlines()[-1])
+    wrong = difference(told, *(workload.late if engine.late else workload.at_once))
+    times = {} if wrong else {name: told[name] for name in ("processor_s", "wall_s")}
+    return Run(orders=len(told["trades"]), wrong=wrong, **times)
+
+
+def difference(told: Mapping[str, Any], trades: Sequence[tuple[int, int]], cash: float) -> str:
+    """Return how a run's orders or cash differ from what they must be, "" if they don't."""
+    found = [tuple(trade) for trade in told["trades"]]
+    if len(found) != len(trades):
+        return f"{len(found)} orders instead of {len(trades)}"
+    for index, (one, other) in enumerate(zip(found, trades, strict=True)):
+        if one != tuple(other):
+            return f"order {index + 1} is {one} instead of {tuple(other)}"
+    return "" if abs(told["cash"] - cash) < CENT else f"cash {told['cash']:.2f} instead of {cash:.2f}"
+
+
+def measure(
+    plan: Plan, workload: Workload, rounds: int, pythons: Mapping[bool, Path]
+) -> list[dict[str, Run]]:
+    """Run every engine once a round, every other round the other way about."""
+    names = [name for name in plan.engines if ENGINES[name].is_peer in pythons]
+    made = []
+    for number in range(rounds):
+        taken = {name: run(ENGINES[name], workload, pythons) for name in names[:: 1 if number % 2 else -1]}
+        made.append({name: taken[name] for name in names})
+        print(".", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return made
+
+
+def show(name: str, workload: Workload, rounds: Sequence[Mapping[str, Run]]) -> None:
+    """Print a plan's table."""
+    print(f"\n{name}: {workload.quotes:,} quotes, {len(workload.at_once[0]):,} orders; {len(rounds)} rounds")
+    print(f"{'':22}{'1000 quotes a second':>26}{'':8}{'times, by processor time':>22}")
+    yardsticks = [one for one in YARDSTICKS if one in rounds[0]]
+    print(f"{'':22}{'processor':>12}{'by the clock':>14}", *(f"{one:>22}" for one in yardsticks))
+    for engine in rounds[0]:
+        runs = [taken[engine] for taken in rounds]
+        cells = [f"{_rate(workload, runs, 'processor_s'):>12}{_rate(workload, runs, 'wall_s'):>14}"]
+        cells += [f"{_ratio(rounds, engine, yardstick):>22}" for yardstick in yardsticks]
+        wrong = next((f"  DIFFERS: {one.wrong}" for one in runs if one.wrong), "")
+        print(f"{engine:22}{' '.join(cells)}{wrong}")
+
+
+def _rate(workload: Workload, runs: Sequence[Run], clock: str) -> str:
+    return f"{median(_per_second(workload, one, clock) for one in runs) / 1e3:,.0f}"
+
+
+def _per_second(workload: Workload, one: Run, clock: str) -> float:
+    seconds: float = getattr(one, clock)
+    return workload.quotes / seconds if seconds else 0.0
+
+
+def _ratio(rounds: Sequence[Mapping[str, Run]], engine: str, yardstick: str) -> str:
+    ratios = [_times(taken[engine], taken[yardstick]) for taken in rounds]
+    return f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
+
+
+def _times(one: Run, yardstick: Run) -> float:
+    return yardstick.processor_s / one.processor_s if one.processor_s else 0.0
+
+
+def make_workload(plan: Plan, folder: Path, recording: Path | None) -> Workload:
+    """Write what a plan needs."""
+    kind = KINDS[plan.kind]
+    if plan.quotes:
+        return make(folder, kind, generated(plan.quotes))
+    assert recording is not None
+    symbol, data = recorded(recording)
+    return make(folder, kind, data, symbol)
+
+
+def options() -> argparse.Namespace:
+    """Return what was asked for."""
+    summary, _, rest = (__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(
+        description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    broker = PaperBroker(paper, context)
-    guard = Guard("brokers:paper", log)
-    hooks = {name: getattr(broker, name) for name in HOOKS}
-    journal = Discard()
-    observers = [Observer(broker.on_tick, guard)]
-    pipeline = Pipeline(engine, journal, Broker(hooks, guard), clock, log, observers)
-    inbox.append(pipeline)
-    drive = Drive(pipeline, clock, BEAT_NS)
-
-    async def everything() -> None:
-        await pipeline.handle(
-            Started(
-                ts_ns=start_ns - 1,
-                run_ids={"gamma": "run"},
-                account="DPAPER",
-                mode="BACKTEST",
-                caps=broker.broker_caps("DPAPER"),
-            )
-        )
-        await pipeline.handle(Connecting(ts_ns=start_ns - 1))
-        await broker.connect()
-        await pipeline.drain()
-        await drive.run(quotes, lambda: False)
-
-    taken = seconds(lambda: asyncio.run(everything()))
-    orders = engine.core.state.orders_by_strategy["gamma"]
-    return {"seconds": taken, "quotes": drive.quotes, "orders": orders, "records": journal.records}
-
-
-def compare(name: str, symbol: str, quotes: list[Quote], spot: float, day: date) -> None:
-    """Print the pipeline's speed and its ratio to the bare loop, the median of a few rounds."""
-    ratios, rates, result = [], [], {}
-    for _ in range(ROUNDS):
-        bare = len(quotes) / seconds(lambda: bare_loop(quotes, round(spot), 1000.0, 25.0))
-        result = run(symbol, iter(quotes), spot, day, quotes[0].ts_ns)
-        rate = result["quotes"] / result["seconds"]
-        rates.append(rate)
-        ratios.append(rate / bare)
-    print(
-        f"{name:34}{median(rates) / 1e3:9.0f} k/s{median(ratios):8.2f} of the bare loop"
-        f"  ({min(ratios):.2f}–{max(ratios):.2f}; {result['orders']:.0f} orders)"
-    )
-
-
-def peak_mb(count: int) -> float:
-    """Return the peak of memory, MB, of a process that runs ``count`` generated quotes."""
-    code = f"import replay; replay.alone({count})"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parent, check=True, capture_output=True, text=True
-    )
-    return float(done.stdout.split()[-1])
-
-
-def alone(count: int) -> None:
-    """Run generated quotes without keeping them, and print this process's peak of memory."""
-    quotes = walk(count)
-    run("NVDA", quotes, 100.0, date(2025, 3, 3), next(walk(1)).ts_ns)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--plan", action="append", choices=PLANS, help="repeatable; all without it")
+    parser.add_argument("--recording", type=Path, help="one-second quotes of a stock, for the recorded day")
+    parser.add_argument("--without-peers", action="store_true")
+    parser.add_argument("--environment", type=Path, default=os.environ.get(VARIABLE) or usual_place())
+    parser.add_argument("--json", type=Path, help="file for every run's figures")
+    return parser.parse_args()
 
 
 def main() -> None:
     """Measure and print."""
-    ExchangeSessions().session_at(next(walk(1)).ts_ns)  # the calendar is loaded before the clock runs
-    compare("10^5 generated quotes", "NVDA", list(walk(100_000)), 100.0, date(2025, 3, 3))
-    compare("10^6 generated quotes", "NVDA", list(walk(1_000_000)), 100.0, date(2025, 3, 3))
-    if len(sys.argv) > 1:
-        day = list(read_quotes(sys.argv[1], ()))
-        spot = sorted(quote.mid for quote in day)[len(day) // 2]
-        symbol = day[0].contract_key.partition("|")[0]
-        compare("the recorded day", symbol, day, spot, date.fromtimestamp(day[0].ts_ns / 1e9))
-    small, large = peak_mb(100_000), peak_mb(1_000_000)
-    print(f"peak of memory: {small:.0f} MB with 10^5 quotes, {large:.0f} MB with 10^6")
+    asked = options()
+    pythons = {False: Path(sys.executable)}
+    if not asked.without_peers:
+        pythons[True] = python_of(Path(asked.environment))
+    kept = {}
+    for name, plan in PLANS.items():
+        if name not in (asked.plan or PLANS) or not (plan.quotes or asked.recording):
+            continue
+        with tempfile.TemporaryDirectory(prefix="bifrost-replay-") as place:
+            workload = make_workload(plan, Path(place) / "workload", asked.recording)
+            rounds = measure(plan, workload, asked.rounds, pythons)
+        show(name, workload, rounds)
+        kept[name] = [{engine: _plain(one) for engine, one in taken.items()} for taken in rounds]
+        if asked.json:
+            asked.json.write_text(json.dumps(kept, indent=1))
+
+
+def _plain(one: Run) -> dict[str, Any]:
+    return {"processor_s": one.processor_s, "wall_s": one.wall_s, "orders": one.orders, "wrong": one.wrong}
 
 
 if __name__ == "__main__":
