@@ -29,6 +29,12 @@ from bifrost_engine.cli.recording import recording_options
 )
 @click.option("--seed", default=0, show_default=True, help="For --random.")
 @click.option(
+    "--walk-forward",
+    "walk",
+    metavar="train=5d,test=1d",
+    help="Choose on so many trading days and try the choice on those after them, window by window.",
+)
+@click.option(
     "--jobs",
     type=click.IntRange(min=1),
     help="Processes side by side; else one for each processor.",
@@ -44,9 +50,10 @@ from bifrost_engine.cli.recording import recording_options
 @click.option("--rank", default="net", show_default=True, metavar="FIGURE", help="Best first by this figure.")
 @click.option("--lowest", is_flag=True, help="The lowest is the best.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Rows to show.")
+@click.option("--progress/--no-progress", default=None, help="Show how far it is; else on a terminal only.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
+def command(ctx: click.Context, /, as_json: bool, progress: bool | None, **given: Any) -> None:
     """Run a configuration with many settings on recorded quotes, and rank what came of it.
 
     Each point is a backtest with its settings over the file. Points that have finished are
@@ -61,6 +68,10 @@ def command(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
             --set gates.state.delta.threshold_hedge_shares=20,25,30,40,60,80 \\
             --set order.order_type=market,limit --random 20 --rank drawdown --lowest
 
+    What was best on five days, on the day after them, and so on:
+        bifrost sweep --data quotes --walk-forward train=5d,test=1d \\
+            --set gates.state.delta.threshold_hedge_shares=15,25,40
+
     Exit codes: 0 every point has its figures, 1 some failed (the table says why), 2 the
     settings or the data can't be used, 130 interrupted; what had finished is kept.
     """
@@ -68,4 +79,5 @@ def command(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
 
     # As an interrupt, so that no process and no copy of the quotes is left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    ctx.exit(Run(**given).execute(as_json=as_json, show_progress=sys.stderr.isatty()))
+    show = sys.stderr.isatty() if progress is None else progress
+    ctx.exit(Run(**given).execute(as_json=as_json, show_progress=show))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import click
 from attrs import frozen
 
-from bifrost_engine.cli.output import print_json, print_table
+from bifrost_engine.cli.output import print_json
+from bifrost_engine.cli.ranking import print_ranking, print_walk, told, told_walk
 from bifrost_engine.cli.recording import Beginning, time_given
+from bifrost_engine.cli.sweep_progress import shown_progress
 from bifrost_engine.config.loader import Override, find_config
 from bifrost_engine.config.schema import Config
 from bifrost_engine.daemon.assemble import RunOptions, load_config
@@ -22,11 +24,13 @@ from bifrost_engine.replay.figures import FIGURES
 from bifrost_engine.replay.fit import check_fit
 from bifrost_engine.replay.lanes import Lanes
 from bifrost_engine.replay.mapped import mapped_in
+from bifrost_engine.replay.parts import sessions_of
 from bifrost_engine.replay.points import Point, grid, parse_axes, sample
 from bifrost_engine.replay.sweep import Finished, Outcome, Runner, Task, one_by_one, ranked, sweep
-from bifrost_engine.replay.table import require_pyarrow, write_sweep
+from bifrost_engine.replay.table import SWEEP, WALK, require_pyarrow, write_sweep, write_walk
+from bifrost_engine.replay.walking import OnOutcome, best_by, walk_forward
+from bifrost_engine.replay.windows import Walk, parse_walk, trading_days, windows
 
-SHOWN = ("net", "drawdown", "hedges", "shares", "commission")
 MOST_POINTS = 100_000
 
 
@@ -68,9 +72,11 @@ class Run:
         rank: str,
         lowest: bool,
         top: int,
+        walk: str | None,
     ) -> None:
         if rank not in FIGURES:
             raise ConfigError(f"--rank {rank}: expected one of {', '.join(FIGURES)}")
+        self.walk = None if walk is None else parse_walk(walk)
         self.axes = parse_axes(axes)
         self.points = self._points(count, seed)
         self.data = DataSet(path.absolute(), time_given(start) or 0, time_given(end))
@@ -96,28 +102,67 @@ class Run:
 
     def execute(self, *, as_json: bool, show_progress: bool) -> int:
         """Run, keep and rank; return the exit code."""
-        self._check_each_value()
+        base = self._check_each_value()
         require_pyarrow()
         finished = Finished(self.out)
-        with mapped_in(self.out, self.data) as data:
+        with ExitStack() as stack:
+            data = stack.enter_context(mapped_in(self.out, self.data))
             task = Task(load=self.load, data=data, positions=self.positions, capital=self.capital)
-            with self._runner() as runner, _progress(len(self.points), show_progress) as show:
-                outcomes = sweep(task, self.points, finished, runner, show)
-        write_sweep(self.out / "sweep.parquet", outcomes)
+            runner = stack.enter_context(self._runner())
+            if self.walk is not None:
+                return self._walk(task, base, self.walk, finished, runner, as_json, show_progress)
+            show = stack.enter_context(self._progress(len(self.points), show_progress))
+            outcomes = sweep(task, self.points, finished, runner, show)
+        write_sweep(self.out / SWEEP, outcomes)
         best = ranked(outcomes, self.rank, self.lowest)
         if as_json:
-            print_json([_told(outcome) for outcome in best])
+            print_json([told(outcome) for outcome in best])
         else:
-            self._print(best)
+            print_ranking(best, list(self.axes), self.rank, self.top)
+            click.echo(f"\n{len(best):,} points, kept in {self.out}: {SWEEP}")
         return 1 if any(outcome.error for outcome in outcomes) else 0
 
-    def _check_each_value(self) -> None:
-        """Raise ConfigError for data that don't fit, and for any value that no point could use."""
+    def _walk(
+        self,
+        task: Task,
+        base: Config,
+        walk: Walk,
+        finished: Finished,
+        runner: Runner,
+        as_json: bool,
+        show_progress: bool,
+    ) -> int:
+        sessions = sessions_of(base)
+        symbols = frozenset(strategy.symbol for strategy in base.strategies)
+        days = trading_days(task.data.data(), symbols, sessions)
+        chosen = windows(days, walk)
+        left_out = len(days) - len(chosen[-1].train) - len(chosen) * walk.test
+        count = len(chosen) * (len(self.points) + 1)
+        with self._progress(count, show_progress) as show:
+            best = best_by(self.rank, self.lowest)
+            steps = walk_forward(task, self.points, chosen, sessions, finished, runner, best, show)
+        write_walk(self.out, steps)
+        if as_json:
+            print_json(told_walk(steps))
+        else:
+            print_walk(steps, list(self.axes), self.rank)
+            click.echo(f"\n{len(steps):,} windows of {len(days)} trading days", nl=False)
+            click.echo(f", {left_out} at the end in none" if left_out else "", nl=False)
+            click.echo(f"; kept in {self.out}: {WALK}, {SWEEP}")
+        failures = [outcome for step in steps for outcome in step.tried if outcome.error]
+        return 1 if failures or any(step.error for step in steps) else 0
+
+    def _check_each_value(self) -> Config:
+        """Return the configuration without further settings.
+
+        Raises ConfigError for data that don't fit, and for any value that no point could use.
+        """
         base = self.load(())
         check_fit(self.data, base, getattr(base.sections.get("paper"), "positions", {}))
         for key, values in self.axes.items():
             for value in values:
                 self.load((Override(key, value),))
+        return base
 
     @contextmanager
     def _runner(self) -> Iterator[Runner]:
@@ -126,47 +171,16 @@ class Run:
                 yield cluster
             return
         jobs = min(self.jobs or os.cpu_count() or 1, len(self.points))
-        yield one_by_one if jobs == 1 else Lanes(jobs)
+        if jobs == 1:
+            yield one_by_one
+            return
+        with Lanes(jobs) as lanes:
+            yield lanes
 
-    def _print(self, best: Sequence[Outcome]) -> None:
-        shown = tuple(dict.fromkeys((self.rank, *SHOWN)))
-        rows = [
-            (
-                *(outcome.settings[key] for key in self.axes),
-                *(_number(outcome.figures.get(figure)) for figure in shown),
-                outcome.error or "",
-            )
-            for outcome in best[: self.top]
-        ]
-        failed = [outcome for outcome in best if outcome.error]
-        columns = (*self.axes, *shown, "error")
-        print_table(
-            columns if failed else columns[:-1], rows if failed else [row[:-1] for row in rows], shown
-        )
-        click.echo(f"\n{len(best):,} points, kept in {self.out}: sweep.parquet")
-        if failed:
-            click.echo(f"{len(failed):,} of them failed; the first: {failed[0].error}", err=True)
+    def _progress(self, points: int, is_shown: bool) -> AbstractContextManager[OnOutcome]:
+        rank = self.rank if self.walk is None else None
+        return shown_progress(points, rank, self.lowest) if is_shown else nullcontext(_show_nothing)
 
 
-def _number(value: float | None) -> str | None:
-    return None if value is None else f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
-
-
-def _told(outcome: Outcome) -> dict[str, object]:
-    return {"settings": outcome.settings, "figures": outcome.figures, "error": outcome.error}
-
-
-@contextmanager
-def _progress(points: int, is_shown: bool) -> Iterator[Callable[[Outcome, bool], None]]:
-    """Show how many points have finished, on the error stream."""
-    if not is_shown:
-        yield lambda _outcome, _is_new: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    with Progress(
-        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True)
-    ) as progress:
-        task = progress.add_task("points", total=points)
-        yield lambda _outcome, _is_new: progress.advance(task)
+def _show_nothing(_outcome: Outcome, _is_new: bool) -> None:
+    pass

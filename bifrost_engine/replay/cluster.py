@@ -48,7 +48,11 @@ def on_cluster(address: str) -> Iterator[Cluster]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"--dask {address}: no scheduler answers there: {error}") from error
     with client:
-        yield Cluster(client, address)
+        try:
+            yield Cluster(client, address)
+        finally:
+            with suppress(Exception):  # the scheduler may be what failed
+                client.run(_forget, on_error="ignore")
 
 
 class Cluster:
@@ -78,7 +82,6 @@ class Cluster:
         finally:
             with suppress(Exception):  # the scheduler may be what failed
                 self._client.cancel(list(busy))
-                self._client.run(_forget, on_error="ignore")
 
     def _submit(self, shared: Shared, point: Point) -> Any:
         return self._client.submit(run_there, shared, point, pure=False)
@@ -184,7 +187,7 @@ _lock = Lock()
 def run_there(shared: Shared, point: Point) -> Outcome:
     """Run one point on a worker. Raises Unfit on one that wouldn't come to the same as others."""
     with _lock:  # a worker may have several threads
-        task = _ready.get(shared.task.data.folder) or _make_ready(shared)
+        task = _make_ready(shared)
     return run_point(task, point)
 
 
@@ -199,10 +202,13 @@ def _made_ready(shared: Shared) -> str | None:
 
 
 def _make_ready(shared: Shared) -> Task:
+    """Return the task as it runs here; what it takes is done the first time."""
     from distributed import get_worker
 
     worker = get_worker()
     task = shared.task
+    if task.data.folder in _ready:
+        return _ready[task.data.folder]
     try:
         if not task.data.is_here:
             task = evolve(task, data=_columns(task, Path(worker.local_directory)))

@@ -37,6 +37,12 @@ FIGURES: Mapping[str, str] = {
 """Name → what it is; ``None`` where a run has none."""
 
 
+ADDED = frozenset((*MONEY, *MADE_OF, *COUNTS, "return_pct"))
+"""Those of which runs on separate days have a sum."""
+LARGEST = frozenset(("drawdown", "drawdown_pct"))
+"""Those of which the largest counts."""
+
+
 def figures(told: Mapping[str, Any]) -> dict[str, float | None]:
     """Return the figures of a result as ``Result.as_json`` tells it, all strategies together."""
     money, daily, drawdown = told["result"], told["daily"], told["drawdown"]

@@ -12,8 +12,10 @@ from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from signal import Signals
+from types import TracebackType
+from typing import Any
 
-from attrs import define, frozen
+from attrs import define
 
 from bifrost_engine.replay.points import Point
 from bifrost_engine.replay.sweep import Outcome, Outcomes, Task, failed, run_point
@@ -22,56 +24,73 @@ SPAWN = get_context("spawn")
 ENDS_S = 5.0
 
 
-@frozen
 class Lanes:
-    """Runs points in so many processes; as ``Runner``."""
+    """Runs points in so many processes; as ``Runner``. A context at whose end they end."""
 
-    count: int
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._lanes: list[Lane] = []
+
+    def __enter__(self) -> Lanes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for lane in self._lanes:
+            lane.end()
 
     def __call__(self, task: Task, points: Sequence[Point]) -> Outcomes:
-        """Yield what came of each point as it comes. What is running when it is closed is ended."""
+        """Yield what came of each point as it comes."""
         rest = iter(points)
-        lanes: list[Lane] = []
         try:
-            for _ in range(min(self.count, len(points))):
-                lanes.append(Lane.begun(task))
-                lanes[-1].take(next(rest))
-            while busy := {lane.line: lane for lane in lanes if lane.point is not None}:
+            for place in range(min(self._count, len(points))):
+                self._at(place).take(task, next(rest))
+            while busy := {lane.line: place for place, lane in enumerate(self._lanes) if lane.point}:
                 for line in wait(list(busy)):
-                    lane = busy[line]  # type: ignore[index]
-                    outcome = lane.outcome()
-                    if not lane.is_alive:
-                        lanes[lanes.index(lane)] = lane = Lane.begun(task)
-                    lane.take(next(rest, None))
+                    place = busy[line]  # type: ignore[index]
+                    outcome = self._lanes[place].outcome()
+                    following = next(rest, None)
+                    if following is not None:
+                        self._at(place).take(task, following)
                     yield outcome
         finally:
-            for lane in lanes:
-                lane.end()
+            for lane in self._lanes:
+                if lane.point:
+                    lane.end()
+
+    def _at(self, place: int) -> Lane:
+        """Return the lane of a place, a new one where there is none that lives."""
+        if place == len(self._lanes):
+            self._lanes.append(Lane.begun())
+        elif not self._lanes[place].is_alive:
+            self._lanes[place] = Lane.begun()
+        return self._lanes[place]
 
 
 @define(eq=False)
 class Lane:
     """One process, and the point that it has; None while it has none."""
 
-    process: SPAWN.Process  # type: ignore[name-defined]
+    process: Any
     line: Connection
     point: Point | None = None
     is_alive: bool = True
 
     @classmethod
-    def begun(cls, task: Task) -> Lane:
+    def begun(cls) -> Lane:
+        """Start a process and return its lane."""
         ours, theirs = SPAWN.Pipe()
-        process = SPAWN.Process(target=_serve, args=(theirs, task), daemon=True)
+        process = SPAWN.Process(target=_serve, args=(theirs,), daemon=True)
         process.start()
         theirs.close()
         return cls(process, ours)
 
-    def take(self, point: Point | None) -> None:
-        """Begin with a point; what is sent to a process that has died shows in the outcome."""
+    def take(self, task: Task, point: Point) -> None:
+        """Begin with a point; that its process has died shows in the outcome."""
         self.point = point
-        if point is not None:
-            with suppress(OSError):
-                self.line.send(point)
+        with suppress(OSError):
+            self.line.send((task, point))
 
     def outcome(self) -> Outcome:
         """Return what came of the point."""
@@ -82,6 +101,7 @@ class Lane:
         except (EOFError, OSError):
             self.end()
             return failed(point, f"its process ended: {_why(self.process.exitcode)}")
+        self.point = None
         return told
 
     def end(self) -> None:
@@ -89,16 +109,17 @@ class Lane:
         self.is_alive = False
         self.line.close()
         if self.point is not None:
-            self.process.kill()  # nothing of it is half written: only the parent writes
+            self.process.kill()  # nothing is half written by it: only the parent writes
+            self.point = None
         self.process.join(ENDS_S)
 
 
-def _serve(line: Connection, task: Task) -> None:
+def _serve(line: Connection) -> None:
     # Ctrl-C reaches every process of the terminal; the parent is who ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(EOFError, OSError):  # the parent has ended
         while True:
-            line.send(run_point(task, line.recv()))
+            line.send(run_point(*line.recv()))
 
 
 def _why(code: int | None) -> str:
