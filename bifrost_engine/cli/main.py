@@ -27,6 +27,7 @@ COMMANDS = {
     "run": "Run the daemon: hedge until stopped.",
     "backtest": "Run a configuration on recorded quotes and tell what came of it.",
     "sweep": "Try many settings on recorded quotes and rank what came of them.",
+    "data": "Look at recorded quotes: what they hold, what is missing.",
     "status": "Show the newest state of the daemon.",
     "ops": "List operations: intents, orders, fills, commands.",
     "audit": "Check that what is recorded is whole, unaltered, and adds up.",

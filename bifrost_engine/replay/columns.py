@@ -60,8 +60,8 @@ class Columns:
         """Return the rows from ``row`` on."""
         return self.where(slice(row, None)) if row else self
 
-    def where(self, rows: slice | Flags) -> Columns:
-        """Return the rows of a slice, or those that are flagged."""
+    def where(self, rows: slice | Flags | Integers) -> Columns:
+        """Return the rows of a slice, those that are flagged, or those at the places given."""
         return Columns(
             self.keys,
             self.contract[rows],

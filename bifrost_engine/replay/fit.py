@@ -18,12 +18,11 @@ from bifrost_engine.domain.contract import Contract, SecType, parse_contract_key
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.errors import ConfigError
 from bifrost_engine.replay.dataset import DataSet
+from bifrost_engine.replay.sessiontable import EARLIEST_NS, LATEST_NS
 
 HEAD = 20_000
 """Quotes that are looked at in any case; further ones only while a symbol is still missing."""
 SECOND_NS = 1_000_000_000
-EARLIEST_NS = int(datetime(1980, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS
-LATEST_NS = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS
 NAMED = 6
 
 
@@ -104,22 +103,29 @@ def _told(ts_ns: int) -> str:
 
 
 def _check_clock(data: DataSet, first_ns: int) -> None:
-    if not EARLIEST_NS <= first_ns <= LATEST_NS:
-        fitting = [
-            unit
-            for unit, per_ns in (("seconds", 1e3), ("microseconds", 1e-3), ("nanoseconds", 1e-6))
-            if EARLIEST_NS <= first_ns * per_ns <= LATEST_NS
-        ]
-        guess = f"; it would make sense in {fitting[0]}" if fitting else ""
-        raise ConfigError(
-            f"{data.path}: ts_ms of the first quote is {first_ns // 1_000_000}: expected milliseconds "
-            f"since 1970, UTC{guess}"
-        )
+    fault = clock_fault(first_ns)
+    if fault is not None:
+        raise ConfigError(f"{data.path}: {fault}")
     if data.end_ns is not None and data.end_ns <= first_ns:
         raise ConfigError(
             f"{data.path}: begins at {_told(first_ns)}: the end that was asked for, {_told(data.end_ns)}, "
             "isn't after it"
         )
+
+
+def clock_fault(first_ns: int) -> str | None:
+    """Return why the time of a first quote isn't in milliseconds since 1970, None if it may well be."""
+    if EARLIEST_NS <= first_ns <= LATEST_NS:
+        return None
+    fitting = [
+        unit
+        for unit, per_ns in (("seconds", 1e3), ("microseconds", 1e-3), ("nanoseconds", 1e-6))
+        if EARLIEST_NS <= first_ns * per_ns <= LATEST_NS
+    ]
+    guess = f"; it would make sense in {fitting[0]}" if fitting else ""
+    return (
+        f"ts_ms of the first quote is {first_ns // 1_000_000}: expected milliseconds since 1970, UTC{guess}"
+    )
 
 
 def _check_symbols(data: DataSet, config: Config, head: _Head) -> None:

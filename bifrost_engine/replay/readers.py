@@ -21,8 +21,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
 
-from attrs import frozen
-
 from bifrost_engine.domain import Quote, parse_contract_key
 from bifrost_engine.errors import DataError
 
@@ -32,51 +30,6 @@ COLUMNS = ("ts_ms", "contract_key", "bid", "ask", "bid_size", "ask_size")
 NS_PER_MS = 1_000_000
 BATCH_ROWS = 65_536
 UNREADABLE = (OSError, EOFError, zlib.error, csv.Error)
-
-
-@frozen(kw_only=True)
-class Description:
-    """What a file or folder of quotes holds.
-
-    first_ns, last_ns  earliest and latest quote, nanoseconds since the epoch, UTC; None without rows
-    rows               quotes, rows left out not counted
-    symbols            underlyings, sorted
-    contract_keys      contracts, sorted
-    skipped            rows left out, by reason
-    """
-
-    files: tuple[Path, ...]
-    first_ns: int | None
-    last_ns: int | None
-    rows: int
-    symbols: tuple[str, ...]
-    contract_keys: tuple[str, ...]
-    skipped: Counter[str]
-
-
-def describe(path: str | Path) -> Description:
-    """Read all of ``path`` once and return what it holds.
-
-    Raises DataError as ``read_quotes``.
-    """
-    skipped: Counter[str] = Counter()
-    keys: set[str] = set()
-    rows, first_ns, last_ns = 0, None, None
-    for quote in read_quotes(path, skipped):
-        ts_ns = quote.ts_ns
-        first_ns = ts_ns if first_ns is None or ts_ns < first_ns else first_ns
-        last_ns = ts_ns if last_ns is None or ts_ns > last_ns else last_ns
-        keys.add(quote.contract_key)
-        rows += 1
-    return Description(
-        files=tuple(quote_files(path)),
-        first_ns=first_ns,
-        last_ns=last_ns,
-        rows=rows,
-        symbols=tuple(sorted({key.partition("|")[0] for key in keys})),
-        contract_keys=tuple(sorted(keys)),
-        skipped=skipped,
-    )
 
 
 def read_quotes(

@@ -151,8 +151,8 @@ def _blocks(new: Any, name: str, rows: Sequence[Row], zone: ZoneInfo) -> None:
     plot = new(f"Why {name} sent no order", "", 60 + 24 * len(codes), y_range=list(reversed(codes)))
     plot.hbar(
         y=[code for code, _, _ in spans],
-        left=[_at(first, zone) for _, first, _ in spans],
-        right=[_at(until, zone) for _, _, until in spans],
+        left=[local_time(first, zone) for _, first, _ in spans],
+        right=[local_time(until, zone) for _, _, until in spans],
         height=0.7,
         color=BLUE,
         line_color=None,
@@ -195,7 +195,7 @@ def band_of(result: Row, name: str) -> dict[str, float]:
     return {"epsilon": float(delta["epsilon_band"]), "threshold": float(delta["threshold_hedge_shares"])}
 
 
-def _at(ts_ns: int, zone: ZoneInfo) -> float:
+def local_time(ts_ns: int, zone: ZoneInfo) -> float:
     """Return a time as the axis takes it, milliseconds, so that it reads as in the exchange's zone."""
     offset = datetime.fromtimestamp(ts_ns // NS, zone).utcoffset()
     assert offset is not None
@@ -203,7 +203,7 @@ def _at(ts_ns: int, zone: ZoneInfo) -> float:
 
 
 def _local(rows: Iterable[Row], zone: ZoneInfo) -> list[float]:
-    return [_at(row["ts"], zone) for row in rows]
+    return [local_time(row["ts"], zone) for row in rows]
 
 
 # --- words and tables ------------------------------------------------------------------------

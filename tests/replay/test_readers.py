@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import tracemalloc
 from collections import Counter
-from datetime import UTC, datetime
 from math import isnan
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from bifrost_engine.domain import Quote
 from bifrost_engine.errors import DataError
-from bifrost_engine.replay.readers import COLUMNS, describe, quote_files, read_quotes
+from bifrost_engine.replay.readers import COLUMNS, quote_files, read_quotes
 
 HEADER = ",".join(COLUMNS)
 GOOD = "1000,SPY|STK|||,167.27,167.41,100,600"
@@ -240,29 +239,6 @@ def test_a_damaged_parquet_file_is_an_error(tmp_path):
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(DataError, match=r"q\.parquet:1: can't be read"):
         read(path)
-
-
-def test_describe_tells_span_rows_symbols_and_contracts(tmp_path):
-    write(
-        tmp_path / "q.csv",
-        "86400000,SPY|STK|||,1,2,3,4",
-        "1000,TWX|OPT|20140621|70|C,1,2,3,4",
-        "2000,TWX|STK|||,,,,",
-        "garbage",
-    )
-    found = describe(tmp_path)
-    assert datetime.fromtimestamp(found.first_ns / 1e9, UTC) == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
-    assert found.last_ns == 86_400 * 1_000_000_000
-    assert found.rows == 3
-    assert found.symbols == ("SPY", "TWX")
-    assert found.contract_keys == ("SPY|STK|||", "TWX|OPT|20140621|70|C", "TWX|STK|||")
-    assert found.skipped == Counter({"columns": 1})
-    assert [file.name for file in found.files] == ["q.csv"]
-
-
-def test_describe_of_a_file_without_rows_has_no_span(tmp_path):
-    found = describe(write(tmp_path / "q.csv"))
-    assert (found.rows, found.first_ns, found.last_ns) == (0, None, None)
 
 
 @pytest.mark.parametrize("name", ["q.csv", "q.csv.gz", "q.parquet"])
