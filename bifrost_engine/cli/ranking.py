@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 from typing import Any
 
 import click
@@ -11,7 +10,7 @@ import click
 from bifrost_engine.cli.output import print_pairs, print_table
 from bifrost_engine.replay.sweep import Outcome
 from bifrost_engine.replay.walking import Step, changes, heading, sides, totals, walked
-from bifrost_engine.replay.windows import Window
+from bifrost_engine.replay.windows import Window, days_told
 
 SHOWN = ("net", "drawdown", "hedges", "shares", "commission")
 SHOWN_OF_WINDOWS = ("net", "drawdown")
@@ -87,12 +86,7 @@ def _choice(step: Step, keys: Sequence[str]) -> list[Any]:
 
 
 def _dates(window: Window) -> list[str]:
-    return [show_days(window.train), show_days(window.test)]
-
-
-def show_days(days: Sequence[date]) -> str:
-    """Return the first and the last of some days."""
-    return str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return [days_told(window.train), days_told(window.test)]
 
 
 def told_walk(steps: Sequence[Step]) -> dict[str, object]:

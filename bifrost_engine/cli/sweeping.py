@@ -26,7 +26,9 @@ from bifrost_engine.replay.lanes import Lanes
 from bifrost_engine.replay.mapped import mapped_in
 from bifrost_engine.replay.parts import sessions_of
 from bifrost_engine.replay.points import Point, grid, parse_axes, sample
+from bifrost_engine.replay.report import INSTALL, REPORT, is_possible
 from bifrost_engine.replay.sweep import Finished, Outcome, Runner, Task, one_by_one, ranked, sweep
+from bifrost_engine.replay.sweep_report import About, write_sweep_report, write_walk_report
 from bifrost_engine.replay.table import SWEEP, WALK, require_pyarrow, write_sweep, write_walk
 from bifrost_engine.replay.walking import OnOutcome, best_by, walk_forward
 from bifrost_engine.replay.windows import Walk, parse_walk, trading_days, windows
@@ -114,12 +116,15 @@ class Run:
             show = stack.enter_context(self._progress(len(self.points), show_progress))
             outcomes = sweep(task, self.points, finished, runner, show)
         write_sweep(self.out / SWEEP, outcomes)
+        if is_possible():
+            write_sweep_report(self.out, outcomes, About(task=task, rank=self.rank, lowest=self.lowest))
         best = ranked(outcomes, self.rank, self.lowest)
         if as_json:
             print_json([told(outcome) for outcome in best])
         else:
             print_ranking(best, list(self.axes), self.rank, self.top)
             click.echo(f"\n{len(best):,} points, kept in {self.out}: {SWEEP}")
+            self._print_page()
         return 1 if any(outcome.error for outcome in outcomes) else 0
 
     def _walk(
@@ -142,6 +147,8 @@ class Run:
             best = best_by(self.rank, self.lowest)
             steps = walk_forward(task, self.points, chosen, sessions, finished, runner, best, show)
         write_walk(self.out, steps)
+        if is_possible():
+            write_walk_report(self.out, steps, About(task=task, rank=self.rank, lowest=self.lowest))
         if as_json:
             print_json(told_walk(steps))
         else:
@@ -149,6 +156,7 @@ class Run:
             click.echo(f"\n{len(steps):,} windows of {len(days)} trading days", nl=False)
             click.echo(f", {left_out} at the end in none" if left_out else "", nl=False)
             click.echo(f"; kept in {self.out}: {WALK}, {SWEEP}")
+            self._print_page()
         failures = [outcome for step in steps for outcome in step.tried if outcome.error]
         return 1 if failures or any(step.error for step in steps) else 0
 
@@ -176,6 +184,9 @@ class Run:
             return
         with Lanes(jobs) as lanes:
             yield lanes
+
+    def _print_page(self) -> None:
+        click.echo(f"page: {self.out / REPORT}" if is_possible() else f"for a page as well: {INSTALL}")
 
     def _progress(self, points: int, is_shown: bool) -> AbstractContextManager[OnOutcome]:
         rank = self.rank if self.walk is None else None

@@ -95,3 +95,8 @@ def span_of(days: Sequence[date], data: DataSet, sessions: Sessions) -> tuple[in
     start_ns = sessions.next_roll_ns(before.open_ns)
     end_ns = sessions.next_roll_ns(sessions.last_session_on_or_before(days[-1]).open_ns)
     return max(start_ns, data.start_ns), end_ns if data.end_ns is None else min(end_ns, data.end_ns)
+
+
+def days_told(days: Sequence[date]) -> str:
+    """Return the first and the last of some days."""
+    return str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]}"
