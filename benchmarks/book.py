@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import random
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from math import erfc, log, sqrt
@@ -49,17 +47,6 @@ def bare_delta(spot: float, strike: float, years: float) -> float:
     root = VOLATILITY * sqrt(years)
     d1 = (log(spot / strike) + (RATE + 0.5 * VOLATILITY * VOLATILITY) * years) / root
     return 0.5 * erfc(-d1 * 0.7071067811865476)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return the processor seconds of one call, the collector off."""
-    gc.collect()
-    gc.disable()
-    start = time.process_time()
-    work()
-    taken = time.process_time() - start
-    gc.enable()
-    return taken
 
 
 def quantile(values: Sequence[float], q: float) -> float:

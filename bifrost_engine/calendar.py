@@ -1,11 +1,12 @@
 """Trading sessions and trading days, answered from integer nanoseconds UTC.
 
-Holidays and half-days are data of the exchange_calendars library. It is
-imported when the first question is asked, gives a few years at once (building
-one year takes as long as building thirty), and is not needed again until a
-question falls outside them; every answer is then a bisection in plain lists,
-and the session and the trading day of the last answer are kept. A session is
-one span from open to close; a lunch break counts as open.
+Holidays and half-days are data of the exchange_calendars library; New York's
+past ones stand in ``exchange_history``, so that a replay doesn't wait for the
+library. It is imported when the first other question is asked, gives a few years
+at once (building one year takes as long as building thirty), and is not needed
+again until a question falls outside them; every answer is then a bisection in
+plain lists, and the session and the trading day of the last answer are kept. A
+session is one span from open to close; a lunch break counts as open.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from bifrost_engine.domain.session import Session
 from bifrost_engine.errors import ConfigError
+from bifrost_engine.exchange_history import HISTORIES
 
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
@@ -111,7 +113,7 @@ class Sessions:
         if self._safe_from <= ordinal <= self._safe_until:
             return
         asked = date.fromordinal(ordinal)
-        wanted_first, wanted_last = date(asked.year - 1, 1, 1), date(asked.year + 4, 12, 31)
+        wanted_first, wanted_last = self._wanted(asked)
         if self._table:
             wanted_first, wanted_last = min(wanted_first, self._first), max(wanted_last, self._last)
         self._table, self._first, self._last = self._load(wanted_first, wanted_last)
@@ -128,6 +130,10 @@ class Sessions:
             f"{self!r}: sessions are known from {first} through {last}, asked for {asked}; "
             "a newer exchange_calendars may know more"
         )
+
+    def _wanted(self, asked: date) -> tuple[date, date]:
+        """Return the first and the last day to have in the table for a question about ``asked``."""
+        return date(asked.year - 1, 1, 1), date(asked.year + 4, 12, 31)
 
     def _load(self, first: date, last: date) -> tuple[list[Session], date, date]:
         """Return the sessions from ``first`` through ``last`` and the days they are known for."""
@@ -150,7 +156,20 @@ class ExchangeSessions(Sessions):
     def __repr__(self) -> str:
         return f"calendar {self.name}"
 
+    def _wanted(self, asked: date) -> tuple[date, date]:
+        first, last = super()._wanted(asked)
+        past, margin = HISTORIES.get(self.name), timedelta(MARGIN_DAYS)
+        if past is None or not past.first + margin <= asked <= past.last - margin:
+            return first, last
+        return max(first, past.first), min(last, past.last)
+
     def _load(self, first: date, last: date) -> tuple[list[Session], date, date]:
+        past = HISTORIES.get(self.name)
+        if past is not None and past.first <= first and last <= past.last:
+            return past.sessions(first, last), first, last
+        return self._from_library(first, last)
+
+    def _from_library(self, first: date, last: date) -> tuple[list[Session], date, date]:
         # Importing it takes most of a second, pandas included; a command that never asks shouldn't pay.
         from exchange_calendars import errors, get_calendar
 

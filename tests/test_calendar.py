@@ -8,11 +8,14 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from attrs import astuple
+from exchange_calendars import get_calendar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bifrost_engine.calendar import AroundTheClock, ExchangeSessions, Session
 from bifrost_engine.errors import ConfigError
+from bifrost_engine.exchange_history import NEW_YORK as NEW_YORK_HISTORY
 
 NEW_YORK = ZoneInfo("America/New_York")
 HOUR_NS = 3600 * 1_000_000_000
@@ -160,6 +163,34 @@ def test_a_day_beyond_what_is_recorded_is_refused_by_name_and_not_guessed():
 def test_importing_the_calendar_does_not_import_pandas():
     code = "import sys, bifrost_engine.calendar; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_sessions_that_have_been_are_those_of_the_library():
+    past = ExchangeSessions()
+    kept = NEW_YORK_HISTORY.sessions(NEW_YORK_HISTORY.first, NEW_YORK_HISTORY.last)
+    known = get_calendar("XNYS", start=NEW_YORK_HISTORY.first, end=NEW_YORK_HISTORY.last)
+    days = [stamp.date() for stamp in known.sessions]
+    told = zip(days, known.opens_nanos.tolist(), known.closes_nanos.tolist(), strict=True)
+    differing = [pair for pair in zip(kept, told, strict=True) if astuple(pair[0]) != pair[1]]
+    assert differing[:1] == []
+    assert past.session_at(ns("2014-07-03T10:00")) == kept[days.index(date(2014, 7, 3))]
+
+
+def test_a_question_about_the_past_does_not_import_pandas():
+    code = (
+        "import sys; from datetime import date; from bifrost_engine.calendar import ExchangeSessions\n"
+        "asked = ExchangeSessions(); asked.next_roll_ns(1_741_012_200_000_000_000)\n"
+        "asked.last_session_on_or_before(date(2025, 11, 28)); sys.exit('pandas' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_questions_beyond_the_past_are_answered_after_those_within():
+    sessions = ExchangeSessions()
+    assert sessions.previous_session(date(2025, 11, 28)).day == date(2025, 11, 26)
+    assert sessions.next_session(ns("2025-12-31T16:00")).day == date(2026, 1, 2)
+    assert sessions.previous_session(date(1990, 1, 2)).day == date(1989, 12, 29)
+    assert sessions.last_session_on_or_before(date(2014, 4, 18)).day == date(2014, 4, 17)
 
 
 MOMENTS = st.integers(ns("2013-01-01T00:00"), ns("2029-12-31T00:00"))
