@@ -14,6 +14,7 @@ from rich.text import Text
 
 from bifrost_engine.cli.output import number, signed_money
 from bifrost_engine.cli.times import show_precise, show_time
+from bifrost_engine.daemon.shadow.state import ShadowState, read_state, told
 
 if TYPE_CHECKING:
     from bifrost_engine.daemon.host import Daemon
@@ -77,6 +78,8 @@ class Display:
             band = (delta.epsilon_band, delta.threshold_hedge_shares)
             limits = slot.config.gates.guard.risk.max_daily_hedge_count
             blocks.append(strategy_panel(snapshot, band, limits))
+        shadows = [(state, True) for s in daemon.shadows if (state := read_state(s.folder)) is not None]
+        blocks += [shadows_table(shadows)] if shadows else []
         blocks += [operations_table(daemon.recent, self._zone), self._places(daemon)]
         return Group(*blocks)
 
@@ -104,6 +107,20 @@ class Display:
         stopping = "stopping; once more ends it at once" if daemon.stopping else "stops it in good order"
         table.add_row("Ctrl-C", Text(stopping, CARE if daemon.stopping else ""))
         return table
+
+
+def shadows_table(shadows: Iterable[tuple[ShadowState, bool]]) -> Table:
+    """Return a line for each shadow; the second of each pair says whether its process is there."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("shadow")
+    for column in ("day's P&L", "hedges", "delta"):
+        table.add_column(column, justify="right")
+    table.add_column("", overflow="ellipsis", no_wrap=True)
+    for state, alive in shadows:
+        style = BAD if state.failed else ""
+        cells = (signed_money(state.pnl), str(state.hedges), number(state.delta, "+.1f"))
+        table.add_row(state.name, *cells, Text(told(state, alive), style))
+    return table
 
 
 def sink_text(trouble: str, lag: int) -> Text:

@@ -73,6 +73,13 @@ class Speed(SpeedType):
     is_flag=True,
     help="Trade real money: ib.live for this run.",
 )
+@click.option(
+    "--shadow",
+    "shadows",
+    multiple=True,
+    metavar="[NAME=]CONFIG",
+    help="Run these settings beside, on the same quotes and on paper; repeatable.",
+)
 @click.option("--json-logs", is_flag=True, help="Log JSON lines, and no live display.")
 @click.option(
     "--log-level",
@@ -96,6 +103,10 @@ def command(ctx: click.Context, /, json_logs: bool, log_level: str, **given: Any
         bifrost run --broker paper --feed replay:day.csv.gz --speed max --fresh
     With another band, until the afternoon:
         bifrost run --broker paper --until 2025-03-03T15:00 --set gates.state.delta.epsilon_band=5
+
+    \b
+    Beside the live settings others, which never reach a broker:
+        bifrost run --shadow calm.yaml --shadow wide=wide-band.yaml
 
     \b
     On a second host, for the case that the first one dies:
@@ -123,6 +134,7 @@ def run_options(
     i_understand_live: bool = False,
     standby: bool = False,
     take_over: bool = False,
+    shadows: tuple[str, ...] = (),
 ) -> RunOptions:
     """Return the command line's options in the daemon's terms. Raises ConfigError, BadParameter."""
     from bifrost_engine.cli.times import NEW_YORK, parse_time
@@ -137,6 +149,7 @@ def run_options(
         park_orphans=park_orphans,
         standby=standby,
         take_over=take_over,
+        shadows=shadows,
     )
 
 

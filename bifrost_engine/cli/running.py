@@ -18,6 +18,7 @@ from bifrost_engine.cli.times import show_time
 from bifrost_engine.daemon.assemble import RunOptions, load_config
 from bifrost_engine.daemon.host import Daemon
 from bifrost_engine.daemon.instance import Instance
+from bifrost_engine.daemon.shadow.config import load_shadows
 from bifrost_engine.daemon.summary import RunSummary, summarize
 from bifrost_engine.logs import configure
 
@@ -41,6 +42,7 @@ class Run:
         self.as_json = as_json
         self.log_level = log_level
         self.loaded = load_config(options, os.environ)
+        self.shadows = load_shadows(options.shadows, self.loaded.config)
         self.zone = ZoneInfo(self.loaded.config.portfolio.roll_tz)
         self.live = sys.stdout.isatty() and not as_json if live is None else live
         self.daemon: Daemon | None = None
@@ -53,7 +55,7 @@ class Run:
             if self.live:
                 file = stack.enter_context(self._log_file().open("a", buffering=1))
             log = configure(self.as_json, self.log_level, file, self._event_time)
-            self.daemon = Daemon(self.loaded, self.options, os.environ, log)
+            self.daemon = Daemon(self.loaded, self.options, os.environ, log, shadows=self.shadows)
             for line in self.header():
                 self._say(line)
             for warning in self.loaded.warnings:
@@ -118,6 +120,7 @@ class Run:
             f"  watch     bifrost status{option}",
             f"  stop      Ctrl-C{'' if self.options.standby else f', or bifrost control stop{option}'}",
         ]
+        lines += [f"  shadow    {shadow.name}: {shadow.path}" for shadow in self.shadows]
         if self.live:
             lines.append(f"  log       {self._log_file()}")
         return lines

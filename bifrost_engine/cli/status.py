@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from bifrost_engine.cli.options import config_option, json_option
 
 if TYPE_CHECKING:
     from bifrost_engine.daemon.instance import Instance
+    from bifrost_engine.daemon.shadow.state import ShadowState
     from bifrost_engine.daemon.standing import Standing
 
 LIFT = "lift it with: bifrost control manual-resume"
@@ -43,12 +44,16 @@ def command(config_path: Path | None, as_json: bool) -> None:
         bifrost status --config hedge.yaml
         bifrost status --json | jq '.strategies[0].net_delta'
     """
+    from attrs import asdict
+
     from bifrost_engine.cli.output import print_json, print_pairs
     from bifrost_engine.daemon.instance import Instance
+    from bifrost_engine.daemon.shadow.state import shadow_states
     from bifrost_engine.daemon.standing import standing
 
     instance = Instance.find(config_path, os.environ)
     found = standing(instance)
+    shadows = list(shadow_states(instance.folder))
     if as_json:
         print_json(
             {
@@ -63,6 +68,7 @@ def command(config_path: Path | None, as_json: bool) -> None:
                     {key: value for key, value in row.items() if key not in ("config", "detail")}
                     for row in found.strategies
                 ],
+                "shadows": [{**asdict(state), "alive": alive} for state, alive in shadows],
             }
         )
         return
@@ -70,7 +76,21 @@ def command(config_path: Path | None, as_json: bool) -> None:
         row = {**row, "suspended": row.get("suspended") and not found.suspended}
         row["killed"] = row.get("killed") and not found.killed
         print_pairs([*strategy_rows(row, instance), ("", "")])
-    print_pairs(daemon_rows(found, instance))
+    print_pairs([*shadow_rows(shadows, instance), *daemon_rows(found, instance)])
+
+
+def shadow_rows(shadows: Iterable[tuple[ShadowState, bool]], instance: Instance) -> Iterator[tuple[str, str]]:
+    """Yield one line for each shadow: its result, what it did, how it stands."""
+    from bifrost_engine.cli.output import number, signed_money
+    from bifrost_engine.daemon.shadow.state import told
+
+    for state, alive in shadows:
+        seen = as_of(state.ts, instance)
+        yield (
+            f"shadow {state.name}",
+            f"{told(state, alive)}; day's P&L {signed_money(state.pnl)} USD, {state.hedges} hedges, "
+            f"delta {number(state.delta, '+.1f')}{seen}",
+        )
 
 
 def strategy_rows(row: Mapping[str, Any], instance: Instance) -> Iterator[tuple[str, Any]]:

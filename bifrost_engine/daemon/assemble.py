@@ -40,6 +40,7 @@ class RunOptions:
     park_orphans  leave the books of removed strategies as they are, and halt those
     standby    wait for the end of the daemon that has the lock of the database
     take_over  take that lock though the daemon that had it never said that it ended
+    shadows    settings to run beside, ``CONFIG`` or ``NAME=CONFIG`` each
     """
 
     config_path: Path | None = None
@@ -50,6 +51,7 @@ class RunOptions:
     park_orphans: bool = False
     standby: bool = False
     take_over: bool = False
+    shadows: tuple[str, ...] = ()
 
 
 def plugin_names() -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from threading import get_ident
 from typing import Any
@@ -34,12 +34,15 @@ from bifrost_engine.daemon.opening import (
     check_limits,
     check_orphans,
     check_pair,
+    has_record,
     open_journal,
     open_metrics,
     saved_settings,
 )
 from bifrost_engine.daemon.reload import FileWatch
 from bifrost_engine.daemon.rows import account_rows
+from bifrost_engine.daemon.shadow.beside import Shadows
+from bifrost_engine.daemon.shadow.config import ShadowConfig
 from bifrost_engine.daemon.stop import Stop
 from bifrost_engine.daemon.stopping import StopClock
 from bifrost_engine.daemon.systemd import ServiceManager
@@ -47,8 +50,9 @@ from bifrost_engine.daemon.threads import Threads
 from bifrost_engine.daemon.upkeep import Upkeep
 from bifrost_engine.daemon.wallclock import WallClock
 from bifrost_engine.daemon.walldrive import EVENTS_PER_TURN, WallDrive
-from bifrost_engine.domain.broker import BrokerEvent
+from bifrost_engine.domain.broker import BrokerEvent, BrokerState
 from bifrost_engine.domain.events import SinkAhead, Started, Stopped
+from bifrost_engine.domain.greeks import BrokerGreeks
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.engine import Engine
 from bifrost_engine.errors import BifrostError, DataError
@@ -63,6 +67,8 @@ SECOND_NS = 1_000_000_000
 LAST_EVENTS_S = 1.0
 DISPLAY_S = 0.25
 LEASE_LOOK_S = 0.1
+SHADOW_DEADLINE_S = 60.0
+"""For shadows to take what is still on its way; less if somebody waits for the process to end."""
 RECENT = 12
 
 Display = Callable[["Daemon"], None]
@@ -77,6 +83,7 @@ class Daemon:
     """One run of the daemon; ``run`` returns when it has stopped.
 
     display     called a few times a second with the daemon, to show its state
+    shadows     what runs beside it, on its quotes
     leave       called if a stop takes too long, from another thread; must end the process
     recent      the last operations, oldest first
     waits_for   what a standby waits for; empty once it has taken over
@@ -90,12 +97,21 @@ class Daemon:
         log: Any,
         display: Display | None = None,
         leave: Callable[[], None] = leave_process,
+        shadows: Sequence[ShadowConfig] = (),
     ) -> None:
         self.config = loaded.config
         self.options = options
         self.log = log
         self.display = display
         self.folder = instance_folder(self.config, environ)
+        self.shadows = Shadows(
+            shadows,
+            self.folder,
+            log,
+            until_ns=options.until_ns,
+            fresh=options.fresh,
+            keeps_pace=options.speed is None,
+        )
         self.recent: deque[Mapping[str, Any]] = deque(maxlen=RECENT)
         self.stop = Stop(StopClock(self.config.daemon.shutdown_grace_seconds, leave, log), log)
         self.manager = ServiceManager(environ)
@@ -165,7 +181,8 @@ class Daemon:
 
     async def _run_locked(self) -> None:
         resume_ns = self._make_pipeline()
-        check_pair(self.parts, self.journal, self.engine.core.state.opened)
+        opened = self.engine.core.state.opened
+        check_pair(self.parts.folder, has_record(self.parts), self.journal, opened)
         check_greeks(self.config, self.parts.plugins.plugin("feeds", feed_name(self.config)))
         check_orphans(self.config, self.engine.core.state, self.options.park_orphans)
         quotes = None
@@ -230,8 +247,11 @@ class Daemon:
             parts.hooks("brokers", config.broker, *BROKER_HOOKS), parts.guard(f"brokers:{config.broker}")
         )
         observers = dict(self._observers())
+        if self.shadows:
+            observers["shadows"] = self.shadows.observer
         pipeline = Pipeline(engine, self.journal, broker, clock, self.log, observers.values())
         pipeline.is_live = isinstance(clock, WallClock)
+        self.shadows.start(engine, pipeline.counters)
         retry_ns = int(config.daemon.ib_retry_interval * SECOND_NS)
         links = ports(parts, pipeline.is_live)
         renewed = observers.get(f"brokers:{config.broker}")
@@ -266,7 +286,7 @@ class Daemon:
         pipeline.on_operation = self._on_operation
         pipeline.on_subscribe = self.feed.subscribe
         pipeline.on_connect = self.connections.connect
-        pipeline.on_broker_state = lambda state: self.threads.put("write_accounts", "", account_rows(state))
+        pipeline.on_broker_state = self._on_broker_state
 
     def _wake_from_anywhere(self) -> None:
         if get_ident() == self._thread:
@@ -292,6 +312,8 @@ class Daemon:
             self._early.append(event)
         else:
             pipeline.emit(event)
+            if event.__class__ is BrokerGreeks:
+                self.shadows.pass_on(event, pipeline)
 
     def _on_operation(self, operation: Mapping[str, Any]) -> None:
         self.threads.tell_outcome(operation)
@@ -304,6 +326,10 @@ class Daemon:
             reason=operation["state_reason"],
             order=operation["client_order_id"],
         )
+
+    def _on_broker_state(self, state: BrokerState) -> None:
+        self.shadows.on_broker_state(state)
+        self.threads.put("write_accounts", "", account_rows(state))
 
     def _on_sink_ahead(self, problem: str) -> None:
         self.pipeline.emit_ahead(SinkAhead(ts_ns=self.clock.now_ns(), problem=problem))
@@ -351,6 +377,7 @@ class Daemon:
         self.upkeep.on_beat(self.engine.core.now_ns)
         self.keeping.look(self.engine.core.now_ns)
         await self.beats.on_beat()
+        await self.shadows.on_beat(self.engine.core.now_ns)
 
     @property
     def quotes_read(self) -> int:
@@ -406,7 +433,12 @@ class Daemon:
         self.threads.close()
         self.pipeline.errands.close()
         within_s = self.stop.clock.left_s(LEAVE_DEADLINE_S)
-        await asyncio.gather(self.connections.leave(within_s), self.threads.join())
+        reason = self.stop_reason if crash is None else f"{type(crash).__name__}: {crash}"
+        await asyncio.gather(
+            self.connections.leave(within_s),
+            self.threads.join(),
+            self.shadows.end(reason, self.stop.clock.left_s(SHADOW_DEADLINE_S)),
+        )
 
     async def _record_failure(self, crash: BaseException) -> None:
         """Record that the run broke off, unless it did so within an event: half of one isn't kept."""

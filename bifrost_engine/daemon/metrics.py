@@ -228,6 +228,8 @@ class Metrics(Collector):
         dropped = float(pipeline.counters["broker_event_dropped"])
         text = "Events of the broker that weren't taken while the journal couldn't be written"
         yield _counter("broker_events_dropped", text, [((), dropped)], ())
+        failed = float(pipeline.counters["shadow_failed"])
+        yield _counter("shadows_failed", "Shadows that broke off or were left behind", [((), failed)], ())
         commits = {(): pipeline.commits}
         yield _histogram("journal_commit_seconds", "Time to put records on disk", commits, ())
 

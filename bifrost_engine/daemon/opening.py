@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bifrost_engine.config.loader import missing_live_limits
@@ -90,14 +91,14 @@ def has_record(parts: Assembly) -> bool | None:
     return getattr(plugin, "record_exists", None)
 
 
-def check_pair(parts: Assembly, journal: Journal, opened: bool) -> None:
+def check_pair(folder: Path, recorded: bool | None, journal: Journal, opened: bool) -> None:
     """Refuse to go on with a journal without the broker's record, or the other way round.
 
-    opened  whether the journal has seen the account
+    recorded  whether the broker's plugin has a record of its own; None if it keeps none
+    opened    whether the journal has seen the account
 
     Raises ConfigError.
     """
-    recorded = has_record(parts)
     if recorded is False and opened:
         there, away = "the journal", "the broker's record"
     elif recorded and not journal.last_jseq:
@@ -105,7 +106,7 @@ def check_pair(parts: Assembly, journal: Journal, opened: bool) -> None:
     else:
         return
     raise ConfigError(
-        f"{parts.folder}: {there} is there without {away}; restore it, "
+        f"{folder}: {there} is there without {away}; restore it, "
         "or begin anew with 'bifrost run --fresh', which sets both aside"
     )
 

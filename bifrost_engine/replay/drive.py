@@ -96,7 +96,7 @@ class Drive:
             for quote in quotes:
                 if not turn:
                     self._look_at(quote)
-                ts_ns = quote.ts_ns
+                ts_ns = quote.recv_ns or quote.ts_ns
                 if ts_ns >= stop_ns:
                     if not await self._advance(ts_ns, is_over):
                         return
@@ -127,6 +127,11 @@ class Drive:
     async def run_blocks(self, blocks: Iterable[Columns], is_over: Callable[[], bool]) -> None:
         """Drive over quotes in columns, as ``run``."""
         await self.run(chain.from_iterable(block.quotes(0, len(block)) for block in blocks), is_over)
+
+    async def pass_to(self, ts_ns: int, is_over: Callable[[], bool]) -> None:
+        """Let time pass without a quote: beats, timers and reports up to ``ts_ns`` come in time."""
+        await self._drain(is_over)
+        await self._advance(ts_ns, is_over)
 
     async def _take_turn(self, ts_ns: int, is_over: Callable[[], bool]) -> bool:
         """Wait for a quote's time, and pass what came up meanwhile; return False if the run is over."""

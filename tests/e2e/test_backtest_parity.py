@@ -6,18 +6,17 @@ are compared, to the last digit of every value.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from generated_day import market, write_config, write_quotes
+from same_records import COID, first_difference
 
 from bifrost_engine.audit import TABLES
 from bifrost_engine.daemon.assemble import RunOptions, load_config
@@ -31,7 +30,6 @@ from bifrost_engine.replay.result import Result
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("BIFROST_TEST_DATA", ROOT.parent / "shared/data"))
 DAYS = ["twx-2014-06-05.csv.gz", "twx-2014-06-06.csv.gz", "spy-2013-10-07-seconds.csv.gz"]
-COID = re.compile(r"\bBF-[0-9a-z]{4}-")
 ENGINE_ID = re.compile(r"[\"']engine_id[\"']: [\"']\w+[\"']")
 SPY = """\
 symbol: SPY
@@ -72,34 +70,6 @@ def by_backtest(config: Path, data: Path, end_ns: int | None = None) -> tuple[Re
         takers=(lambda record, _run_id: records.append(as_read(record)),),
     )
     return result, records
-
-
-def told(records: list[Record]) -> Iterator[str]:
-    """Yield each record as a text, with what may differ left out or made alike."""
-    runs: dict[str, str] = {}
-    for record in records:
-        payload = dict(record.payload)
-        if record.kind == "run":
-            runs[payload["run_id"]] = f"run {len(runs)}"
-            payload["mode"] = "any"
-            payload["facts"] = {**payload["facts"], "engine_id": "any"}
-        text = json.dumps(
-            [record.jseq, record.ts_ns, record.kind, record.strategy_id, payload], sort_keys=True
-        )
-        text = COID.sub(
-            "BF-", text.replace("PAPER account", "any account").replace("BACKTEST account", "any account")
-        )
-        for run_id, name in runs.items():
-            text = text.replace(run_id, name)
-        yield text
-
-
-def first_difference(ours: list[Record], theirs: list[Record]) -> tuple[str, str] | None:
-    """Return the first two records that differ, None if all are alike."""
-    for one, other in zip(told(ours), told(theirs), strict=False):
-        if one != other:
-            return one, other
-    return None if len(ours) == len(theirs) else (f"{len(ours)} records", f"{len(theirs)} records")
 
 
 def alike(value: Any, ids: dict[str, str]) -> str:
