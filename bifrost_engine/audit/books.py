@@ -52,6 +52,7 @@ _AMOUNTS = {
     "unrealized_pnl": "unrealized",
     "pnl": "net",
     "day_pnl": "day_pnl",
+    "daily_pnl": "daily_pnl",
 }
 """Column → field."""
 

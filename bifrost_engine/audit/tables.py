@@ -117,7 +117,7 @@ TABLES: dict[str, Table] = {
         "journal_id text, jseq integer, run_id text, account text, owner text, trading_day date,"
         " total_equity amount, available amount, margin amount, realized_pnl amount, unrealized_pnl amount,"
         " commission amount, pnl amount, day_pnl amount, pnl_restatement amount, stale boolean,"
-        " missing jsonb, trigger text, ts time"
+        " missing jsonb, trigger text, ts time, daily_pnl amount"
     ),
     "reconciliation_run": Table(
         "recon_id text, journal_id text, jseq integer, account text, trigger text, started_at time,"

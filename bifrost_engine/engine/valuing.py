@@ -93,12 +93,19 @@ class Valuing:
             "commission": value.commission,
             "net": _rounded(net),
             "day_pnl": _rounded(day),
+            "daily_pnl": self._daily_pnl(owner),
             "restatement": state.portfolio.restatement(owner),
             "stale": bool(value.stale),
             "missing": list(value.missing),
             "run_id": self._run_id(owner),
         }
         core.record("portfolio", payload, owner if owner in core.slots else None)
+
+    def _daily_pnl(self, owner: str) -> Decimal | None:
+        """Return the day's result of a strategy with its managed legs, whosever they are."""
+        slot = self._core.slots.get(owner)
+        pnl = None if slot is None else slot.view.day_pnl
+        return None if pnl is None else round_amount(Decimal(repr(pnl)))
 
     def _record_position(self, owner: str, contract_key: str) -> None:
         core, state = self._core, self._core.state
