@@ -61,8 +61,8 @@ def _trail(path: Path, reader: Any, why: str, opened: ExitStack) -> Trail:
             why = "its sink keeps no audit trail"
         elif reader is not None:
             stored = opened.enter_context(reader.audit(journal.journal_id))
-            lag = journal.last_jseq - stored.cursor()
-            if lag <= 0 or (journal.start.jseq and lag < journal.last_jseq):
+            lag = lag_of(journal, stored)
+            if not lag:
                 return Trail(stored, f"database {reader.address}", "", journal.last_ns)
             why = f"the database lacks its last {lag:,} records"
         collected, proven = Collected(journal.journal_id), Proven(journal)
@@ -70,3 +70,12 @@ def _trail(path: Path, reader: Any, why: str, opened: ExitStack) -> Trail:
             collected.take(to_audit_row(row))
         why = "; ".join(filter(None, (why, proven.note)))
         return Trail(collected, f"journal {path}", why, journal.last_ns)
+
+
+def lag_of(journal: JournalReader, stored: Any) -> int:
+    """Return how many of a journal's last records a database lacks for the journal to be read instead.
+
+    0 where the database had better be read: it lacks none, or has more because the journal was pruned.
+    """
+    lag: int = journal.last_jseq - stored.cursor()
+    return 0 if lag <= 0 or (journal.start.jseq and lag < journal.last_jseq) else lag

@@ -90,10 +90,15 @@ class Span:
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The reasons without their numbers, to be counted; a state counts only if nothing else is told."""
-        codes = tuple(" ".join(reason.split()[:2]) for reason in self.reasons)
-        told = tuple(code for code in codes if not code.startswith("state "))
-        return told or codes
+        """The reasons without their numbers, to be counted."""
+        return codes_of(self.reasons)
+
+
+def codes_of(reasons: Iterable[str]) -> tuple[str, ...]:
+    """Return reasons without their numbers; a state counts only if nothing else is told."""
+    codes = tuple(" ".join(reason.split()[:2]) for reason in reasons)
+    told = tuple(code for code in codes if not code.startswith("state "))
+    return told or codes
 
 
 class Decisions:

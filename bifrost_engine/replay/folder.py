@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -84,7 +84,19 @@ def read_table(folder: Path, name: str, columns: Sequence[str]) -> list[dict[str
     """Return the rows of a result's table, times in nanoseconds since the epoch. Raises OSError."""
     pa = _parquet()
     table = pa.parquet.read_table(folder / f"{name}.parquet", columns=list(columns))
-    for index, column in enumerate(columns):
+    return _plain(pa, name, table)
+
+
+def table_rows(folder: Path, name: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a result's table likewise, of which few are in memory at a time. Raises OSError."""
+    pa = _parquet()
+    with pa.parquet.ParquetFile(folder / f"{name}.parquet") as file:
+        for batch in file.iter_batches(BATCH_ROWS):
+            yield from _plain(pa, name, pa.Table.from_batches([batch]))
+
+
+def _plain(pa: Any, name: str, table: Any) -> list[dict[str, Any]]:
+    for index, column in enumerate(table.column_names):
         if TABLES[name][column] == "time":
             table = table.set_column(index, column, table.column(column).cast(pa.int64()))
     rows: list[dict[str, Any]] = table.to_pylist()

@@ -10,10 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bifrost_engine.domain.record import Record
+from bifrost_engine.journal.attribution import Slippage
+from bifrost_engine.journal.chain import as_read
 from bifrost_engine.journal.story import Decisions, Span
 from bifrost_engine.replay.equity import Sample
 from bifrost_engine.replay.performance import Performance
-from bifrost_engine.replay.tables import Tables, decision_row, equity_row, operation_row
+from bifrost_engine.replay.tables import (
+    Tables,
+    book_row,
+    commission_row,
+    decision_row,
+    equity_row,
+    fill_row,
+    operation_row,
+)
 from bifrost_engine.replay.trading import Trading
 
 
@@ -39,9 +49,20 @@ class Gathering:
             self._span(ended, record.ts_ns)
         if record.kind == "operation":
             self._tables.add("operations", operation_row(record))
+        elif record.kind == "portfolio":
+            self._tables.add("books", book_row(record))
+        elif record.kind == "commission":
+            self._tables.add("fills", commission_row(record))
+        elif record.kind in Slippage.KINDS:
+            self._take_order(as_read(record))
+
+    def _take_order(self, record: Record) -> None:
         trading = self.trading.get(record.strategy_id or "")
         if trading is not None:
             trading.take(record)
+        if record.kind == "fill":
+            order = None if trading is None else trading.order(record.client_order_id or "")
+            self._tables.add("fills", fill_row(record, *(order or (None, None))))
 
     def take_samples(self, samples: Sequence[Sample]) -> None:
         """Take a look at the books of some strategies; their sum is known where it was of all."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from bifrost_engine.audit.values import total
 from bifrost_engine.domain.record import Record
 from bifrost_engine.domain.rows import with_numbers
 from bifrost_engine.journal.canonical import canonical
@@ -50,6 +51,39 @@ TABLES: dict[str, dict[str, str]] = {
         "client_order_id": "text",
         "trace_id": "text",
         "further": "text",
+    },
+    "fills": {
+        "jseq": "whole",
+        "ts": "time",
+        "trading_day": "text",
+        "strategy_id": "text",
+        "client_order_id": "text",
+        "purpose": "text",
+        "contract_key": "text",
+        "side": "text",
+        "quantity": "number",
+        "price": "number",
+        "multiplier": "number",
+        "mid": "number",
+        "commission": "number",
+        "currency": "text",
+        "kind": "text",
+        "execution": "text",
+        "revision": "whole",
+    },
+    "books": {
+        "jseq": "whole",
+        "ts": "time",
+        "trading_day": "text",
+        "owner": "text",
+        "trigger": "text",
+        "realized": "number",
+        "unrealized": "number",
+        "commission": "number",
+        "net": "number",
+        "day_pnl": "number",
+        "daily_pnl": "number",
+        "stale": "truth",
     },
     "decisions": {
         "jseq": "whole",
@@ -115,6 +149,57 @@ def operation_row(record: Record) -> Row:
     payload = with_numbers(record.payload)
     row = {name: value for name, value in payload.items() if name in _OPERATION}
     return {**row, "jseq": record.jseq, "ts": record.ts_ns, "further": _json(payload, _OPERATION)}
+
+
+def fill_row(record: Record, purpose: str | None, mid: float | None) -> Row:
+    """Return the row of an execution as it was booked.
+
+    purpose, mid  of its order: what it was for, and the mid that it was decided at
+    """
+    payload = record.payload
+    return {
+        **{name: payload[name] for name in ("client_order_id", "contract_key", "currency", "revision")},
+        **{name: float(payload[name]) for name in ("quantity", "price", "multiplier")},
+        **{name: str(payload[name]) for name in ("side", "kind", "trading_day")},
+        "jseq": record.jseq,
+        "ts": record.ts_ns,
+        "strategy_id": payload["owner"],
+        "purpose": purpose,
+        "mid": mid,
+        "commission": _number(payload["commission"]),
+        "execution": payload["base_id"],
+    }
+
+
+def commission_row(record: Record) -> Row:
+    """Return the row of a commission that was told after its execution."""
+    payload = record.payload
+    return {
+        "jseq": record.jseq,
+        "ts": record.ts_ns,
+        "commission": float(payload["commission"]),
+        "currency": payload["currency"],
+        "kind": "COMMISSION",
+        "execution": payload["base_id"],
+    }
+
+
+def book_row(record: Record) -> Row:
+    """Return the row of what a book was worth."""
+    payload = record.payload
+    amounts = ("realized", "unrealized", "net", "day_pnl", "daily_pnl")
+    return {
+        "jseq": record.jseq,
+        "ts": record.ts_ns,
+        **{name: str(payload[name]) for name in ("owner", "trigger", "trading_day")},
+        **{name: _number(payload[name]) for name in amounts},
+        "commission": None if payload["commission"] is None else float(total(payload["commission"])),
+        "stale": bool(payload["stale"]),
+    }
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def decision_row(span: Span, until_ns: int) -> Row:

@@ -12,7 +12,6 @@ from bifrost_engine.domain.contract import SecType, parse_contract_key
 from bifrost_engine.domain.fill import FillKind
 from bifrost_engine.domain.record import Record
 from bifrost_engine.journal.attribution import Slippage
-from bifrost_engine.journal.chain import as_read
 from bifrost_engine.journal.story import SHRUNK, VETOED, Span
 
 NS = 1_000_000_000
@@ -61,18 +60,22 @@ class Trading:
     gates: dict[str, GateCount] = Factory(dict)
     reasons: dict[str, ReasonCount] = Factory(dict)
     _slippage: Slippage = Factory(Slippage)
+    _purposes: dict[str, str] = Factory(dict)
 
     def take(self, record: Record) -> None:
-        """Count a record of the strategy."""
-        if record.kind not in Slippage.KINDS:
-            return
-        record = as_read(record)
+        """Count a record of the strategy, one of ``Slippage.KINDS`` as it is read from a journal."""
         payload, lost = record.payload, self._slippage.take(record)
         if record.kind == "order_event" and payload["event"] == "SUBMIT":
             self.orders += 1
             self.hedges += payload["order"]["purpose"] == "HEDGE"
+            self._purposes[record.client_order_id or ""] = payload["order"]["purpose"]
         elif record.kind == "fill" and payload["kind"] == FillKind.TRADE and record.client_order_id:
             self._fill(record.client_order_id, payload, lost)
+
+    def order(self, client_order_id: str) -> tuple[str, float | None] | None:
+        """Return what an order was for, and the mid that it was decided at; None if it wasn't sent."""
+        purpose = self._purposes.get(client_order_id)
+        return None if purpose is None else (purpose, self._slippage.mid(client_order_id))
 
     def _fill(self, client_order_id: str, payload: Mapping[str, Any], lost: float) -> None:
         quantity = float(payload["quantity"])

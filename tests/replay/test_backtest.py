@@ -181,7 +181,10 @@ def test_the_same_inputs_give_the_same_bytes_wherever_they_lie(tmp_path, day):
     assert backtest(tmp_path, "--data", str(day), "--out", str(tmp_path / "one")) == 0
     assert backtest(tmp_path, "--data", str(copy), "--out", str(elsewhere / "two")) == 0
     names = sorted(path.name for path in (tmp_path / "one").iterdir() if path.name != "report.html")
-    assert names == ["decisions.parquet", "equity.parquet", "operations.parquet", "result.json"]
+    assert names == [
+        *(f"{name}.parquet" for name in ("books", "decisions", "equity", "fills", "operations")),
+        "result.json",
+    ]
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (elsewhere / "two" / name).read_bytes(), name
 

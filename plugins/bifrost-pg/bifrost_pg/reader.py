@@ -20,6 +20,7 @@ from bifrost_pg import migrations
 from bifrost_pg.connection import Link, address
 from bifrost_pg.control import saved_settings, send_command
 from bifrost_pg.drain import cursor_of
+from bifrost_pg.statistics import Statistics
 
 Record = dict[str, Any]
 MOST_ROWS = 1000
@@ -239,6 +240,10 @@ class Reader:
     def audit(self, journal_id: str) -> AuditTrail:
         """Return what the database holds of a journal's audit trail."""
         return AuditTrail(self._link, journal_id)
+
+    def statistics(self) -> Statistics:
+        """Return what statistics are made from."""
+        return Statistics(self._link)
 
     def check(self) -> list[str]:
         """Return what is wrong with the tables, one line each; see ``migrations.check``."""
