@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator
+from datetime import date
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +23,8 @@ from bifrost_engine.domain.control import OPERATOR_COMMANDS
 from bifrost_engine.domain.rows import SNAPSHOT_DETAIL, SNAPSHOT_FIELDS
 from bifrost_engine.engine.blotter import OPERATION_OF
 from bifrost_engine.risk.chain import CHAIN
+from bifrost_engine.stats.figures import figures
+from bifrost_engine.stats.tally import Cell
 from bifrost_engine.strategies.gamma.dimensions import WORDS
 from bifrost_engine.strategies.gamma.scalper import HEDGEABLE
 
@@ -114,6 +117,15 @@ def test_each_type_of_operation_is_told_and_no_other():
 def test_each_kind_of_record_is_told_and_no_other():
     told = {unquoted(row[0]) for row in rows(section(page("records"), "The journal"))}
     assert told == first_texts("record") | {"repair"}  # the one that no engine makes
+
+
+def test_each_figure_of_the_statistics_is_told_and_no_other():
+    text = page("statistics")
+    heads = [{unquoted(name) for name in row[0].split(", ")} for row in rows(text)]
+    told = set().union(*heads)
+    empty = figures([Cell("gamma", date(2025, 3, 3))])
+    assert told == {"period", "strategy", *empty, *empty["pnl_by_day"]}
+    assert [name for name in empty["slippage"] if f"`{name}`" not in text] == []
 
 
 def test_snapshot_fields_are_named():
