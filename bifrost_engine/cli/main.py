@@ -28,7 +28,7 @@ COMMANDS = {
     "backtest": "Run a configuration on recorded quotes and tell what came of it.",
     "sweep": "Try many settings on recorded quotes and rank what came of them.",
     "data": "Look at recorded quotes: what they hold, what is missing.",
-    "stats": "Count hedges, results, slippage and blocks by day, week or month.",
+    "stats": "Count hedges, results and blocks by day, week or month.",
     "status": "Show the newest state of the daemon.",
     "ops": "List operations: intents, orders, fills, commands.",
     "audit": "Check that what is recorded is whole, unaltered, and adds up.",
