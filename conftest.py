@@ -1,15 +1,58 @@
-"""No test leaves anything to those that follow: logs are as they were."""
+"""No test leaves anything to those that follow: no thread, and logs as they were."""
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 import structlog
 
+GRACE_S = 5.0
+"""For a thread that was told to end, and isn't waited for."""
+
+_excused: set[threading.Thread] = set()
+"""Those of fixtures that last longer than one test."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """As many as there are cores and one: many tests wait for processes, servers and timers."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+    before = set(threading.enumerate())
+    try:
+        return (yield)
+    finally:
+        if fixturedef.scope != "function":
+            _excused.update(set(threading.enumerate()) - before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    item.stash[_BEFORE] = set(threading.enumerate())
+    return (yield)
+
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown() -> Generator[None]:
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
     result = yield
     structlog.reset_defaults()  # a command may have set logs up for an output that is closed by now
+    ends_at = time.monotonic() + GRACE_S
+    left = [thread for thread in threading.enumerate() if thread not in item.stash[_BEFORE] | _excused]
+    for thread in left:
+        thread.join(max(0.0, ends_at - time.monotonic()))
+    _excused.intersection_update(threading.enumerate())
+    alive = sorted(thread.name for thread in left if thread.is_alive())
+    if alive:
+        pytest.fail(f"threads that outlive the test: {', '.join(alive)}", pytrace=False)
     return result
+
+
+_BEFORE = pytest.StashKey[set[threading.Thread]]()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from bifrost_engine.daemon import sinks
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Home]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Home]]:
     """Return a home whose settings are changed by section; control sources are asked more often there."""
     monkeypatch.setattr(sinks, "POLL_S", 0.05)
     monkeypatch.syspath_prepend(str(mischief.install(tmp_path)))
@@ -22,4 +22,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Home]
     def make(**changed: Any) -> Home:
         return Home(tmp_path, **changed)
 
-    return make
+    mischief.let_go.clear()
+    yield make
+    mischief.let_go.set()

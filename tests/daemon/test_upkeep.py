@@ -62,7 +62,7 @@ class Kept:
 
 
 def test_a_run_that_ends_well_leaves_a_checkpoint_of_its_end(home: Any) -> None:
-    here: Home = home()
+    here: Home = home(wave={"seconds": 120})
     daemon = here.run()
     with JournalReader(daemon.journal.path) as reader:
         newest = max(checkpoint.jseq for checkpoint in reader.checkpoints())

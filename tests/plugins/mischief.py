@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -72,6 +73,10 @@ eager = mischief:EagerStrategy
 """
 
 
+let_go = Event()
+"""Ends what is blocked for ever, where a test in the same process is over."""
+
+
 def install(folder: Path) -> Path:
     """Make a distribution of these plugins below ``folder``; return what to put on the path."""
     info = folder / "mischief" / "mischief-1.0.dist-info"
@@ -109,7 +114,7 @@ class Wrong:
         if how == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if how == "block":
-            time.sleep(3600)
+            let_go.wait()
         while how == "loop":
             pass
         if how == "file" and (self._folder / times).exists():

@@ -402,7 +402,7 @@ def test_another_clients_order_is_left_alone_and_its_fill_counts_in_the_account(
             await f.order_is("FILLED")
             module = import_module(library)
             other = module.IB()
-            await other.connectAsync("127.0.0.1", f.gw.port, clientId=2, timeout=8)
+            await other.connectAsync("127.0.0.1", f.gw.port, clientId=2, timeout=30)
             try:
                 stock = module.Stock("NVDA", "SMART", "USD")
                 other.placeOrder(stock, module.MarketOrder("BUY", 5, orderRef="by hand", tif="DAY"))

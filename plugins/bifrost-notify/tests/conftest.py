@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from bifrost_notify.outbox import Mailbox
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
+"""A process of its own first loads apprise, which takes seconds on a busy machine."""
 
 
 class Hook(ThreadingHTTPServer):

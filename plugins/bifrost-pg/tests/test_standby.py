@@ -75,12 +75,15 @@ def test_a_number_that_became_free_is_taken_again(holder, make_sink, conn):
     assert [row[0] for row in conn.execute(ROWS)] == [1, 2, 3]
 
 
-def test_the_holder_hears_of_standbys_at_its_next_poll(holder, make_sink):
+def test_the_holder_hears_of_standbys_at_its_next_poll(holder, make_sink, conn):
     standby = make_sink()
     assert holder.poll_control().standbys == 0
     look(standby)
     assert holder.poll_control().standbys == 1
+    number = standby._session._link._conn.info.backend_pid
     standby.disconnect()
+    while conn.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", (number,)).fetchone():
+        pass
     assert holder.poll_control().standbys == 0
 
 

@@ -28,7 +28,7 @@ async def connected(library: str, gateway: SimGateway):
     asyncio.set_event_loop(asyncio.get_running_loop())
     module = import_module(library)
     ib = module.IB()
-    await ib.connectAsync("127.0.0.1", gateway.port, clientId=1, timeout=8)
+    await ib.connectAsync("127.0.0.1", gateway.port, clientId=1, timeout=30)
     return module, ib
 
 

@@ -55,7 +55,7 @@ async def session_of_asyncio_library(
     asyncio.set_event_loop(asyncio.get_running_loop())
     module = import_module(library)
     ib = module.IB()
-    await ib.connectAsync("127.0.0.1", gateway.port, clientId=3, timeout=8)
+    await ib.connectAsync("127.0.0.1", gateway.port, clientId=3, timeout=30)
     (details,) = await ib.reqContractDetailsAsync(module.Stock("NVDA", "SMART", "USD"))
     stock = details.contract
     ib.reqMktData(stock)
