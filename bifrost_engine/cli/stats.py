@@ -37,6 +37,7 @@ SINK = "postgres"
 @click.option("--until", type=DATE, metavar="DAY", help="Last trading day.")
 @click.option("--journal", metavar="ID", help="Of this journal or backtest: its id, or how it begins.")
 @every_option
+@click.option("--shadow", "with_shadows", is_flag=True, help="The live run and its shadows side by side.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a line for each period and strategy.")
 def command(
@@ -48,6 +49,7 @@ def command(
     until: datetime | None,
     journal: str | None,
     every: bool,
+    with_shadows: bool,
     as_json: bool,
     as_csv: bool,
 ) -> None:
@@ -68,6 +70,10 @@ def command(
         bifrost stats --data results/base
         bifrost stats --db postgresql://me@host/bifrost --journal 3f2a
 
+    \b
+    What 'bifrost run --shadow' came to beside the live settings, from the journals here:
+        bifrost stats --shadow --by week
+
     Days are the exchange's trading days, weeks begin on Monday. A day's result is that of
     'bifrost status': the strategy's own book with the options that it manages, after
     commissions. A hedge's result is the change of it since the hedge before, or since the
@@ -84,6 +90,11 @@ def command(
     if as_json and as_csv:
         raise click.UsageError("give --json or --csv, not both")
     span = Span(None if since is None else since.date(), None if until is None else until.date())
+    if with_shadows:
+        if dsn is not None or journal is not None or every:
+            raise click.UsageError("--shadow reads the journals of an instance: no --db, --journal or --all")
+        _tell_besides(config_path, folder, by, span, as_json, as_csv)
+        return
     with _found(config_path, dsn, folder) as found:
         sources = _chosen(found, journal, every)
         cells = [cell for source in sources for cell in source.cells(span)]
@@ -103,6 +114,34 @@ def command(
     left = len(found) - len(sources)
     if left:
         click.echo(f"{left} more journal{'s' * (left > 1)} there: --journal ID, or --all", err=True)
+
+
+def _tell_besides(
+    config_path: Path | None, folder: Path | None, by: str, span: Span, as_json: bool, as_csv: bool
+) -> None:
+    from bifrost_engine.cli import besides
+    from bifrost_engine.cli.output import print_json
+    from bifrost_engine.daemon.instance import Instance
+    from bifrost_engine.stats.beside import columns_of, side_by_side
+    from bifrost_engine.stats.sources import default_sessions, sessions_of
+
+    sessions = default_sessions()
+    if folder is None:
+        instance = Instance.find(config_path, os.environ)
+        folder, sessions = instance.folder, sessions_of(instance.config.portfolio)
+    columns = columns_of(folder)
+    rows = side_by_side(columns, sessions, by, span)
+    if not rows:
+        raise click.ClickException(f"{folder}: no shadow has decided or traded anything in that time")
+    names = [column.name for column in columns]
+    if as_json:
+        places = {column.name: str(column.path) for column in columns}
+        told = [{"period": row.period, "runs": row.figures} for row in rows]
+        print_json({"by": by, "since": span.since, "until": span.until, "sources": places, "rows": told})
+    elif as_csv:
+        besides.print_csv(rows, names)
+    else:
+        besides.print_besides(rows, names)
 
 
 @contextmanager

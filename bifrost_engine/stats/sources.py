@@ -119,7 +119,7 @@ def _of_result(path: Path) -> Source:
     return Source(
         name=made_by["journal_id"],
         place=f"backtest {path}",
-        sessions=_sessions(rolls),
+        sessions=sessions_of(rolls),
         is_backtest=True,
         read=lambda _span, _days: folder.facts(path, frozenset(told["strategies"])),
     )
@@ -168,7 +168,7 @@ def of_instance(instance: Instance) -> Iterator[list[Source]]:
 
     Else its journals. Raises JournalError if there is neither.
     """
-    sessions = _sessions(instance.config.portfolio)
+    sessions = sessions_of(instance.config.portfolio)
     with instance.database() as (reader, _why):
         if reader is not None and hasattr(reader, "statistics") and _is_stored(instance, reader):
             with of_database(reader, sessions) as found:
@@ -186,8 +186,8 @@ def _is_stored(instance: Instance, reader: Any) -> bool:
 
 def default_sessions() -> Sessions:
     """Return the calendar where no configuration is at hand: New York's, its days ending at 17:00."""
-    return _sessions(PortfolioConfig())
+    return sessions_of(PortfolioConfig())
 
 
-def _sessions(rolls: PortfolioConfig) -> Sessions:
+def sessions_of(rolls: PortfolioConfig) -> Sessions:
     return ExchangeSessions(zone=rolls.roll_tz, roll_time=time.fromisoformat(rolls.roll_time))

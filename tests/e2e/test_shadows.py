@@ -16,6 +16,7 @@ from generated_day import market, write_config, write_quotes
 from processes import Desk, Process, wait_for
 from same_records import first_difference
 
+from bifrost_engine.calendar import ExchangeSessions
 from bifrost_engine.daemon.assemble import RunOptions, load_config
 from bifrost_engine.daemon.shadow.state import is_alive, read_state
 from bifrost_engine.domain.record import Record
@@ -25,6 +26,8 @@ from bifrost_engine.journal.chain import as_read
 from bifrost_engine.journal.lock import holder
 from bifrost_engine.replay.backtest import run_backtest
 from bifrost_engine.replay.dataset import DataSet
+from bifrost_engine.stats.beside import columns_of, side_by_side
+from bifrost_engine.stats.days import Span
 
 SPEED = ("--speed", "40")
 START_S = 120.0
@@ -102,6 +105,10 @@ def test_with_the_live_settings_a_shadow_does_what_the_live_run_does_and_a_backt
     )
     assert first_difference(backtested, shadow) is None
     assert len(operations_of(here, "same", "order_sent")) >= 3
+    sessions = ExchangeSessions()
+    for period in side_by_side(columns_of(here.folder), sessions, "day", Span()):
+        assert period.figures["live"] == period.figures["same"]
+        assert period.figures["same"]["hedges"] >= 3
     ids = {record.client_order_id for record in live} & {record.client_order_id for record in shadow}
     assert ids <= {None}, "no order of a shadow can be taken for a live one"
 
