@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-GRACE_S = 5.0
+GRACE_S = 30.0
 """For a thread that was told to end, and isn't waited for."""
 
 _excused: set[threading.Thread] = set()

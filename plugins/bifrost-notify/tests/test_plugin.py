@@ -46,7 +46,7 @@ class TestNotifySink(SinkConformance):
 
     def teardown_method(self):
         for sink in getattr(self, "made", ()):
-            sink.outbox.close(0.0)
+            sink.outbox.close(PATIENCE_S)
 
     def config(self):
         return make_config(
