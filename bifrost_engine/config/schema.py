@@ -65,6 +65,7 @@ __all__ = [
     "OrderRule",
     "PortfolioConfig",
     "ReconConfig",
+    "RecordConfig",
     "RiskConfig",
     "StateGatesConfig",
     "StatusServerConfig",
@@ -258,6 +259,14 @@ class JournalConfig:
 
 
 @frozen(kw_only=True)
+class RecordConfig:
+    """Recording of quotes, for later replays."""
+
+    quotes: bool = setting("Record each quote that the feed brings; needs pyarrow", False)
+    dir: str | None = setting("Folder for them; null: recordings in the instance's folder", None)
+
+
+@frozen(kw_only=True)
 class PortfolioConfig:
     """Positions and profit."""
 
@@ -307,6 +316,7 @@ class Config:
     oms: OmsConfig = part(OmsConfig, "Order management")
     recon: ReconConfig = part(ReconConfig, "Comparison of our books with the broker's")
     journal: JournalConfig = part(JournalConfig, "The journal on disk")
+    record: RecordConfig = part(RecordConfig, "Recording of quotes")
     portfolio: PortfolioConfig = part(PortfolioConfig, "Positions and profit")
     audit: AuditConfig = part(AuditConfig, "The trail of decisions")
     sections: Mapping[str, Any] = setting("Sections of plugins", Factory(dict), in_file=False)

@@ -39,6 +39,9 @@ from bifrost_engine.daemon.opening import (
     open_metrics,
     saved_settings,
 )
+from bifrost_engine.daemon.recording import LEAVE_DEADLINE_S as RECORDER_DEADLINE_S
+from bifrost_engine.daemon.recording import NAME as RECORD
+from bifrost_engine.daemon.recording import leave_recorder, start_recorder
 from bifrost_engine.daemon.reload import FileWatch
 from bifrost_engine.daemon.rows import account_rows
 from bifrost_engine.daemon.shadow.beside import Shadows
@@ -160,7 +163,11 @@ class Daemon:
             self.parts.start_rest(self.config)
             self.journal = open_journal(self.parts, self.options.fresh, self._locking.engine_ids)
             try:
-                await self._run_locked()
+                self.recorder = start_recorder(self.parts)
+                try:
+                    await self._run_locked()
+                finally:
+                    await leave_recorder(self.recorder, self.stop.clock.left_s(RECORDER_DEADLINE_S))
             finally:
                 self.journal.close()
         finally:
@@ -299,6 +306,8 @@ class Daemon:
         for key, on_tick in self.parts.plugins.observers():
             on_failure = self._broker_raised if key.startswith("brokers:") else lambda: None
             yield key, Observer(on_tick, self.parts.guard(key), on_failure)
+        if self.recorder is not None:
+            yield RECORD, Observer(self.recorder.take, self.parts.guard(RECORD))
 
     def _broker_raised(self) -> None:
         self.connections.broker_raised()

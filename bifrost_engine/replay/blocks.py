@@ -22,6 +22,7 @@ from bifrost_engine.replay.readers import (
     quote_files,
     read_quotes,
     require_columns,
+    stream_batches,
     with_quotation_marks,
 )
 
@@ -41,6 +42,9 @@ def read_blocks(
     for file in quote_files(path):
         if file.suffix == ".parquet":
             yield from _parquet_blocks(file, skipped, symbols)
+        elif file.suffix == ".arrows":
+            made = _Blocks(symbols, skipped)
+            yield from map(made.block, stream_batches(file, skipped))
         else:
             yield from _csv_blocks(file, skipped, symbols)
 

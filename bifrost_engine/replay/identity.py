@@ -17,7 +17,7 @@ from bifrost_engine.plugins import find
 from bifrost_engine.replay.dataset import DataSet
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-ELSEWHERE = ("status", "status_server", "feed")
+ELSEWHERE = ("status", "status_server", "feed", "record")
 """Keys of a configuration that say nothing of what is traded and how."""
 
 

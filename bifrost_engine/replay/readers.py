@@ -227,12 +227,41 @@ def _parquet_rows(batch: Any, pa: Any, keys: ContractKeys, skipped: Counter[str]
             yield new(Quote, (key, bid, ask, bid_size, ask_size, ts_ms * NS_PER_MS, 0))
 
 
+def _stream_quotes(file: Path, keys: ContractKeys, skipped: Counter[str]) -> Iterator[Quote]:
+    for batch in stream_batches(file, skipped):
+        import pyarrow as pa
+
+        yield from _parquet_rows(batch, pa, keys, skipped)
+
+
+def stream_batches(file: Path, skipped: Counter[str]) -> Iterator[Any]:
+    """Yield the batches of an Arrow stream that were written whole.
+
+    One that its writer was killed over is no failure: it is counted as ``unfinished``.
+
+    Raises DataError where pyarrow or a column is missing.
+    """
+    try:
+        import pyarrow as pa
+    except ImportError:
+        install = "pip install 'bifrost-engine[parquet]'"
+        raise DataError(f"{file}: reading .arrows needs pyarrow: {install}") from None
+    with pa.OSFile(str(file), "rb") as source:
+        try:
+            reader = pa.ipc.open_stream(source)
+            require_columns(file, reader.schema.names)
+            yield from reader
+        except (pa.ArrowInvalid, OSError):
+            skipped["unfinished"] += 1
+
+
 _Reader = Callable[[Path, ContractKeys, "Counter[str]"], Iterator[Quote]]
 READERS: dict[str, _Reader] = {
     ".csv": _csv_quotes,
     ".csv.gz": _csv_quotes,
     ".csv.zst": _csv_quotes,
     ".parquet": _parquet_quotes,
+    ".arrows": _stream_quotes,
 }
 SUFFIXES = tuple(READERS)
 
