@@ -131,7 +131,7 @@ class Drive:
     async def pass_to(self, ts_ns: int, is_over: Callable[[], bool]) -> None:
         """Let time pass without a quote: beats, timers and reports up to ``ts_ns`` come in time."""
         await self._drain(is_over)
-        await self._advance(ts_ns, is_over)
+        await self._advance(max(ts_ns, self._clock.now_ns()), is_over)
 
     async def _take_turn(self, ts_ns: int, is_over: Callable[[], bool]) -> bool:
         """Wait for a quote's time, and pass what came up meanwhile; return False if the run is over."""
