@@ -190,6 +190,7 @@ class SpoiltLine:
         self.port = 0
         self._chance = chance
         self._share, self._planned = 0.0, share
+        self._is_open = True
         self._writers: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ways: dict[str, Callable[[list[bytes]], list[bytes]]] = {
@@ -221,11 +222,19 @@ class SpoiltLine:
         """Spoil from now on."""
         self._share = self._planned
 
+    @property
+    def is_spoilt(self) -> bool:
+        """Whether messages are being spoilt."""
+        return self._share > 0
+
+    def close(self) -> None:
+        """Spoil nothing any more, hang up, and let nobody through until it is mended."""
+        self._share, self._is_open = 0.0, False
+        self._hang_up()
+
     def mend(self) -> None:
-        """Spoil nothing any more; where something was, begin with a new connection."""
-        if self._share:
-            self._share = 0.0
-            self._hang_up()
+        """Let everybody through."""
+        self._is_open = True
 
     def _hang_up(self) -> None:
         for writer in self._writers:
@@ -236,6 +245,9 @@ class SpoiltLine:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        if not self._is_open:
+            writer.close()
+            return
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self._gateway)
         except OSError:
@@ -298,22 +310,40 @@ async def _frame(reader: asyncio.StreamReader) -> bytes:
 
 
 class Ordeal:
-    """One run: the gateway, the plugin that is connected to it, and an engine that trades."""
+    """One run: the gateway, the plugin that is connected to it, and an engine that trades.
+
+    gentle  nothing untrue is said, and no link is lost
+    spoils  share of the gateway's messages that are spoilt on their way
+    away_s  how long nobody can connect after the trading
+    steps   what happens to each order; None: that goes by chance
+    """
 
     def __init__(
-        self, library: str, seed: int, folder: Path, *, gentle: bool = False, spoils: float = 0.0
+        self,
+        library: str,
+        seed: int,
+        folder: Path,
+        *,
+        gentle: bool = False,
+        spoils: float = 0.0,
+        away_s: float = 0.0,
+        steps: list[Any] | None = None,
+        turns: int = TURNS,
     ) -> None:
         self.chance = Random(seed)
+        self.turns = turns
         self.gentle = gentle
+        self.away_s = away_s
         self.line = SpoiltLine(Random(seed), spoils)
         folder.mkdir(exist_ok=True)
         self.context = make_context(folder, seed=seed)
         self.sent = 0
         self.trouble = 0.0
+        self.is_over = False
         self.gateway = SimGateway(
             accounts=(ACCOUNT,),
             clock=SharedClock(self.context.clock),
-            script=script(self.chance, gentle),
+            script=script(self.chance, gentle) if steps is None else {"orders": [{"steps": steps}]},
             seed=seed,
             tap=self._count,
         )
@@ -335,17 +365,18 @@ class Ordeal:
     async def _run(self) -> list[str]:
         async with self.gateway, self.line.to(self.gateway.port):
             self.gateway.market.pin(STOCK.key, 100.00, 100.02, 1_000.0)
-            broker = IBBroker(self._config(), self.context)
+            broker = self.broker = IBBroker(self._config(), self.context)
             trading = self.trading = Trading(
                 Subject("brokers", broker, self.context), ACCOUNT, STOCK, Decimal(SHARES), self._advance
             )
             await broker.connect()
             try:
+                await self._linked()
                 await trading.connect()
                 self.line.begin()
                 self.trouble = 0.0 if self.gentle else 0.08
-                await trading.trade(TURNS)
-                await self._end_trouble(broker)
+                await trading.trade(self.turns)
+                await self._end_trouble()
                 await trading.come_to_rest()
             finally:
                 await broker.disconnect()
@@ -364,16 +395,22 @@ class Ordeal:
             retry_ib={"first": 1.0, "factor": 1.0},
         )
 
-    async def _end_trouble(self, broker: IBBroker) -> None:
+    async def _end_trouble(self) -> None:
         self.trouble = 0.0
-        self.line.mend()
+        session = self.broker.session
+        before = session.name if self.line.is_spoilt or self.away_s else ""
+        if before:
+            self.line.close()
+            self.context.clock.call_at(self.context.clock.now_ns() + int(self.away_s * 1e9), self.line.mend)
         await self.gateway.do("resume")
         await self.gateway.do("restored", data=False)
         for name in ("reqAllOpenOrders", "reqExecutions"):
             await self.gateway.do("slow", message=name, delay=0.0)
-        while broker.session.state is not State.READY:
+        self.is_over = True
+        await self._advance()
+        while session.name == before:  # it is READY until it notices that nobody is there any more
+            await asyncio.sleep(RECONNECT_S)
             await self._advance()
-            await asyncio.sleep(RECONNECT_S)  # on the loop's clock, as the time-outs of an attempt are
 
     async def _advance(self) -> None:
         if self.chance.random() < self.trouble:
@@ -381,6 +418,20 @@ class Ordeal:
                 # What was traded before the first comparison is in the position that it opens with.
                 if action != "trade" or self.trading.engine.engine.core.state.opened:
                     await self.gateway.do(action, **values)
+        await self._pass_time()
+        if self.is_over:
+            await self._linked()
+
+    async def _linked(self) -> None:
+        """Wait for the link: what has no link can't be put right, however much of the clock's time passes.
+
+        Connecting takes the loop's time, which is another.
+        """
+        while self.broker.session.state is not State.READY:
+            await asyncio.sleep(RECONNECT_S)
+            await self._pass_time()
+
+    async def _pass_time(self) -> None:
         clock = self.context.clock
         clock.advance_to(clock.now_ns() + int(STEP_S * 1e9))
         self.gateway.market.pin(STOCK.key, 100.00, 100.02, 1_000.0)
@@ -400,7 +451,10 @@ class Ordeal:
     # --- comparing with the gateway's own record ---------------------------------------
 
     def _differences(self, trading: Trading) -> Iterator[str]:
-        state = trading.engine.engine.core.state
+        core = trading.engine.engine.core
+        if not core.reconciled:
+            yield "judged before the books were compared over the last link"
+        state = core.state
         yield from self._orders(state)
         yield from self._executions(state)
         here = {key: held for key, held in state.portfolio.account_quantities().items() if held}

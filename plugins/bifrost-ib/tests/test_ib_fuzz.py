@@ -13,6 +13,7 @@ from importlib.util import find_spec
 import pytest
 from gateway_ordeal import SHARES, Ordeal
 
+from bifrost_engine.domain.order import OrderState
 from bifrost_engine.testing import make_order_request
 
 LIBRARIES = ("ib_insync", "ib_async")
@@ -34,6 +35,17 @@ def test_whatever_is_spoilt_on_the_way_the_engine_ends_with_the_gateways_record(
     assert not wrong, "\n".join(wrong)
     assert orders
     assert len(spoilt) > 4
+
+
+def test_an_order_under_way_when_the_link_breaks_is_settled_however_long_nobody_can_connect(
+    library, tmp_path
+):
+    late = [{"wait": 9.0}, "ack", {"fill": "70%"}, "match"]
+    ordeal = Ordeal(library, 0, tmp_path / "run", gentle=True, steps=late, turns=1, away_s=300.0)
+    assert ordeal.play() == []
+    (order,) = ordeal.trading.engine.engine.core.state.orders.values()
+    assert (order.state, order.cum_quantity) == (OrderState.FILLED, SHARES)
+    assert [execution.shares for execution in ordeal.gateway.executions] == [7, 3]
 
 
 def test_an_absurd_number_for_the_next_order_is_neither_used_nor_kept(tmp_path, kit, library):
