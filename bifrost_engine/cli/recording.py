@@ -17,14 +17,11 @@ from bifrost_engine.errors import ConfigError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_OPTIONS = (
-    click.option(
-        "--data",
-        "path",
-        required=True,
-        type=click.Path(path_type=Path),
-        help="Recorded quotes: a file (.csv, .csv.gz, .csv.zst, .parquet), or a folder of them.",
-    ),
+_DATA: dict[str, Any] = {
+    "type": click.Path(path_type=Path),
+    "help": "Recorded quotes: a file (.csv, .csv.gz, .csv.zst, .parquet), or a folder of them.",
+}
+_PART = (
     click.option(
         "--start", metavar="T", help="Leave out quotes before: 2025-03-03T09:30, New York unless it says."
     ),
@@ -43,9 +40,12 @@ _OPTIONS = (
 )
 
 
-def recording_options(command: Command) -> Command:
-    """Give a command the options ``path``, ``start``, ``end``, ``positions`` and ``capital``."""
-    for option in reversed(_OPTIONS):
+def recording_options(command: Command, *, required: bool = True) -> Command:
+    """Give a command the options ``path``, ``start``, ``end``, ``positions`` and ``capital``.
+
+    required  whether ``path`` must be given
+    """
+    for option in reversed((click.option("--data", "path", required=required, **_DATA), *_PART)):
         command = option(command)
     return command
 

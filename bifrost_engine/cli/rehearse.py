@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,12 @@ from bifrost_engine.cli.recording import recording_options
 @click.command(name="rehearse")
 @click.argument("proposed", type=click.Path(path_type=Path), metavar="NEW")
 @config_option
-@recording_options
+@partial(recording_options, required=False)
+@click.option(
+    "--since",
+    metavar="Nd",
+    help="In the place of --data: the newest N days that the daemon or 'bifrost record' kept, such as 5d.",
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting, over NEW; repeatable."
 )
@@ -36,6 +42,8 @@ def command(ctx: click.Context, /, as_json: bool, progress: bool | None, **given
     \b
     Before a wider band goes to the daemon that reads bifrost.yaml:
         bifrost config rehearse wider.yaml --config bifrost.yaml --data quotes
+    On the last five days that its daemon recorded (record.quotes):
+        bifrost config rehearse wider.yaml --config bifrost.yaml --since 5d
     One setting, without a second file, from what the account holds:
         bifrost config rehearse bifrost.yaml --set gates.intent.hedge.cooldown_seconds=120 \\
             --data quotes/2025-03-03.csv.gz --positions postgres

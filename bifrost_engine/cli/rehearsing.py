@@ -16,10 +16,12 @@ from bifrost_engine.cli.recording import Beginning, time_given
 from bifrost_engine.cli.times import show_length, show_time
 from bifrost_engine.config.loader import LoadedConfig, Override, parse_override
 from bifrost_engine.config.template import inline
-from bifrost_engine.daemon.assemble import RunOptions, load_config
+from bifrost_engine.daemon.assemble import RunOptions, instance_folder, load_config
+from bifrost_engine.daemon.recording import recordings_folder
 from bifrost_engine.replay.backtest import Progress
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.differences import UNSET, Changed
+from bifrost_engine.replay.recordings import newest_days
 from bifrost_engine.replay.rehearsal import CURRENT, PROPOSED, Rehearsal, rehearse
 
 NS = 1_000_000_000
@@ -49,23 +51,31 @@ class Run:
         self,
         proposed: Path,
         config_path: Path | None,
-        path: Path,
+        path: Path | None,
+        since: str | None,
         start: str | None,
         end: str | None,
         positions: str | None,
         capital: float | None,
         settings: tuple[str, ...],
     ) -> None:
+        if (path is None) == (since is None):
+            raise click.UsageError("give --data, or --since for what was recorded, and not both")
         beginning = Beginning(positions)
         sinks = [] if beginning.sink is None else [beginning.sink]
         on_paper = (
             Override("broker", "paper", "bifrost config rehearse"),
-            Override("feed", f"replay:{path}", "--data"),
+            Override("feed", f"replay:{path or 'recordings'}", "--data"),
             Override("status.sink", sinks, "bifrost config rehearse"),
         )
         self.current = _load(config_path, on_paper)
         self.proposed = _load(proposed, (*map(parse_override, settings), *on_paper))
-        self.data = DataSet(path, time_given(start) or 0, time_given(end))
+        part = time_given(start) or 0, time_given(end)
+        if since is not None:
+            folder = recordings_folder(self.current.config, instance_folder(self.current.config, os.environ))
+            self.data = DataSet(folder, *part, files=newest_days(folder, _days(since)))
+        elif path is not None:
+            self.data = DataSet(path, *part)
         self.positions = beginning.read(self.current.config)
         self.capital = capital
         self.zone = ZoneInfo(self.current.config.portfolio.roll_tz)
@@ -87,6 +97,13 @@ class Run:
             )
         print_json(found.as_json()) if as_json else print_rehearsal(found, self.zone)
         return 0
+
+
+def _days(text: str) -> int:
+    days = text.strip().removesuffix("d")
+    if not days.isdecimal() or not int(days):
+        raise click.BadParameter(f"--since: expected a number of days such as 5d, was '{text}'")
+    return int(days)
 
 
 def _load(path: Path | None, overrides: Sequence[Override]) -> LoadedConfig:

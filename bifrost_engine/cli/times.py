@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,22 @@ def parse_time(text: str, zone: ZoneInfo, day: date | None = None) -> int:
         return _ns(_read(text.strip(), day), zone)
     except ValueError as error:
         raise click.BadParameter(f"{EXPECTED}, was '{text}'{_why(text, day)}") from error
+
+
+LENGTH = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+UNIT_S = (86_400, 3_600, 60, 1)
+
+
+def parse_length(text: str) -> int:
+    """Return the nanoseconds of a length such as ``90s``, ``6h30m`` or ``5d``.
+
+    Raises click.BadParameter for what is none.
+    """
+    found = LENGTH.fullmatch(text.strip())
+    seconds = sum(int(n or 0) * s for n, s in zip(found.groups(), UNIT_S, strict=True)) if found else 0
+    if not seconds:
+        raise click.BadParameter(f"expected a length such as 90s, 6h30m or 5d, was '{text}'")
+    return seconds * NS
 
 
 def _read(text: str, day: date | None) -> datetime:

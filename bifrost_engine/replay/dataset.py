@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from hashlib import file_digest
-from itertools import dropwhile
+from itertools import chain, dropwhile
 from pathlib import Path
 
 from attrs import frozen
@@ -38,10 +38,19 @@ class DataSet:
     end_ns    event time at which a run ends, None: with the last quote
     """
 
-    def __init__(self, path: str | Path, start_ns: int = 0, end_ns: int | None = None) -> None:
-        """Raises DataError if there is nothing at ``path``, or its name says that it is of another kind."""
+    def __init__(
+        self,
+        path: str | Path,
+        start_ns: int = 0,
+        end_ns: int | None = None,
+        files: Sequence[Path] | None = None,
+    ) -> None:
+        """``files`` are those of the folder that are wanted, None for all.
+
+        Raises DataError if there is nothing at ``path``, or its name says that it is of another kind.
+        """
         self.path = Path(path)
-        self.files = tuple(quote_files(path))
+        self.files = tuple(quote_files(path) if files is None else files)
         self.start_ns = start_ns
         self.end_ns = end_ns
 
@@ -60,7 +69,7 @@ class DataSet:
 
     def quotes(self, skipped: Counter[str], symbols: frozenset[str] = frozenset()) -> Iterator[Quote]:
         """Return the quotes from ``start_ns`` on; see ``read_quotes``."""
-        quotes = read_quotes(self.path, skipped, symbols)
+        quotes = chain.from_iterable(read_quotes(file, skipped, symbols) for file in self.files)
         start_ns = self.start_ns
         return dropwhile(lambda quote: quote.ts_ns < start_ns, quotes) if start_ns else quotes
 
@@ -77,4 +86,4 @@ class DataSet:
                 yield block.since(first)
 
     def _all_blocks(self, skipped: Counter[str], symbols: frozenset[str]) -> Iterator[Columns]:
-        return read_blocks(self.path, skipped, symbols)
+        return chain.from_iterable(read_blocks(file, skipped, symbols) for file in self.files)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bifrost_engine.calendar import Sessions
 from bifrost_engine.domain.quote import Quote
-from bifrost_engine.errors import LockHeld
+from bifrost_engine.errors import ConfigError, LockHeld
 from bifrost_engine.journal.lock import FileLock
 from bifrost_engine.replay.partition import (
     PARQUET,
@@ -148,6 +148,20 @@ class Recordings:
             self.end_stream()
         finally:
             self._lock.release()
+
+
+def newest_days(folder: Path, count: int) -> list[Path]:
+    """Return the files of the newest days that were recorded, in order.
+
+    Raises ConfigError if there are none.
+    """
+    files = sorted(path for path in folder.glob("????-??-??*") if path.suffix in (PARQUET, STREAM))
+    days = sorted({path.name[:10] for path in files})[-count:]
+    if not days:
+        raise ConfigError(
+            f"{folder}: nothing was recorded there; set record.quotes, run 'bifrost record', or give --data"
+        )
+    return [path for path in files if path.name[:10] in days]
 
 
 def _sync(folder: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from generated_day import LEGS, OPEN_NS, market, write_config, write_quotes
 
+from bifrost_engine.calendar import ExchangeSessions
 from bifrost_engine.cli.main import run
 from bifrost_engine.config.loader import parse_override
 from bifrost_engine.daemon.assemble import RunOptions, load_config
@@ -17,6 +18,7 @@ from bifrost_engine.errors import ConfigError
 from bifrost_engine.replay.backtest import exactly, run_backtest
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.differences import changed_settings, compared_figures
+from bifrost_engine.replay.recordings import Recordings
 from bifrost_engine.replay.rehearsal import rehearse
 
 STOCK = "NVDA|STK|||"
@@ -229,3 +231,41 @@ def test_a_new_file_that_doesnt_fit_the_data_is_refused_before_anything_runs(tmp
     with pytest.raises(ConfigError, match=r"SPY\|STK"):
         rehearse(configured(tmp_path), proposed, day, on_progress=lambda name, _: ran.append(name))
     assert ran == []
+
+
+def test_the_newest_days_that_were_recorded_are_rehearsed_on(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("BIFROST_STATE_DIR", str(tmp_path / "state"))
+    write_config(tmp_path / "bifrost.yaml")
+    recordings = Recordings(tmp_path / "state/default/recordings", ExchangeSessions())
+    rows = list(market(2, interval_ms=500))
+    for day in range(3):
+        recordings.write([row._replace(ts_ns=row.ts_ns + day * 86_400 * SECOND_NS) for row in rows])
+    arguments = [
+        "config",
+        "rehearse",
+        str(tmp_path / "bifrost.yaml"),
+        "--config",
+        str(tmp_path / "bifrost.yaml"),
+    ]
+    # The last day is being recorded still.
+    assert run([*arguments, "--since", "2d", "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert told["period"]["current"]["quotes"] == 2 * len(rows)
+    assert told["period"]["current"]["first"].startswith("2025-03-04")
+    recordings.close()
+
+
+@pytest.mark.parametrize(
+    ("further", "why"),
+    [
+        (["--since", "5d"], "nothing was recorded there"),
+        (["--since", "soon"], "a number of days such as 5d"),
+        ([], "give --data, or --since"),
+        (["--since", "5d", "--data", "q.csv"], "not both"),
+    ],
+)
+def test_what_doesnt_say_on_which_quotes_is_refused(tmp_path, monkeypatch, capfd, further, why):
+    monkeypatch.setenv("BIFROST_STATE_DIR", str(tmp_path / "state"))
+    path = str(write_config(tmp_path / "bifrost.yaml"))
+    assert run(["config", "rehearse", path, "--config", path, *further]) == 2
+    assert why in capfd.readouterr().err
