@@ -24,6 +24,7 @@ from bifrost_engine.replay.dataset import DataFile, DataSet
 FLOATS = ("bid", "ask", "bid_size", "ask_size")
 INTEGERS = ("contract", "ts_ns")
 PREFIX, LEGEND = ".quotes-", "quotes.json"
+FEW_ROWS = 1_024
 BYTES = 8
 """Of each value."""
 
@@ -123,8 +124,12 @@ class MappedData(DataSet):
 
     def quotes(self, skipped: Counter[str], symbols: frozenset[str] = frozenset()) -> Iterator[Quote]:
         """Return the quotes one by one."""
-        blocks = self.blocks(skipped, symbols)
-        return chain.from_iterable(block.quotes(0, len(block)) for block in blocks)
+        # A look at the beginning shouldn't make quotes of a whole block.
+        return chain.from_iterable(
+            block.quotes(first, first + FEW_ROWS)
+            for block in self.blocks(skipped, symbols)
+            for first in range(0, len(block), FEW_ROWS)
+        )
 
     def _all_blocks(self, skipped: Counter[str], symbols: frozenset[str]) -> Iterator[Columns]:
         import numpy as np
