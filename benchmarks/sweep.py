@@ -69,9 +69,7 @@ def main() -> None:
         print(f"a further point: {median(ratios):.2f} of that ({min(ratios):.2f}–{max(ratios):.2f})")
         print(f"              … {median(alone):.2f} of a backtest of its own")
         print(f"a further point with two processes: {beside / median(firsts):.2f} of the first")
-        print(
-            f"two processes for two points, in place of none for one: {two / median(firsts):.2f} times as much"
-        )
+        print(f"two points in two processes: {two / median(firsts):.2f} times one point without")
 
 
 if __name__ == "__main__":

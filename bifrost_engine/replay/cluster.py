@@ -87,8 +87,11 @@ class Cluster:
         return self._client.submit(run_there, shared, point, pure=False)
 
     def _done(self, futures: list[Any]) -> Any:
-        """Wait for one of the futures at least, and return those that are done."""
-        from distributed import TimeoutError, wait
+        """Return those of the futures that are done, after some time even if none is.
+
+        Raises BifrostError when there is nobody left to wait for.
+        """
+        from distributed import CancelledError, TimeoutError, wait
 
         for _ in range(ALONE_S // LOOK_S):
             try:
@@ -96,8 +99,13 @@ class Cluster:
             except TimeoutError:
                 if self._workers():
                     return ()
-        raise ConfigError(
-            f"--dask {self._address}: no worker is left since {ALONE_S} s; what had finished is kept"
+            except CancelledError:
+                raise self._lost("the scheduler was lost") from None
+        raise self._lost(f"no worker is left since {ALONE_S} s")
+
+    def _lost(self, why: str) -> BifrostError:
+        return BifrostError(
+            f"--dask {self._address}: {why}; what had finished is kept, the same command goes on with it"
         )
 
     def _workers(self) -> list[str]:

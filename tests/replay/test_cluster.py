@@ -7,21 +7,23 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from deadly import Deadly
 from generated_day import market, write_config, write_quotes
+from monitor_client import wait_for
 
 from bifrost_engine.cli.main import run
 from bifrost_engine.cli.sweeping import Source
+from bifrost_engine.errors import BifrostError
 from bifrost_engine.replay.cluster import on_cluster
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.mapped import map_data
 from bifrost_engine.replay.points import grid
-from bifrost_engine.replay.sweep import Finished, Task, sweep
+from bifrost_engine.replay.sweep import Finished, Outcome, Task, sweep
 
 distributed = pytest.importorskip("distributed")
 
@@ -54,13 +56,13 @@ def given(source: Source, *further: str) -> list[str]:
     return ["sweep", "--config", str(source.config_path), "--data", str(source.data), SET, *further]
 
 
-def test_workers_come_to_the_same_as_processes_here(
+def test_workers_come_to_the_same_as_this_process(
     cluster: Any, here: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     address = cluster.scheduler_address
     assert run(given(here, "--json", "--dask", address, "--out", str(tmp_path / "there"))) == 0
     there = json.loads(capsys.readouterr().out)
-    assert run(given(here, "--json", "--jobs", "2", "--out", str(tmp_path / "here"))) == 0
+    assert run(given(here, "--json", "--jobs", "1", "--out", str(tmp_path / "here"))) == 0
     assert json.loads(capsys.readouterr().out) == there
     assert len({point["figures"]["orders"] for point in there}) > 1
     tables = [(tmp_path / name / "sweep.parquet").read_bytes() for name in ("here", "there")]
@@ -95,41 +97,43 @@ def test_a_scheduler_that_is_not_there_is_told_soon(
 THROUGH = Path("/proc/self/cwd")
 
 
-@pytest.fixture
-def hosts(tmp_path: Path) -> Iterator[Callable[..., str]]:
-    """Start a scheduler and a worker in each of the folders, and return the address of the former."""
-    processes: list[subprocess.Popen[bytes]] = []
+class Hosts:
+    """A scheduler and workers, each a process with a working directory of its own."""
 
-    def start(*arguments: str, cwd: Path, **environ: str) -> None:
-        command = [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]]
-        processes.append(
-            subprocess.Popen(
-                command,
-                cwd=cwd,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environ},
-                stderr=subprocess.DEVNULL,
-            )
-        )
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
 
-    def started(*folders: Path, **environ: str) -> str:
-        told = tmp_path / "scheduler.json"
+    def _start(self, *arguments: str, cwd: Path, **environ: str) -> None:
+        command = [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:], "--no-dashboard"]
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environ}
+        self.processes.append(subprocess.Popen(command, cwd=cwd, env=environ, stderr=subprocess.DEVNULL))
+
+    def start(self, *folders: Path, **environ: str) -> str:
+        """Start a scheduler and a worker in each folder, and return the scheduler's address."""
+        told = self._folder / "scheduler.json"
         file = f"--scheduler-file={told}"
-        start("dask_scheduler", file, "--host=127.0.0.1", "--port=0", "--no-dashboard", cwd=tmp_path)
+        self._start("dask_scheduler", file, "--host=127.0.0.1", "--port=0", cwd=self._folder)
         for folder in folders:
-            start("dask_worker", file, "--no-nanny", "--nthreads=2", "--no-dashboard", cwd=folder, **environ)
-        until = time.monotonic() + 60
-        while not told.exists() and time.monotonic() < until:
-            time.sleep(0.05)
+            self._start("dask_worker", file, "--no-nanny", "--nthreads=2", cwd=folder, **environ)
+        wait_for(lambda: told.exists() and told.read_text(), "for the scheduler", 120)
         address: str = json.loads(told.read_text())["address"]
         with distributed.Client(address, set_as_default=False) as client:
-            client.wait_for_workers(len(folders), timeout=60)
+            client.wait_for_workers(len(folders), timeout=120)
         return address
 
-    yield started
-    for process in processes:
-        process.kill()
-    for process in processes:
-        process.wait()
+    def end(self) -> None:
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[Hosts]:
+    made = Hosts(tmp_path)
+    yield made
+    made.end()
 
 
 def host(folder: Path, seed: int = 7) -> Path:
@@ -146,19 +150,20 @@ def swept(address: str, *further: str) -> int:
 
 
 def test_hosts_with_copies_of_the_data_come_to_the_same_as_one(
-    hosts: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     ours = host(tmp_path / "client")
-    address = hosts(host(tmp_path / "one"), host(tmp_path / "two"))
+    address = hosts.start(host(tmp_path / "one"), host(tmp_path / "two"))
     monkeypatch.chdir(ours)
     assert swept(address) == 0
-    assert run(given(Source(config_path=ours / "bifrost.yaml", data=ours / "day.csv"), "--out", "alone")) == 0
+    alone = Source(config_path=ours / "bifrost.yaml", data=ours / "day.csv")
+    assert run(given(alone, "--jobs=1", "--out", "alone")) == 0
     assert (ours / "out/sweep.parquet").read_bytes() == (ours / "alone/sweep.parquet").read_bytes()
     assert [path.name for path in tmp_path.rglob(".quotes-*")] == [], "the copies that were read are gone"
 
 
 def test_hosts_that_would_come_to_something_else_are_named(
-    hosts: Callable[..., str],
+    hosts: Hosts,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -169,7 +174,7 @@ def test_hosts_that_would_come_to_something_else_are_named(
     other_data = host(tmp_path / "data", seed=8)
     other_settings = host(tmp_path / "settings")
     write_config(other_settings / "bifrost.yaml", symbol="NVDA", order={"order_type": "limit"})
-    address = hosts(without, other_data, other_settings)
+    address = hosts.start(without, other_data, other_settings)
     monkeypatch.chdir(ours)
     assert swept(address) == 2
     told = capsys.readouterr().err
@@ -182,7 +187,7 @@ def test_hosts_that_would_come_to_something_else_are_named(
 
 
 def test_another_version_of_the_engine_is_named(
-    hosts: Callable[..., str],
+    hosts: Hosts,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -191,7 +196,25 @@ def test_another_version_of_the_engine_is_named(
     told = tmp_path / "site" / "bifrost_engine-9.9.dist-info" / "METADATA"
     told.parent.mkdir(parents=True)
     told.write_text("Metadata-Version: 2.1\nName: bifrost-engine\nVersion: 9.9\n")
-    address = hosts(there, PYTHONPATH=os.pathsep.join([str(tmp_path / "site"), *sys.path]))
+    address = hosts.start(there, PYTHONPATH=os.pathsep.join([str(tmp_path / "site"), *sys.path]))
     monkeypatch.chdir(ours)
     assert swept(address) == 2
     assert "bifrost-engine is 9.9 there" in capsys.readouterr().err
+
+
+def test_a_scheduler_that_is_lost_ends_the_sweep_and_keeps_what_had_finished(
+    hosts: Hosts, here: Source, tmp_path: Path
+):
+    address = hosts.start(tmp_path)
+    task = task_with(here, tmp_path / "mapped")
+    told: list[Outcome] = []
+
+    def lose(outcome: Outcome, _is_new: bool) -> None:
+        told.append(outcome)
+        hosts.processes[0].kill()
+
+    points = list(grid({THRESHOLD: list(range(15, 45))}))
+    with pytest.raises(BifrostError, match="the scheduler was lost"), on_cluster(address) as runner:
+        sweep(task, points, Finished(tmp_path), runner, lose)
+    kept = list((tmp_path / "points").iterdir())
+    assert len(kept) == len(told) < len(points)
