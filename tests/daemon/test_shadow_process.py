@@ -59,6 +59,8 @@ def test_who_reads_nothing_is_ended_and_told_of_and_never_waited_for(start):
     assert int(state.ended.split()[2]) <= MOST_WAITING
     assert state.failed
     assert failed == [True]
+    shadow.put(Portion(QUOTES, 0))
+    assert shadow.waiting == 0, "nothing is kept for who is gone"
 
 
 def test_one_that_was_told_to_end_before_it_began_ends_in_good_order(start):

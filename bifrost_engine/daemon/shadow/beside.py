@@ -26,8 +26,8 @@ from bifrost_engine.engine import Engine
 from bifrost_engine.guard import Guard
 from bifrost_engine.replay.pipeline import Observer, Pipeline, Work
 
-AT_ONCE = 256
-"""Quotes that are handed over together."""
+AT_ONCE = 64
+"""Quotes that are handed over together; packing more would hold the interpreter for longer at a time."""
 HAND_OVER_S = 0.2
 BACK_PRESSURE = MOST_WAITING // 5
 LOOK_S = 0.005

@@ -84,8 +84,8 @@ class ShadowProcess:
 
     @property
     def waiting(self) -> int:
-        """Quotes that wait for it."""
-        return self._given - self._taken
+        """Quotes that wait for it; none any more once it has ended."""
+        return 0 if self.ended else self._given - self._taken
 
     @property
     def is_there(self) -> bool:
@@ -94,7 +94,7 @@ class ShadowProcess:
 
     def put(self, value: Value) -> None:
         """Hand a value over; who is too far behind is ended instead."""
-        if self._dropped:
+        if self._dropped or self.ended:
             return
         count = len(value.items) if isinstance(value, Portion) else 0
         if self.waiting + count > MOST_WAITING:
@@ -150,6 +150,7 @@ class ShadowProcess:
             except OSError as error:
                 self._log.warning("shadow's end not written", error=str(error))
         self.ended, self.failed = state.ended, state.failed
+        self._queue = SimpleQueue()  # what nobody will read any more needn't be kept
         if self.failed:
             self._log.warning("shadow ended", why=self.ended, log=str(self.folder / OUTPUT))
             self._on_failed()
