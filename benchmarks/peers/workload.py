@@ -136,7 +136,7 @@ def make(folder: Path, kind: Kind, data: Mapping[str, Any], symbol: str = SYMBOL
     first_ns = int(data["ts_ns"][0])
     spot = float(data["bid"][0] + data["ask"][0]) / 2.0
     day = datetime.fromtimestamp(first_ns / 1e9, UTC).date()
-    strike, expiry = round(spot), day + timedelta(days=28)
+    strike, expiry = round(spot), expiry_after(day)
     terms = terms_of(strike, expiry, first_ns, kind)
     config = configuration(symbol, strike, expiry, terms, kind)
     for place, rows in ((folder, None), (folder / "warm", WARM_ROWS)):
@@ -151,6 +151,11 @@ def make(folder: Path, kind: Kind, data: Mapping[str, Any], symbol: str = SYMBOL
         at_once=(at_once.trades, at_once.cash),
         late=(late.trades, late.cash),
     )
+
+
+def expiry_after(day: date) -> date:
+    """Return the day on which the options expire, four weeks out."""
+    return day + timedelta(weeks=4)
 
 
 def told(data: Mapping[str, Any]) -> Iterator[tuple[int, float, float]]:
@@ -195,9 +200,14 @@ def configuration(symbol: str, strike: int, expiry: date, terms: Terms, kind: Ki
 
 def write_quotes(folder: Path, symbol: str, data: Mapping[str, Any]) -> None:
     """Write quotes as ``bifrost record`` does, and as numpy reads them fastest."""
-    key = pa.DictionaryArray.from_arrays(np.zeros(len(data["ts_ns"]), np.int32), [Contract.stock(symbol).key])
-    table = {"ts_ms": data["ts_ns"] // NS_PER_MS, "contract_key": key}
-    numbers = {name: data[name].astype("f8") for name in COLUMNS[2:]}
-    parquet.write_table(pa.table({**table, **numbers}), folder / "quotes.parquet")
-    np.save(folder / "quotes.npy", np.column_stack(list(numbers.values())))
+    parquet.write_table(quotes_table(symbol, data), folder / "quotes.parquet")
+    np.save(folder / "quotes.npy", np.column_stack([data[name].astype("f8") for name in COLUMNS[2:]]))
     np.save(folder / "times.npy", data["ts_ns"])
+
+
+def quotes_table(symbol: str, data: Mapping[str, Any]) -> pa.Table:
+    """Return quotes of a stock in the columns of a recording."""
+    rows = len(data["ts_ns"])
+    key = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [Contract.stock(symbol).key])
+    numbers = {name: data[name].astype("f8") for name in COLUMNS[2:]}
+    return pa.table({"ts_ms": data["ts_ns"] // NS_PER_MS, "contract_key": key.cast(pa.string()), **numbers})
