@@ -27,7 +27,7 @@ EQUITY = (
     "fill_price",
 )
 DECISIONS = ("strategy_id", "first", "until", "outcome", "codes")
-MOST_POINTS, MOST_FILLS, MOST_SPANS, MOST_CODES = 3_000, 2_000, 3_000, 12
+MOST_POINTS, MOST_FILLS, MOST_SPANS, MOST_CODES, MOST_FILES = 3_000, 1_000, 3_000, 12, 5
 NS = 1_000_000_000
 WIDTH, LEFT = 1_000, 150
 BLUE, GREY, RED, GREEN, AMBER = "#1f5fa8", "#8a94a3", "#b3261e", "#1b7f3b", "#b26a00"
@@ -103,11 +103,13 @@ def _plots(folder: Path, result: Row, zone: ZoneInfo) -> list[Any]:
         plots.append(made)
         return made
 
-    rows = thinned([row for row in equity if row["total"] is not None])
-    at = _local(rows, zone)
-    new("Result, all strategies", "USD").line(at, [row["total"] for row in rows], color=BLUE, line_width=2)
+    rows = thinned(equity, "total")
+    new("Result, all strategies", "USD").line(
+        _local(rows, zone), [row["total"] for row in rows], color=BLUE, line_width=2
+    )
+    rows = thinned(equity, "drawdown")
     fall = [-row["drawdown"] for row in rows]
-    new("Drawdown", "USD", 140).varea(at, fall, [0.0] * len(fall), color=RED, fill_alpha=0.5)
+    new("Drawdown", "USD", 140).varea(_local(rows, zone), fall, [0.0] * len(fall), color=RED, fill_alpha=0.5)
     for name in result["strategies"]:
         own = [row for row in equity if row["strategy_id"] == name]
         _delta(new, name, own, band_of(result, name), zone)
@@ -119,7 +121,7 @@ def _plots(folder: Path, result: Row, zone: ZoneInfo) -> list[Any]:
 def _delta(new: Any, name: str, rows: Sequence[Row], band: Mapping[str, float], zone: ZoneInfo) -> None:
     from bokeh.models.annotations import BoxAnnotation, Span
 
-    known = thinned([row for row in rows if row["net_delta"] is not None])
+    known = thinned(rows, "net_delta")
     plot = new(f"Net delta of {name}, in the band nothing is hedged", "shares")
     plot.step(_local(known, zone), [row["net_delta"] for row in known], mode="after", color=BLUE)
     inner, outer = band["epsilon"], band["threshold"]
@@ -129,15 +131,15 @@ def _delta(new: Any, name: str, rows: Sequence[Row], band: Mapping[str, float], 
 
 
 def _hedges(new: Any, name: str, rows: Sequence[Row], zone: ZoneInfo) -> None:
-    known = thinned([row for row in rows if row["spot"] is not None])
+    known = thinned(rows, "spot")
     plot = new(f"Price, and hedges of {name}", "USD")
     plot.line(_local(known, zone), [row["spot"] for row in known], color=GREY)
-    fills = [row for row in rows if row["kind"] == "fill"][:MOST_FILLS]
+    fills = [row for row in rows if row["kind"] == "fill"]
     for title, sign, marker, color in (
         ("bought", 1, "triangle", GREEN),
         ("sold", -1, "inverted_triangle", RED),
     ):
-        own = [row for row in fills if row["fill_quantity"] * sign > 0]
+        own = thinned([row for row in fills if row["fill_quantity"] * sign > 0], "fill_price", MOST_FILLS)
         if own:
             prices = [row["fill_price"] for row in own]
             plot.scatter(_local(own, zone), prices, marker=marker, size=9, color=color, legend_label=title)
@@ -181,10 +183,21 @@ def block_spans(rows: Iterable[Row]) -> list[tuple[str, int, int]]:
     return [span for span in found if span[2] - span[1] > least]
 
 
-def thinned(rows: Sequence[Row]) -> Sequence[Row]:
-    """Return at most ``MOST_POINTS`` of the rows, evenly spaced, with the last."""
-    step = -(-len(rows) // MOST_POINTS) or 1
-    return [*rows[:-1:step], *rows[-1:]]
+def thinned(rows: Sequence[Row], column: str, most: int = MOST_POINTS) -> list[Row]:
+    """Return at most ``most`` of the rows that have a number there, and the first and the last of them.
+
+    Of each stretch of equally many its lowest and its highest are kept, in order of time: what is left
+    out lies between them, so a curve has its extremes wherever it is looked at.
+    """
+    known = [row for row in rows if row[column] is not None]
+    if len(known) <= most:
+        return known
+    length = -(-2 * len(known) // most)
+    kept = {0, len(known) - 1}
+    for first in range(0, len(known), length):
+        stretch = range(first, min(first + length, len(known)))
+        kept |= {extreme(stretch, key=lambda index: known[index][column]) for extreme in (min, max)}
+    return [known[index] for index in sorted(kept)]
 
 
 def band_of(result: Row, name: str) -> dict[str, float]:
@@ -216,7 +229,9 @@ def _title(result: Row) -> str:
 
 def _head(result: Row, made_at: datetime) -> str:
     period, made = result["period"], result["provenance"]
-    files = ", ".join(f"{file['name']} ({file['sha256'][:12]}…)" for file in made["data"])
+    files = ", ".join(f"{file['name']} ({file['sha256'][:12]}…)" for file in made["data"][:MOST_FILES])
+    if len(made["data"]) > MOST_FILES:
+        files += f" and {len(made['data']) - MOST_FILES} more, named in result.json"
     versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     return (
         f"<h1>{_title(result)}</h1>"

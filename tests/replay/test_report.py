@@ -51,12 +51,21 @@ def test_of_too_many_spans_the_longest_are_shown():
     assert sum(until - first == 9 for _, first, until in found) == 100
 
 
-def test_a_long_curve_is_thinned_out_with_its_end_kept():
-    rows = [{"n": n} for n in range(100_000)]
-    kept = thinned(rows)
-    assert len(kept) <= MOST_POINTS + 1
-    assert (kept[0]["n"], kept[-1]["n"]) == (0, 99_999)
-    assert thinned([]) == []
+def test_a_long_curve_is_thinned_out_with_its_extremes_and_ends_kept():
+    rows = [{"ts": n, "total": n % 1_000} for n in range(100_000)]
+    rows[7_777]["total"], rows[63_210]["total"], rows[5]["total"] = 10**6, -(10**6), None
+    kept = thinned(rows, "total")
+    times = [row["ts"] for row in kept]
+    assert len(kept) <= MOST_POINTS + 2
+    assert times == sorted(times)
+    assert (times[0], times[-1]) == (0, 99_999)
+    assert {7_777, 63_210} <= set(times)
+    assert thinned([], "total") == []
+
+
+def test_a_short_curve_is_left_as_it_is_but_for_what_is_unknown():
+    rows = [{"total": 1.0}, {"total": None}, {"total": 3.0}]
+    assert thinned(rows, "total") == [rows[0], rows[2]]
 
 
 def test_the_band_is_that_of_the_strategy():
