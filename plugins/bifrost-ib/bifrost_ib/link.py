@@ -148,6 +148,7 @@ class Link:
         self._locks: dict[str, asyncio.Lock] = {}
         self._late: dict[str, asyncio.Future[Any]] = {}
         self._summary_number = 0
+        self._messages = 0
         self._heard = asyncio.Event()
         self._heard_s = self._loop.time()
         self._detach = [compat.attach_wire(self.ib, self._take, self._note_failure, unread)]
@@ -197,7 +198,9 @@ class Link:
 
         Raises LinkDown or ConnectionError if the connection ends first, or TimeoutError.
         """
-        if self.lost.done() or not self.pacer.passes():
+        if self.lost.done():
+            raise self.lost.result()
+        if not self.pacer.passes():
             await self.within(self.pacer.turn(urgency), seconds)
 
     async def within(self, work: Awaitable[T], seconds: float | None = None) -> T:
@@ -216,7 +219,11 @@ class Link:
                 task.cancel()
 
     async def watch(self) -> None:
-        """Probe a gateway that says nothing, and end the connection if it stays silent."""
+        """Probe a gateway that says nothing, and end the connection if it stays silent.
+
+        What counts are messages: behind one that announces more than there is, nothing is read any more,
+        however much comes.
+        """
         failures = 0
         while failures < PROBES:
             quiet_s = self._loop.time() - self._heard_s
@@ -234,7 +241,7 @@ class Link:
                 self.fail("closed", str(error))
                 return
         silent_s = self._loop.time() - self._heard_s
-        self.fail("silent", f"the gateway has said nothing for {silent_s:.0f} s")
+        self.fail("silent", f"the gateway has said nothing that can be read for {silent_s:.0f} s")
 
     # --- lists -----------------------------------------------------------------------------
 
@@ -321,9 +328,11 @@ class Link:
         self._failed(name, error)
 
     def _on_data(self, _data: bytes) -> None:
-        self._heard_s = self._loop.time()
-        self._heard.set()
         client = self.ib.client
+        if client._numMsgRecv != self._messages:
+            self._messages = client._numMsgRecv
+            self._heard_s = self._loop.time()
+            self._heard.set()
         if not client.serverVersion() and int.from_bytes(client._data[:4]) > LONGEST_GREETING:
             self.fail("not_a_gateway", "what answers doesn't speak the gateway's protocol")
 

@@ -35,7 +35,7 @@ STEADY_NS = 60 * SECOND_NS
 CUT_OFF_NS = 600 * SECOND_NS
 """So long a gateway may be without its servers before it is connected anew."""
 ASK_AGAIN_NS = 60 * SECOND_NS
-"""Between two questions to the broker because a message couldn't be handled."""
+"""Between two questions to the broker because messages couldn't be handled."""
 SLOWER_S = 60.0
 TOO_FAST_LIMIT = 3
 FIRST_TRY_S = 1.0
@@ -152,6 +152,7 @@ class Session:
         self._too_fast = 0
         self._pauses = 0
         self._ask_after_ns = 0
+        self._asks_later = False
 
     def add(self, listener: Listener) -> None:
         """Let somebody take part; before ``connect``."""
@@ -425,17 +426,31 @@ class Session:
     # --- what comes in -----------------------------------------------------------------------
 
     def _on_failure(self, name: str, error: BaseException | None) -> None:
-        """Count what couldn't be handled, and have the broker asked now and then: it may have been a fill."""
+        """Count what couldn't be handled, and have the broker asked: it may have been a fill."""
         key = name if name.isidentifier() else "decode"
         self.failures[key] = self.failures.get(key, 0) + 1
         self._context.count("handler_error")
         count = self.failures[key]
         shown = error if count == 1 else None
         self._log.error("ib_handler_error", handler=name, error=repr(error), count=count, exc_info=shown)
-        now_ns, link = self._clock.now_ns(), self._link
-        if self._is_announced and link is not None and not link.is_reading and now_ns >= self._ask_after_ns:
-            self._ask_after_ns = now_ns + ASK_AGAIN_NS
-            self._emit(BrokerEventKind.DATA_RESTORED, "", {"reason": "a message could not be handled"})
+        if self._link is not None and not self._link.is_reading:
+            self._have_asked()
+
+    def _have_asked(self) -> None:
+        """Have the broker asked what a message was, or when the pause since the last time is over."""
+        now_ns = self._clock.now_ns()
+        if not self._is_announced or self._asks_later:
+            return
+        if now_ns < self._ask_after_ns:
+            self._asks_later = True
+            self._clock.call_at(self._ask_after_ns, self._ask_late)
+            return
+        self._ask_after_ns = now_ns + ASK_AGAIN_NS
+        self._emit(BrokerEventKind.DATA_RESTORED, "", {"reason": "a message could not be handled"})
+
+    def _ask_late(self) -> None:
+        self._asks_later = False
+        self._have_asked()
 
     def _on_unread(self, name: str) -> None:
         """Count what nobody needs, and log each kind once."""

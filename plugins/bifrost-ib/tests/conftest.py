@@ -124,7 +124,10 @@ class Gateway:
     def say_all(self, messages: Sequence[Sequence[str]]) -> None:
         """Say several messages in one piece."""
         payloads = ["".join(f"{field}\0" for field in fields).encode() for fields in messages]
-        said = b"".join(len(payload).to_bytes(4) + payload for payload in payloads)
+        self.say_raw(b"".join(len(payload).to_bytes(4) + payload for payload in payloads))
+
+    def say_raw(self, said: bytes) -> None:
+        """Say what needs to be no message."""
         for writer in self._writers:
             with suppress(OSError):
                 writer.write(said)

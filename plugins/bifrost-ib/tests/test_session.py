@@ -8,8 +8,9 @@ from decimal import Decimal
 
 import pytest
 from bifrost_ib import compat
-from bifrost_ib.link import ListIncomplete
+from bifrost_ib.link import LinkDown, ListIncomplete
 from bifrost_ib.messages import ExecutionDetails
+from bifrost_ib.pacing import Urgency
 from bifrost_ib.session import Listener, State
 from bifrost_ib.simgateway import ManualClock, SimGateway
 
@@ -276,6 +277,20 @@ def test_a_hung_gateway_is_noticed_by_its_silence(tmp_path, kit, library):
     run(work())
 
 
+def test_a_line_on_which_nothing_can_be_read_any_more_is_silent_however_much_comes(tmp_path, kit, library):
+    async def work():
+        settings = {"heartbeat": 0.3, "probe_timeout": 0.2, "library": library}
+        async with kit.gateway() as gw, kit.watched(tmp_path, gw.port, **settings) as seen:
+            await seen.session.connect()
+            await seen.ready()
+            gw.say_raw((1 << 30).to_bytes(4))
+            await seen.until(lambda: len(seen.told) == 2)
+            assert seen.told[1] == ("LINK_DOWN", "silent")
+            assert "49" in [fields[0] for fields in gw.received]  # it was asked, and it answered
+
+    run(work())
+
+
 @pytest.mark.parametrize(
     ("accounts", "section", "said"),
     [
@@ -517,16 +532,26 @@ def test_messages_that_cannot_be_handled_have_the_broker_asked_once_a_minute(tmp
             await seen.session.connect()
             await seen.ready()
 
+            def asked():
+                return [str(e.kind) for e in seen.context.broker_events].count("DATA_RESTORED")
+
             async def asked_after(count):
                 for _ in range(3):
                     gw.say("11", "half an execution")
                 await seen.until(lambda: seen.session.failures.get("decode") == count)
-                return [str(e.kind) for e in seen.context.broker_events].count("DATA_RESTORED")
+                return asked()
 
             assert await asked_after(3) == 1
             assert await asked_after(6) == 1
             seen.advance(61)
+            await seen.until(lambda: asked() == 2)  # what came within the minute may have been a fill, too
             assert await asked_after(9) == 2
+            seen.advance(30)
+            assert asked() == 2
+            seen.advance(31)
+            assert asked() == 3
+            seen.advance(300)
+            assert asked() == 3
 
     run(work())
 
@@ -543,6 +568,22 @@ def test_a_gateway_that_owes_a_vital_list_is_connected_anew(tmp_path, kit, libra
                     await link.read("open_orders", 0.05)
             await seen.until(lambda: len(seen.told) == 2)
             assert seen.told[1] == ("LINK_DOWN", "open_orders_unanswered")
+
+    run(work())
+
+
+def test_nothing_takes_its_turn_over_a_connection_that_has_ended(tmp_path, kit, library):
+    async def work():
+        async with kit.gateway() as gw, kit.watched(tmp_path, gw.port, library=library) as seen:
+            await seen.session.connect()
+            await seen.ready()
+            link = seen.session.link
+            gw.hang_up()
+            await seen.until(lambda: link.lost.done())
+            with pytest.raises(LinkDown, match="closed"):
+                await link.turn(Urgency.ORDER)
+            with pytest.raises(LinkDown, match="closed"):
+                await link.read("executions", 5.0)
 
     run(work())
 
