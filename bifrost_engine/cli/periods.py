@@ -116,8 +116,8 @@ def _notes(totals: Iterable[Row]) -> Iterator[str]:
         unknown, unpaid = row.figures["pnl_by_day"]["unknown"], row.figures["commissions_unknown"]
         if unknown:
             yield (
-                f"{row.strategy}: of {unknown:,} of {row.figures['days']:,} days no result is recorded, "
-                "because a mark was missing or an earlier release wrote them; the results are of the others"
+                f"{row.strategy}: of {unknown:,} of {row.figures['days']:,} days no result is recorded: "
+                "a mark was missing, nothing was held yet, or an earlier release wrote them"
             )
         if unpaid:
             yield f"{row.strategy}: the commission of {unpaid:,} fills isn't known and counts as 0"

@@ -33,9 +33,11 @@ class Valuing:
 
     def snapshot_all(self, trigger: str) -> None:
         """Record what each book is worth, and the account as their sum."""
-        values = {owner: self._value(owner) for owner in self._core.state.portfolio.books}
-        if not values:
+        books = self._core.state.portfolio.books
+        if not books:
             return
+        # A strategy without a trade has no book yet, but may manage legs that lie in another.
+        values = {owner: self._value(owner) for owner in dict.fromkeys((*books, *self._core.slots))}
         for owner, value in values.items():
             self._record(owner, trigger, value)
         self._record(ACCOUNT, trigger, total(values.values()))
@@ -74,7 +76,8 @@ class Valuing:
     def _day_open(self, owner: str) -> Decimal | None:
         """Return the owner's result at the day's beginning; None while a position waits for its mark."""
         state = self._core.state
-        keys = [(owner, key) for key in state.portfolio.books[owner].positions]
+        book = state.portfolio.books.get(owner)
+        keys = [] if book is None else [(owner, key) for key in book.positions]
         if any(key in state.needs_baseline for key in keys):
             return None
         return sum((state.baselines.get(key, Decimal(0)) for key in keys), Decimal(0))

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import pytest
 from attrs import evolve
 
 from bifrost_engine.domain import BrokerEventKind
@@ -50,6 +51,24 @@ def test_all_owners_and_their_sum_are_valued_once_an_interval():
     external, own, account = rows
     assert account["net"] == external["net"] + own["net"]
     assert account["day_pnl"] == external["day_pnl"] + own["day_pnl"]
+
+
+def test_a_strategys_result_with_its_legs_is_told_before_its_first_trade_and_after():
+    run = EngineUnderTest()
+    run.mid(99.2)
+    for mid in (99.2, 99.25):
+        run.advance(60).mid(mid)
+        run.beat()
+    (slot,) = run.engine.core.slots.values()
+    told = {row["owner"]: row for row in kinds(run, "portfolio")}
+    assert not run.placed
+    assert told["gamma"]["daily_pnl"] == pytest.approx(Decimal(repr(slot.view.day_pnl)), abs=Decimal("1e-9"))
+    assert told["gamma"]["daily_pnl"] != told["gamma"]["day_pnl"] == 0  # the legs lie outside
+    assert told["EXTERNAL"]["daily_pnl"] is told["ACCOUNT"]["daily_pnl"] is None
+    run.hedge(mid=103.0, filled=True)
+    last = kinds(run, "portfolio")[-1]
+    assert (last["owner"], last["trigger"]) == ("gamma", "FILL")
+    assert last["daily_pnl"] == pytest.approx(Decimal(repr(slot.view.day_pnl)), abs=Decimal("1e-9"))
 
 
 def test_a_days_results_begin_at_the_rolls_values():
