@@ -34,14 +34,14 @@ def print_rows(rows: Sequence[Row], by: str) -> None:
         "commission",
         "days won:lost",
         "hedges won:lost",
-        "per hedge",
+        "mean hedge",
     ]
     _print(head, columns, rows, _result)
     click.echo("\nExecutions, against the mid at which each order was decided; positive is a cost")
     columns = ["fills", "mean bps", "worst bps", "mean USD", "worst USD", "total USD"]
     _print(head, columns, rows, _execution)
     states = sorted({state for row in totals for state in row.figures["states_s"]})
-    click.echo("\nTime in trading states, of the time in sessions that was decided in")
+    click.echo("\nTime in trading states, within regular sessions")
     _print(head, ["hours", *states], rows, lambda figures: _states(figures, states))
     click.echo("\nHow results are spread, in USD; 5 % of them are below p5, half below the median")
     _print_spreads(totals)

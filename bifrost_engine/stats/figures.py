@@ -62,7 +62,7 @@ def figures(cells: Sequence[Cell]) -> Plain:
         "days": len(days),
         "hedges": sum(cell.hedges for cell in cells),
         "fills": len(trades),
-        "shares": sum(trade.shares for trade in trades),
+        "shares": sum((trade.shares for trade in trades), 0.0),
         "commission": _rounded(sum(commissions)),
         "commissions_unknown": sum(
             execution not in cell.commissions and trade.quantity > 0
