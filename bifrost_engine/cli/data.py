@@ -14,10 +14,11 @@ from bifrost_engine.cli.options import json_option
 
 @click.group(name="data")
 def command() -> None:
-    """Look at recorded quotes.
+    """Look at recorded quotes, and take others' files in.
 
     \b
         bifrost data describe quotes
+        bifrost data import ticks.csv --out quotes --columns ts_ms=time --time-unit iso
     """
 
 
@@ -61,6 +62,64 @@ def describe(ctx: click.Context, /, as_json: bool, progress: bool | None, **give
     Exit codes: 0 done, 1 a file can't be read (it says which line), 2 usage.
     """
     from bifrost_engine.cli.describing import Run
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    show = sys.stderr.isatty() if progress is None else progress
+    ctx.exit(Run(**given).execute(as_json=as_json, show_progress=show))
+
+
+@command.command("import")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to make."
+)
+@click.option(
+    "--columns",
+    multiple=True,
+    metavar="OURS=THEIRS,…",
+    help="The file's names of ts_ms, contract_key, bid, ask, bid_size and ask_size, where they differ.",
+)
+@click.option(
+    "--fixed",
+    multiple=True,
+    metavar="OURS=VALUE",
+    help="One value for a column that the file lacks; repeatable.",
+)
+@click.option(
+    "--time-unit",
+    "unit",
+    type=click.Choice(["s", "ms", "us", "ns", "iso"]),
+    default="ms",
+    show_default=True,
+    help="Of the time: since 1970, or dates with times.",
+)
+@click.option("--zone", default="UTC", show_default=True, help="Of dates that don't say.")
+@click.option("--sort", is_flag=True, help="Put each day in order of time; else rows keep their order.")
+@click.option("--force", is_flag=True, help="Let an earlier import in the folder make way.")
+@click.option("--progress/--no-progress", default=None, help="Show how far it is; else on a terminal only.")
+@json_option
+@click.pass_context
+def import_(ctx: click.Context, /, as_json: bool, progress: bool | None, **given: Any) -> None:
+    """Make a folder of quotes, one Parquet file a trading day, of any readable file or folder.
+
+    A backtest of the folder says what one of the source says: bad quotes (a side that is missing,
+    crossed, older than the one before) are kept, for a replay to judge; rows that are no quotes at
+    all are left out and counted. Times are kept to the millisecond. The folder appears when it is
+    complete; an import that was interrupted leaves none.
+
+    \b
+        bifrost data import 2025-03-03.csv.gz --out quotes
+    Of other columns; the time in New York's, one contract in the file:
+        bifrost data import spy.csv --out spy --columns ts_ms=Time,bid=BidPx,ask=AskPx \\
+            --columns bid_size=BidQty,ask_size=AskQty --fixed 'contract_key=SPY|STK|||' \\
+            --time-unit iso --zone America/New_York
+    A file that has one contract after the other:
+        bifrost data import chain.parquet --out quotes --sort
+
+    Exit codes: 0 done, 1 a file can't be read (it says which line), 2 usage or a place that is taken,
+    130 interrupted.
+    """
+    from bifrost_engine.cli.importing import Run
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     show = sys.stderr.isatty() if progress is None else progress

@@ -38,7 +38,7 @@ class Run:
         """Read, tell and draw; return the exit code."""
         curves = None if self.picture is None else Curves()
         with ExitStack() as stack:
-            show = stack.enter_context(progress()) if show_progress else _silent
+            show = stack.enter_context(progress()) if show_progress else silent
             found = describe(
                 self.data, gap_s=self.gap_s, all_hours=self.all_hours, curves=curves, on_progress=show
             )
@@ -53,8 +53,8 @@ class Run:
         return 0
 
 
-def _silent(_rows: int, _ts_ns: int) -> None:
-    pass
+def silent(_rows: int, _ts_ns: int) -> None:
+    """Show nothing of how far it is."""
 
 
 @contextmanager

@@ -28,7 +28,7 @@ COMMANDS = {
     "backtest": "Run a configuration on recorded quotes and tell what came of it.",
     "sweep": "Try many settings on recorded quotes and rank what came of them.",
     "record": "Record a feed's quotes, for later replays.",
-    "data": "Look at recorded quotes: what they hold, what is missing.",
+    "data": "Look at recorded quotes; import others' files.",
     "stats": "Count hedges, results and blocks by day, week or month.",
     "status": "Show the newest state of the daemon.",
     "ops": "List operations: intents, orders, fills, commands.",

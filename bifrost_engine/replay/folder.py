@@ -76,7 +76,7 @@ class ResultFolder:
             write_report(self._work, result)
         (self._work / RESULT).write_text(text + "\n", encoding="utf-8")
         os.chmod(self._work, 0o777 & ~_umask())
-        _replace(self._work, self.path)
+        put_in_place(self._work, self.path)
         self._work = None
 
 
@@ -125,7 +125,7 @@ def _is_result(path: Path) -> bool:
         return False
 
 
-def _replace(work: Path, path: Path) -> None:
+def put_in_place(work: Path, path: Path) -> None:
     """Move ``work`` to ``path``; an earlier result makes way first."""
     if not path.exists():
         work.rename(path)

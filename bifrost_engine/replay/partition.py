@@ -62,7 +62,11 @@ class StreamFile:
 
     def write(self, quotes: Sequence[Quote]) -> None:
         """Write quotes; once this has returned, they outlive the process."""
-        self._writer.write_batch(batch_of(self._pa, quotes))
+        self.write_batch(batch_of(self._pa, quotes))
+
+    def write_batch(self, batch: Any) -> None:
+        """Write an Arrow batch with the columns of a file of quotes, likewise."""
+        self._writer.write_batch(batch)
         self._file.flush()
 
     def close(self) -> None:

@@ -83,7 +83,7 @@ class ContractKeys(dict[str, str | None]):
 
 def _csv_quotes(file: Path, keys: ContractKeys, skipped: Counter[str]) -> Iterator[Quote]:
     try:
-        with _open_text(file) as lines:
+        with open_text(file) as lines:
             rows, pick, width = _after_header(file, lines)
             yield from _csv_rows(rows, pick, width, keys, skipped)
     except UNREADABLE as error:
@@ -94,7 +94,7 @@ def _csv_quotes(file: Path, keys: ContractKeys, skipped: Counter[str]) -> Iterat
 def _lines_before_failure(file: Path) -> int:
     # Read once more rather than count each line of each file that is sound.
     read = 0
-    with suppress(*UNREADABLE), _open_text(file) as lines:
+    with suppress(*UNREADABLE), open_text(file) as lines:
         for _ in lines:
             read += 1
     return read
@@ -143,7 +143,7 @@ def _quote_with_gaps(ts_ms: str, key: str, numbers: Sequence[str]) -> Quote | No
         return None
 
 
-def _open_text(file: Path) -> IO[str]:
+def open_text(file: Path) -> IO[str]:
     # Bytes that are no UTF-8 spoil their own row only.
     if file.suffix == ".gz":
         return gzip.open(file, "rt", encoding="utf-8-sig", errors="replace", newline="\n")
@@ -163,7 +163,7 @@ def _unpacked(file: Path) -> Any:
 
 def with_quotation_marks(file: Path) -> bool:
     """Return whether the header of a CSV file has any: its fields may hold commas then."""
-    with _open_text(file) as lines:
+    with open_text(file) as lines:
         return '"' in lines.readline()
 
 
