@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     from bifrost_engine.stats.sources import Source
     from bifrost_engine.stats.tally import Cell
 
-DATE = click.DateTime(formats=["%Y-%m-%d"])
 SINK = "postgres"
+
+
+def _day(_context: click.Context, _param: click.Parameter, text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(f"expected a trading day such as 2025-03-03, was '{text}'") from error
 
 
 @click.command(name="stats")
@@ -33,8 +39,8 @@ SINK = "postgres"
     help="A backtest's --out, or a state directory with its journal.",
 )
 @click.option("--by", type=click.Choice(["day", "week", "month"]), default="day", show_default=True)
-@click.option("--since", type=DATE, metavar="DAY", help="First trading day, such as 2025-03-03.")
-@click.option("--until", type=DATE, metavar="DAY", help="Last trading day.")
+@click.option("--since", callback=_day, metavar="DAY", help="First trading day, such as 2025-03-03.")
+@click.option("--until", callback=_day, metavar="DAY", help="Last trading day.")
 @click.option("--journal", metavar="ID", help="Of this journal or backtest: its id, or how it begins.")
 @every_option
 @click.option("--shadow", "with_shadows", is_flag=True, help="The live run and its shadows side by side.")
@@ -45,8 +51,8 @@ def command(
     dsn: str | None,
     folder: Path | None,
     by: str,
-    since: datetime | None,
-    until: datetime | None,
+    since: date | None,
+    until: date | None,
     journal: str | None,
     every: bool,
     with_shadows: bool,
@@ -89,7 +95,7 @@ def command(
         raise click.UsageError("give --db or --data, not both")
     if as_json and as_csv:
         raise click.UsageError("give --json or --csv, not both")
-    span = Span(None if since is None else since.date(), None if until is None else until.date())
+    span = Span(since, until)
     if with_shadows:
         if dsn is not None or journal is not None or every:
             raise click.UsageError("--shadow reads the journals of an instance: no --db, --journal or --all")
