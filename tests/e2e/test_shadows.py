@@ -137,6 +137,7 @@ def test_a_shadow_begins_with_the_live_books_and_goes_on_after_a_crash(desk):
 
     again = here.run("--speed", "max", "--until", "2025-03-03T10:20", "--shadow", "same=bifrost.yaml")
     assert again.wait(120) == 0, again.text[-3000:]
+    assert "shadow goes on from its journal" in again.text
     after = records_of(here, "same")
     assert [record.jseq for record in after[: len(before)]] == [record.jseq for record in before]
     assert len(after) > len(before) + 50

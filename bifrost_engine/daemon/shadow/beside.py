@@ -155,9 +155,15 @@ class Shadows:
                 claims=books(engine, config),
                 fresh=self._fresh,
             )
+            goes_on = not self._fresh and any(shadow.folder.glob("journal-*.db"))
+            held_there = ", ".join(f"{plain(p.quantity)} {p.contract.key}" for p in beginning.positions)
+            self._log.info(
+                "shadow goes on from its journal" if goes_on else "shadow begins",
+                shadow=config.name,
+                config=str(config.path),
+                positions=None if goes_on else held_there or "none",
+            )
             shadow.put(beginning)
-            told = ", ".join(f"{plain(p.quantity)} {p.contract.key}" for p in beginning.positions)
-            self._log.info("shadow begins", shadow=config.name, config=str(config.path), live_account=told)
 
     # --- how they end ------------------------------------------------------------------------
 
