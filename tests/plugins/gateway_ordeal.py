@@ -7,7 +7,6 @@ what is tested stands in for what is true. Time is the test's: it passes in both
 from __future__ import annotations
 
 import asyncio
-import selectors
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +19,7 @@ from bifrost_ib.broker import IBBroker
 from bifrost_ib.config import IBConfig
 from bifrost_ib.session import State
 from bifrost_ib.simgateway import SimGateway
+from fast_loop import FastLoop
 
 from bifrost_engine.domain import BrokerEvent, BrokerEventKind, Contract
 from bifrost_engine.domain.fill import FillKind
@@ -40,23 +40,6 @@ MOST_TURNS = 4000
 
 
 # --- time ----------------------------------------------------------------------------------
-
-
-class Hasty(selectors.DefaultSelector):
-    """Waits less than it is asked to, as the loop's clock runs faster."""
-
-    def select(self, timeout: float | None = None) -> Any:
-        return super().select(None if timeout is None else timeout / SPEED)
-
-
-class FastLoop(asyncio.SelectorEventLoop):
-    """An event loop on which time-outs and pacing take a fraction of their time."""
-
-    def __init__(self) -> None:
-        super().__init__(Hasty())
-
-    def time(self) -> float:
-        return super().time() * SPEED
 
 
 class SharedClock:
@@ -359,7 +342,7 @@ class Ordeal:
             async with asyncio.timeout(60 * SPEED):
                 return await self._run()
 
-        with asyncio.Runner(loop_factory=FastLoop) as runner:
+        with asyncio.Runner(loop_factory=lambda: FastLoop(SPEED)) as runner:
             return runner.run(work())
 
     async def _run(self) -> list[str]:

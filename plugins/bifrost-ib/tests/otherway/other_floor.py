@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -13,6 +12,7 @@ from typing import Any
 from bifrost_ib.broker import IBBroker
 from bifrost_ib.config import IBConfig
 from bifrost_ib.session import State
+from fast_loop import FastLoop
 from other_gateway import Habits, OtherGateway
 
 from bifrost_engine.domain import BrokerEventKind, Contract
@@ -26,21 +26,6 @@ PATIENCE_S = 30.0
 CALM_TURNS = 8
 MOST_TURNS = 20_000
 SPEED = 10.0
-
-
-class _Hasty(selectors.DefaultSelector):
-    def select(self, timeout: float | None = None) -> Any:
-        return super().select(None if timeout is None else timeout / SPEED)
-
-
-class FastLoop(asyncio.SelectorEventLoop):
-    """A loop on which pacing and time-outs take a tenth of their time."""
-
-    def __init__(self) -> None:
-        super().__init__(_Hasty())
-
-    def time(self) -> float:
-        return super().time() * SPEED
 
 
 class Floor:
@@ -205,5 +190,5 @@ def run(work: Any, seconds: float = 8.0) -> None:
     async def timed() -> None:
         await asyncio.wait_for(work, seconds * SPEED)
 
-    with asyncio.Runner(loop_factory=FastLoop) as runner:
+    with asyncio.Runner(loop_factory=lambda: FastLoop(SPEED)) as runner:
         runner.run(timed())
