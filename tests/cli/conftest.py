@@ -60,6 +60,6 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=folder,
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=180,
     )
     return folder

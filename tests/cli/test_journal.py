@@ -157,7 +157,7 @@ def test_an_export_holds_every_row_and_the_chain(journal, own, tmp_path):
 def run(own: Path, until: str = "09:55") -> subprocess.CompletedProcess[str]:
     arguments = ["run", "--speed", "max", "--until", f"2025-03-03T{until}"]
     command = [sys.executable, "-m", "bifrost_engine.cli", *arguments]
-    return subprocess.run(command, cwd=own, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=own, capture_output=True, text=True, timeout=180, check=False)
 
 
 def test_a_damaged_journal_is_refused_and_once_repaired_the_daemon_goes_on(journal, own):

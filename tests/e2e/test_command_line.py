@@ -57,7 +57,7 @@ def bifrost(tmp_path: Path, environ: dict[str, str], folder: Path) -> Call:
             input=answer,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         )
 
     return call
@@ -176,7 +176,7 @@ def test_a_signal_before_the_start_stops_before_anything_is_started(tmp_path: Pa
     code += "real = module.run_options\n"
     code += "module.run_options = lambda **given: os.kill(os.getpid(), signal.SIGTERM) or real(**given)\n"
     code += "raise SystemExit(run(['run', '--config', 'missing.yaml']))\n"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -185,7 +185,7 @@ def test_a_second_signal_ends_it_at_once_with_130():
     code += "stop = EarlyStop()\n"
     code += "stop.daemon = type('Daemon', (), {'request_stop': lambda self, why: print(why, flush=True)})()\n"
     code += "os.kill(os.getpid(), signal.SIGINT)\nos.kill(os.getpid(), signal.SIGTERM)\nprint('still here')\n"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180)
     assert (done.returncode, done.stdout) == (130, "SIGINT\n")
 
 

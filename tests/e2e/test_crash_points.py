@@ -27,7 +27,7 @@ daemon: {state_dir: state}
 def run(folder: Path, until: str, **environ: str) -> int:
     command = [sys.executable, "-m", "bifrost_engine.cli", "run", "--speed", "max", "--until", until]
     found = subprocess.run(
-        command, cwd=folder, env=os.environ | environ, capture_output=True, timeout=60, check=False
+        command, cwd=folder, env=os.environ | environ, capture_output=True, timeout=180, check=False
     )
     return found.returncode
 

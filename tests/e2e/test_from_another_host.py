@@ -24,7 +24,7 @@ class Elsewhere:
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "bifrost_engine.cli", *arguments]
         return subprocess.run(
-            command, env=self._environ, capture_output=True, text=True, timeout=60, check=False
+            command, env=self._environ, capture_output=True, text=True, timeout=180, check=False
         )
 
     def read(self, *arguments: str) -> Any:

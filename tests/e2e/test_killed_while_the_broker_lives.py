@@ -32,10 +32,13 @@ def test_killed_at_random_instants_nothing_is_lost_and_nothing_twice(server, dat
     chance = random.Random(20261121)
     here = desk(**settings(server, database))
     here.start_broker("--repeat-quotes", "50")
+    begun_s = time.monotonic()
+    here.running(*SPEED, until="order_sent").kill()
+    start_s = time.monotonic() - begun_s  # longer where the machine is busy
     for _ in range(KILLS):
         process = here.run(*SPEED)
         # From before its first record to the middle of its trading: the instant itself is what is tried.
-        time.sleep(chance.uniform(0.05, 0.9))
+        time.sleep(chance.uniform(0.05, 1.5) * start_s)
         process.kill()
     here.settle(*SPEED)
     check_rows(server, database, here)

@@ -245,7 +245,7 @@ def test_an_interrupted_run_leaves_nothing_that_looks_whole(number, tmp_path):
     while process.poll() is None and not list(tmp_path.glob(".out.partial-*/*.parquet")):
         os.sched_yield()
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     assert process.returncode in (-signal.SIGKILL, 130)
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".out.partial-*/result.json"))

@@ -28,7 +28,7 @@ IMAGE = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text("utf-8")).splitli
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = ("daemon", "monitor")
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 def instructions(word: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -49,11 +50,23 @@ def state_dir():
         yield folder / "desk"
 
 
+@pytest.fixture(scope="session")
+def with_tables(server_uri: str) -> str:
+    """The name of a database with all tables, to be copied."""
+    with psycopg.connect(server_uri, autocommit=True) as conn:
+        conn.execute("CREATE DATABASE with_tables")
+    with closing(open_connection(server_uri.replace("/postgres?", "/with_tables?"))) as conn:
+        migrations.refresh(conn)
+    return "with_tables"
+
+
 @pytest.fixture
-def database_uri(server_uri: str):
+def database_uri(server_uri: str, request: pytest.FixtureRequest):
+    """A database of the test's own: with all tables where ``conn`` is asked for, else empty."""
+    copied = request.getfixturevalue("with_tables") if "conn" in request.fixturenames else "template1"
     name = f"test_{uuid4().hex[:12]}"
     with psycopg.connect(server_uri, autocommit=True) as conn:
-        conn.execute(f"CREATE DATABASE {name}")
+        conn.execute(f"CREATE DATABASE {name} TEMPLATE {copied}")
     return server_uri.replace("/postgres?", f"/{name}?")  # it goes with the server
 
 
@@ -75,9 +88,7 @@ def connect(database_uri: str):
 @pytest.fixture
 def conn(connect):
     """A connection to a database with all tables."""
-    conn = connect()
-    migrations.refresh(conn)
-    return conn
+    return connect()
 
 
 @pytest.fixture
