@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -64,7 +65,8 @@ class Cluster:
     def __call__(self, task: Task, points: Sequence[Point]) -> Outcomes:
         """Yield what came of each point as it comes.
 
-        Raises ConfigError for workers that aren't there, or wouldn't come to the same.
+        Raises ConfigError for workers that aren't there, or wouldn't come to the same, BifrostError
+        when the cluster is lost.
         """
         base = task.base()
         shared = Shared(task=task, config=effective(base))
@@ -79,6 +81,8 @@ class Cluster:
                     if following is not None:
                         busy[self._submit(shared, following)] = following
                     yield _outcome(future, point)
+        except (CancelledError, OSError) as error:
+            raise self._lost(f"the scheduler was lost: {error}") from error
         finally:
             with suppress(Exception):  # the scheduler may be what failed
                 self._client.cancel(list(busy))
@@ -91,7 +95,7 @@ class Cluster:
 
         Raises BifrostError when there is nobody left to wait for.
         """
-        from distributed import CancelledError, TimeoutError, wait
+        from distributed import TimeoutError, wait
 
         for _ in range(ALONE_S // LOOK_S):
             try:
@@ -99,8 +103,6 @@ class Cluster:
             except TimeoutError:
                 if self._workers():
                     return ()
-            except CancelledError:
-                raise self._lost("the scheduler was lost") from None
         raise self._lost(f"no worker is left since {ALONE_S} s")
 
     def _lost(self, why: str) -> BifrostError:
