@@ -140,11 +140,8 @@ def difference(told: Mapping[str, Any], trades: Sequence[tuple[int, int]], cash:
     return "" if abs(told["cash"] - cash) < CENT else f"cash {told['cash']:.2f} instead of {cash:.2f}"
 
 
-def measure(
-    plan: Plan, workload: Workload, rounds: int, pythons: Mapping[bool, Path]
-) -> list[dict[str, Run]]:
+def measure(names: Sequence[str], workload: Workload, rounds: int, pythons: Pythons) -> list[dict[str, Run]]:
     """Run every engine once a round, every other round the other way about."""
-    names = [name for name in plan.engines if ENGINES[name].is_peer in pythons]
     made = []
     for number in range(rounds):
         taken = {name: run(ENGINES[name], workload, pythons) for name in names[:: 1 if number % 2 else -1]}
@@ -204,6 +201,7 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--plan", action="append", choices=PLANS, help="repeatable; all without it")
+    parser.add_argument("--engine", action="append", choices=ENGINES, help="repeatable; all without it")
     parser.add_argument("--recording", type=Path, help="one-second quotes of a stock, for the recorded day")
     parser.add_argument("--without-peers", action="store_true")
     parser.add_argument("--environment", type=Path, default=os.environ.get(VARIABLE) or usual_place())
@@ -223,7 +221,9 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory(prefix="bifrost-replay-") as place:
             workload = make_workload(plan, Path(place) / "workload", asked.recording)
-            rounds = measure(plan, workload, asked.rounds, pythons)
+            able = [engine for engine in plan.engines if ENGINES[engine].is_peer in pythons]
+            names = [engine for engine in able if engine in (asked.engine or ENGINES)]
+            rounds = measure(names, workload, asked.rounds, pythons)
         show(name, workload, rounds)
         kept[name] = [{engine: _plain(one) for engine, one in taken.items()} for taken in rounds]
         if asked.json:
