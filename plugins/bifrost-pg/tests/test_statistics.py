@@ -93,19 +93,23 @@ def stats(kept, capsys):
     return told
 
 
+@pytest.fixture(scope="module")
+def sessions(kept) -> None:
+    """Make the table ``session`` (day, opens, closes) of the exchange's sessions."""
+    calendar, at, found = ExchangeSessions(), date(2024, 3, 20), []
+    while at < date(2025, 11, 10):
+        session = calendar.first_session_on_or_after(at)
+        found.append((session.day, session.open_ns / 1e9, session.close_ns / 1e9))
+        at = session.day + timedelta(days=1)
+    with psycopg.connect(kept.uri) as conn, conn.cursor() as cursor:
+        cursor.execute("CREATE TABLE session (day date, opens timestamptz, closes timestamptz)")
+        cursor.executemany("INSERT INTO session VALUES (%s, to_timestamp(%s), to_timestamp(%s))", found)
+
+
 @pytest.fixture
-def ask(kept):
-    """Return rows of a query; the sessions of the exchange are the table ``session`` (day, opens, closes)."""
+def ask(kept, sessions):
+    """Return rows of a query; the sessions of the exchange are the table ``session``."""
     with psycopg.connect(kept.uri, row_factory=dict_row) as conn:
-        conn.execute("CREATE TEMP TABLE session (day date, opens timestamptz, closes timestamptz)")
-        sessions, at = ExchangeSessions(), date(2024, 3, 20)
-        while at < date(2025, 11, 10):
-            found = sessions.first_session_on_or_after(at)
-            conn.execute(
-                "INSERT INTO session VALUES (%s, to_timestamp(%s), to_timestamp(%s))",
-                (found.day, found.open_ns / 1e9, found.close_ns / 1e9),
-            )
-            at = found.day + timedelta(days=1)
 
         def rows(query: str, **values: Any) -> list[dict[str, Any]]:
             return conn.execute(query, values).fetchall()
