@@ -50,6 +50,11 @@ class Hold:
     most ``max_lag_ns`` after the last one of ``contract_key``, and a beat that comes at most
     ``max_age_ns`` after it.
     A range that is too narrow costs time; one that is too wide is a defect.
+
+    intents  of a decision with an intent: (low, high) → the least and the largest intent that a
+             quote with a mid between them would be answered with. Between those two the quantity
+             is off the net delta by no more than at either, and the net delta is by how much the
+             strategy's positions gain per unit of the stock's price
     """
 
     contract_key: str
@@ -60,6 +65,7 @@ class Hold:
     min_spread: float = 0.0
     max_lag_ns: int | None = None
     max_age_ns: int = 0
+    intents: Callable[[float, float], tuple[Intent, Intent]] | None = None
 
 
 def _nothing() -> Mapping[str, Any]:
@@ -76,6 +82,7 @@ class Decision:
              only when somebody looks. ``reasons`` in it is a list of texts, why there is no intent
     legs     contract keys that the strategy manages; None where it has no such notion
     hold     see ``Hold``; None: call me at each tick
+    waits    only a quote can decide: a last decision whose key begins with this one's goes on standing
     """
 
     intent: Intent | None = None
@@ -83,6 +90,7 @@ class Decision:
     explain: Callable[[], Mapping[str, Any]] = _nothing
     legs: tuple[str, ...] | None = None
     hold: Hold | None = None
+    waits: bool = False
 
 
 @frozen(kw_only=True)

@@ -69,6 +69,7 @@ from bifrost_engine.engine.progress import Progress
 from bifrost_engine.engine.proposing import Proposing
 from bifrost_engine.engine.reconciler import Reconciler
 from bifrost_engine.engine.repair import SINK_AHEAD, Repair
+from bifrost_engine.engine.resting import Resting
 from bifrost_engine.engine.runs import Runs
 from bifrost_engine.engine.slot import Slot, View
 from bifrost_engine.engine.snapshot import snapshot
@@ -138,6 +139,13 @@ class Engine:
         self.progress = Progress(self.core, self.answers)
         self.holds = Holds(self.core, self._next_due_ns)
         self.passing = Passing(self.core, self.trail, self.holds, self._next_due_ns)
+        self.resting = Resting(
+            self.core,
+            self.valuing,
+            self.losses,
+            self.claims,
+            lambda: self.core.state.options_version == self._options_version,
+        )
         self.day = Day(self.core, self.valuing, self.books)
         self.runs = Runs(self.core)
         self._raised: list[Slot] = []

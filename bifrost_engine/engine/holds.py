@@ -79,8 +79,9 @@ class Holds:
         return held
 
     def take_run(self, contract_key: str, count: int, newest: Sequence[Quote]) -> None:
-        """Take ``count`` consecutive quotes in the range, each later than the one before, as ``takes`` would.
+        """Take consecutive quotes in the range, each later than the one before, as ``takes`` would.
 
+        count   of these quotes, and of the beats between them at which the decision goes on standing
         newest  the last of them, oldest first: those within a second, and two at least if there are two
         """
         held = self._held[contract_key]

@@ -88,6 +88,35 @@ class Losses:
             total += pnl
         return total
 
+    def between(
+        self, slot: Slot, low: float, high: float, net_delta: float
+    ) -> tuple[tuple[float, float], ...] | None:
+        """Return the least and the most of what a strategy's day and the account's come to.
+
+        While the stock's mid is within [low, high] and the strategy's net delta no larger, for a
+        minute from now on, and nothing is booked. None if that isn't known. Each is a pair: the
+        strategy's, the account's.
+        """
+        day, total = slot.view.day_pnl, self.account_pnl(slot)
+        reach = slot.result.reach(self._core, low, high, net_delta)
+        if day is None or total is None or reach is None or self._lines_beside():
+            return None
+        return (day - reach, total - reach), (day + reach, total + reach)
+
+    def out_of_reach_until_ns(self, slot: Slot, low: float, high: float) -> int:
+        """Return until when no limit on losses can be reached while the stock's mid is within [low, high].
+
+        The present if one may be, or if that isn't known.
+        """
+        core, result = self._core, slot.result
+        limits = [slot.config.gates.guard.risk.max_daily_loss_usd]
+        if core.limits.max_account_loss_usd is not None:
+            limits.append(core.limits.max_account_loss_usd)
+        least = result.least_between(core, low, high)
+        if least is None or least <= -float(min(limits)) or self._lines_beside():
+            return core.now_ns
+        return result.known_until_ns
+
     def _account_may_reach(self, floor: float) -> bool:
         total = self._sum_beside()
         for slot in self._core.slots.values():

@@ -21,13 +21,13 @@ class Stretch(NamedTuple):
     """Consecutive quotes in one cell.
 
     first    the first of them
-    quotes   how many
-    last_ns  time of the last
+    events   how many, with the beats before the next stretch
+    last_ns  time of the last of these
     """
 
     code: int
     first: Quote
-    quotes: int
+    events: int
     last_ns: int
 
 
@@ -58,7 +58,7 @@ class Passing:
         if any(own.flattening for own in state.strategies.values()):
             return None
         cells: Cells | None = slot.plugin.cells(slot.view)
-        return cells
+        return cells if cells is not None and cells.edges else None
 
     def due_ns(self) -> int:
         """Return when time alone changes something."""
@@ -74,14 +74,15 @@ class Passing:
         slot = self._slot_of(cells.contract_key)
         assert slot is not None
         assert slot.hold is not None
-        for code, first, quotes, last_ns in stretches:
+        for code, first, events, last_ns in stretches:
             core.now_ns = first.ts_ns
             core.turn += 2
             self._trail.decided(slot, cells.decide(code, first), None)
-            slot.tick_ns = core.now_ns = last_ns
-            if quotes > 1:
-                slot.folded += quotes - 1
+            core.now_ns = last_ns
+            if events > 1:
+                slot.folded += events - 1
                 slot.last_ts_ns = last_ns
+        slot.tick_ns = newest[-1].ts_ns
         # Beats may go on resting on it; quotes of the contract may not, it was another cell's.
         slot.hold = evolve(slot.hold, low=inf, high=-inf)
         self._holds.keep_newest(cells.contract_key, newest)

@@ -13,6 +13,7 @@ from bifrost_engine.engine.exposures import Exposures, may_fill
 from bifrost_engine.engine.losses import Losses
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.engine.state import EVERYBODY, MINUTE_NS, contract_of
+from bifrost_engine.engine.steady import Steady
 from bifrost_engine.engine.trail import Trail
 from bifrost_engine.risk.chain import judge
 from bifrost_engine.risk.proposal import Proposal, SentOrder
@@ -28,16 +29,20 @@ class Proposing:
         self._desk = desk
         self._losses = losses
         self._exposures = Exposures(core)
+        self._steady = Steady(core, losses)
 
     def propose(self, slot: Slot, intent: Intent, origin: Origin, decision: Decision | None = None) -> bool:
         """Send an intent through the gates and out if they let it; return whether they did."""
         self._losses.judge(slot)
-        judgement = judge(self._proposal(slot, intent))
+        proposal = self._proposal(slot, intent)
+        judgement = judge(proposal)
         if decision is None:
             decision = Decision(intent=intent, key=("operator", intent.purpose))
         slot.last_veto = ", ".join(judgement.vetoes)
         risk_jseq = self._trail.decided(slot, decision, judgement)
         if risk_jseq is None:
+            if decision.hold is not None:
+                slot.hold = self._steady.hold(slot, decision.hold, proposal, judgement)
             return False
         self._desk.send(slot, intent, judgement.quantity, risk_jseq, origin)
         return True

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 
 MINUTE_NS = 60_000_000_000
+SOON_NS = 25 * 60 * MINUTE_NS
+DECAY, LATE_DECAY = 0.0001, 0.01
+"""Bounds of what an option loses in a minute by time alone, of the stock's price: early, and near its end."""
 
 
 class Line(NamedTuple):
@@ -76,24 +79,53 @@ class DayResult:
         return least is None or least <= floor
 
     def least(self, core: Core) -> float | None:
-        """Return what the result has not come below since it was last summed; None if that isn't known.
+        """Return what the result has not come below since it was last summed; None if that isn't known."""
+        quote = core.quotes.latest.get(self._slot.stock_key)
+        return None if quote is None else self.least_between(core, quote.mid, quote.mid)
 
-        Without quotes of its options a position loses at most the move of the stock per share, and
-        by a minute's time less than 1 % of the stock's price (what an option at the money, with a
-        volatility of 5, is worth a minute before it expires, is 0.3 % of it).
-        """
-        quote, then = core.quotes.latest.get(self._slot.stock_key), self._summed_at
-        lines = self._lines
-        if self.lines(core) is not lines or self._pnl is None or quote is None or then is None:
+    def least_between(self, core: Core, low: float, high: float) -> float | None:
+        """Return what the result can't come below while the mid is within [low, high]; as ``least``."""
+        if core.now_ns > self.known_until_ns:
             return None
-        if core.now_ns - self._summed_ns > MINUTE_NS or any(
-            line.contract_key in core.quotes.latest
-            for line in lines
-            if line.contract_key != self._slot.stock_key
-        ):
+        reach = self.reach(core, low, high)
+        return None if reach is None or self._pnl is None else self._pnl - reach
+
+    @property
+    def known_until_ns(self) -> int:
+        """Until when the last sum bounds the result."""
+        return self._summed_ns + MINUTE_NS
+
+    def reach(self, core: Core, low: float, high: float, net_delta: float | None = None) -> float | None:
+        """Return by how much the result may move within a minute of when it was last summed.
+
+        While the stock's mid is within [low, high], and the strategy's net delta no larger than
+        ``net_delta``, where that is told. None if that isn't known. Without quotes of its
+        options a position moves at most as the stock does, per share, and by a minute's time less
+        than 1 % of the stock's price: what an option at the money, with a volatility of 5, is worth
+        a minute before it expires, is 0.3 % of it. A day before that it decays by at most
+        φ(0)·σ/(2√t) + r + q of the price a year, less than 0.01 % a minute.
+        """
+        then, lines = self._summed_at, self._lines
+        if self.lines(core) is not lines or self._pnl is None or then is None:
+            return None
+        options = [line.contract_key for line in lines if line.contract_key != self._slot.stock_key]
+        if any(key in core.quotes.latest for key in options):
             return None
         units = sum(abs(line.units) for line in lines)
-        return self._pnl - units * (abs(quote.mid - then.mid) + 0.01 * then.mid)
+        slope = units if net_delta is None else abs(net_delta) + self._beside(core)
+        decay = LATE_DECAY if self._expires_soon(core, options) else DECAY
+        return slope * max(abs(low - then.mid), abs(high - then.mid)) + units * decay * then.mid
+
+    def _beside(self, core: Core) -> float:
+        """Return the shares by which the lines may differ from what the strategy's net delta counts."""
+        stock, legs = self._slot.stock_key, self._view_legs(core)
+        unmanaged = [line for line in self._lines if line.contract_key not in (stock, *legs)]
+        outside = self._slot.view.outside_positions().get(stock, ZERO)
+        return sum(abs(line.units) for line in unmanaged) + abs(float(outside))
+
+    def _expires_soon(self, core: Core, keys: list[str]) -> bool:
+        """Return whether an option of these has less than a day left."""
+        return any(self._slot.view.expiry_close_ns(key) - core.now_ns < SOON_NS for key in keys)
 
     def _sum(self, core: Core) -> float | None:
         total = 0.0

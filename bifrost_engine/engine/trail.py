@@ -33,10 +33,14 @@ class Trail:
         key = (*decision.key, self._core.lifecycle)
         if intent is not None and judgement is not None:
             key = (*key, intent.side, intent.force, judgement.vetoes, judgement.shrinks)
-        if key == slot.last_key and not allowed:
+        last = slot.last_key
+        if decision.waits and last is not None:
+            last = last[: len(key)]
+        if key == last and not allowed:
             slot.folded += 1
             slot.last_ts_ns = self._core.now_ns
-            slot.last_decision = decision
+            if not decision.waits:
+                slot.last_decision = decision
             return None
         self.flush(slot)
         slot.last_decision = decision

@@ -52,6 +52,7 @@ class Columns:
         self.bid, self.ask = bid, ask
         self.bid_size, self.ask_size = bid_size, ask_size
         self.ts_ns = ts_ns
+        self._late: dict[int, Integers] = {}
 
     def __len__(self) -> int:
         return len(self.ts_ns)
@@ -113,6 +114,17 @@ class Columns:
 
         with np.errstate(divide="ignore", invalid="ignore"):
             return 100.0 * self.spread / self.mid
+
+    def first_late(self, row: int, end: int, within_ns: int) -> int:
+        """Return the first of the rows (row, end) that comes later than ``within_ns`` after the one before.
+
+        Return ``end`` if there is none.
+        """
+        late = self._late.get(within_ns)
+        if late is None:
+            late = self._late[within_ns] = (self.ts_ns[1:] - self.ts_ns[:-1] > within_ns).nonzero()[0] + 1
+        place = int(late.searchsorted(row, side="right"))
+        return end if place == len(late) else min(end, late.item(place))
 
     @cached_property
     def in_order(self) -> bool:

@@ -10,11 +10,12 @@ goes the way of ``Drive``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bifrost_engine.domain.decision import Cells
+from bifrost_engine.domain.effects import Effect
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.engine.holds import Held
 from bifrost_engine.engine.passing import Stretch
@@ -30,6 +31,15 @@ SINGLE_STEPS = 4
 FIRST_LOOK = 256
 LONGEST_LOOK = 16_384
 LATEST_NS = (1 << 63) - 1
+
+
+class Reach(NamedTuple):
+    """What is known of the quotes to come: nothing happens at mids in [low, high] before ``until_ns``."""
+
+    contract_key: str
+    low: float
+    high: float
+    until_ns: int
 
 
 class FastDrive(Drive):
@@ -57,11 +67,12 @@ class FastDrive(Drive):
                     return False
                 stop_ns = self._next_stop_ns()
             if block.in_order and not singly:
-                passed = await self._pass_over(block, row, stop_ns)
+                passed = await self._pass_over(block, row)
                 if passed:
                     self.quotes += passed
                     self.passed += passed
                     row += passed
+                    stop_ns = self._next_stop_ns()
                     continue
                 singly = SINGLE_STEPS
             singly = max(0, singly - 1)
@@ -82,41 +93,81 @@ class FastDrive(Drive):
         await self._drain(is_over)
         return self._next_stop_ns()
 
-    async def _pass_over(self, block: Columns, row: int, stop_ns: int) -> int:
-        """Take the quotes from ``row`` on that lead to no order before ``stop_ns``; return how many."""
+    async def _pass_over(self, block: Columns, row: int) -> int:
+        """Take the quotes from ``row`` on that lead to no order before the next stop; return how many."""
         key = block.keys[block.contract.item(row)]
         if not self._pipeline.may_pass(key):
             return 0
         engine, ts_ns = self._pipeline.engine, block.ts_ns.item(row)
         cells = engine.passing.cells_at(key, ts_ns)
         if cells is not None:
-            before_ns = min(stop_ns, cells.until_ns, engine.passing.due_ns())
-            end, changes, codes = stretches_in(block, row, _rows_before(block, row, before_ns), cells)
+            reach = Reach(key, cells.edges[0], cells.edges[-1], min(cells.until_ns, engine.passing.due_ns()))
+            end, changes, codes = stretches_in(block, row, self._end(block, row, reach), cells)
             if end > row:
-                bounds = pairwise([*changes, end])
-                stretches = [
-                    Stretch(code, block.quote(first), last - first, block.ts_ns.item(last - 1))
-                    for code, (first, last) in zip(codes, bounds, strict=True)
-                ]
                 newest = _newest(block, row, end)
-                effects = engine.passing.take(stretches, newest, cells)
-                self._show(newest[-1])
-                if effects:
-                    await self._pipeline.carry_out(effects)
+                stretches = self._stretches(block, changes, end, codes)
+                await self._carry_on(newest[-1], ts_ns, engine.passing.take(stretches, newest, cells))
             return end - row
         held = engine.holds.range_at(key, ts_ns)
         if held is None:
             return 0
-        end = first_outside(block, row, _rows_before(block, row, min(stop_ns, held.until_ns)), held)
+        reach = Reach(key, held.twice_low / 2.0, held.twice_high / 2.0, held.until_ns)
+        end = first_outside(block, row, self._end(block, row, reach), held)
         if end > row:
             newest = _newest(block, row, end)
-            engine.holds.take_run(key, end - row, newest)
-            self._show(newest[-1])
+            engine.holds.take_run(key, end - row + self._beats(ts_ns, newest[-1].ts_ns), newest)
+            await self._carry_on(newest[-1], ts_ns, ())
         return end - row
 
-    def _show(self, newest: Quote) -> None:
+    def _end(self, block: Columns, row: int, reach: Reach) -> int:
+        """Return the row up to which nothing but quotes happens, and beats that change nothing."""
+        stop_ns = self._next_stop_ns()
+        end = _rows_before(block, row, min(reach.until_ns, stop_ns))
+        if stop_ns != self._next_beat_ns or reach.until_ns <= stop_ns:
+            return end
+        resting = self._pipeline.engine.resting
+        rests_ns = min(
+            reach.until_ns,
+            self._until_ns,
+            self._clock.next_call_ns,
+            resting.until_ns(reach.contract_key, reach.low, reach.high),
+        )
+        if rests_ns <= stop_ns:
+            return end
+        further = _rows_before(block, row, rests_ns)
+        max_age_ns = resting.max_age_ns(reach.contract_key)
+        # At a beat the last quote may not be too old; which beats fall into a gap isn't asked.
+        return max(end, block.first_late(row, further, max_age_ns))
+
+    def _beats(self, from_ns: int, to_ns: int) -> int:
+        """Return how many beats there are after one time, up to another."""
+        return to_ns // self._beat_ns - from_ns // self._beat_ns
+
+    def _stretches(self, block: Columns, changes: list[int], end: int, codes: list[int]) -> list[Stretch]:
+        """Return the stretches that begin at the rows ``changes``, with the beats in them."""
+        made = []
+        for code, (first, until) in zip(codes, pairwise([*changes, end]), strict=True):
+            from_ns, last_ns = block.ts_ns.item(first), block.ts_ns.item(until - 1)
+            next_ns = last_ns if until == end else block.ts_ns.item(until)
+            beats = self._beats(from_ns, next_ns)
+            last_beat_ns = next_ns // self._beat_ns * self._beat_ns if beats else 0
+            made.append(Stretch(code, block.quote(first), until - first + beats, max(last_ns, last_beat_ns)))
+        return made
+
+    async def _carry_on(self, newest: Quote, from_ns: int, effects: Sequence[Effect]) -> None:
+        """Bring the clock, the observers and the beats to the newest of the quotes that were taken."""
         self._clock.advance_to(newest.ts_ns)
         self._pipeline.show(newest)
+        if effects:
+            await self._pipeline.carry_out(effects)
+        if not self._beats(from_ns, newest.ts_ns):
+            return
+        last = newest.ts_ns // self._beat_ns
+        self._next_beat_ns = (last + 1) * self._beat_ns
+        if last // self._beats_per_flush != from_ns // self._beat_ns // self._beats_per_flush:
+            self._pipeline.flush()
+        if self._on_beat is not None:
+            await self._on_beat()
 
 
 def _rows_before(block: Columns, row: int, before_ns: int) -> int:

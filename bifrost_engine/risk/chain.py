@@ -23,6 +23,7 @@ class Gate:
 
     force    a forced hedge passes it
     flatten  an explicit flatten obeys it
+    still    looks at nothing that a quote, a need or an age changes
     code     the reason code, where it isn't the function's name
     """
 
@@ -30,6 +31,7 @@ class Gate:
     force: bool = False
     flatten: bool = False
     control: bool = False
+    still: bool = False
     code: str = ""
 
     @property
@@ -39,14 +41,14 @@ class Gate:
 
 
 GATES = (
-    Gate(gates.kill_switch),
+    Gate(gates.kill_switch, still=True),
     Gate(gates.circuit_breaker),
-    Gate(gates.suspended),
-    Gate(gates.outside_rth),
-    Gate(gates.earnings_blackout),
+    Gate(gates.suspended, still=True),
+    Gate(gates.outside_rth, still=True),
+    Gate(gates.earnings_blackout, still=True),
     Gate(gates.cooldown, force=True),
     Gate(gates.min_price_move, force=True),
-    Gate(gates.max_daily_hedge_count),
+    Gate(gates.max_daily_hedge_count, still=True),
     Gate(gates.max_spread),
     Gate(gates.max_order_size, flatten=True),
     Gate(gates.max_position),
@@ -54,11 +56,11 @@ GATES = (
     Gate(gates.one_in_flight, flatten=True),
     Gate(gates.max_notional),
     Gate(gates.max_orders_per_minute),
-    Gate(gates.allowed_instruments),
+    Gate(gates.allowed_instruments, still=True),
 )
 CONTROLS = (
-    Gate(controls.mode_mismatch, flatten=True, control=True),
-    Gate(controls.not_reconciled, flatten=True, control=True),
+    Gate(controls.mode_mismatch, flatten=True, control=True, still=True),
+    Gate(controls.not_reconciled, flatten=True, control=True, still=True),
     Gate(controls.quote_invalid, flatten=True, control=True),
     Gate(controls.quote_stale, flatten=True, control=True),
     Gate(controls.price_collar, control=True),
@@ -70,25 +72,27 @@ CONTROLS = (
     Gate(controls.wrong_direction, control=True),
     Gate(controls.duplicate, control=True),
     Gate(controls.order_rate, flatten=True, control=True),
-    Gate(controls.no_progress, control=True),
+    Gate(controls.no_progress, control=True, still=True),
     Gate(controls.self_cross, control=True),
-    Gate(controls.restricted, control=True),
+    Gate(controls.restricted, control=True, still=True),
     Gate(controls.buying_power, control=True),
     Gate(controls.account_loss, control=True),
 )
 DENIALS = (
-    Gate(controls.halted, code="HALTED"),
+    Gate(controls.halted, still=True, code="HALTED"),
     Gate(controls.hold, code="HOLD"),
     Gate(controls.instrument_hold, code="INSTRUMENT_HOLD"),
     Gate(controls.stale_mark, code="STALE_MARK"),
-    Gate(controls.link_down, flatten=True, code="LINK_DOWN"),
-    Gate(controls.journal_failed, flatten=True, code="JOURNAL_FAILED"),
-    Gate(controls.stopping, flatten=True, code="STOPPING"),
+    Gate(controls.link_down, flatten=True, still=True, code="LINK_DOWN"),
+    Gate(controls.journal_failed, flatten=True, still=True, code="JOURNAL_FAILED"),
+    Gate(controls.stopping, flatten=True, still=True, code="STOPPING"),
 )
 CHAIN = GATES + CONTROLS + DENIALS
 FLATTEN_CHAIN = tuple(gate for gate in CHAIN if gate.flatten)
 Asked = tuple[Callable[[Proposal], Answer], str, bool]
 _EVERY = tuple((gate.check, gate.name, gate.force) for gate in CHAIN)
+MOVING = tuple((gate.check, gate.name, gate.force) for gate in CHAIN if not gate.still)
+"""The gates that a next quote may turn, while nothing else happens."""
 _FOR_FLATTEN = tuple((gate.check, gate.name, gate.force) for gate in FLATTEN_CHAIN)
 
 
@@ -107,6 +111,10 @@ class Judgement:
     _answers: list[Answer]
     _words: dict[str, str]
 
+    def answer(self, gate: str) -> Answer:
+        """Return what a gate answered."""
+        return self._answers[[name for _, name, _ in self._gates].index(gate)]
+
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
         """What each gate said, in order."""
@@ -117,9 +125,9 @@ class Judgement:
         )
 
 
-def judge(p: Proposal) -> Judgement:
-    """Send a proposal through the chain; its ``quantity`` shrinks on the way."""
-    gates = _FOR_FLATTEN if p.intent.purpose is Purpose.FLATTEN else _EVERY
+def judge(p: Proposal, gates: tuple[Asked, ...] = ()) -> Judgement:
+    """Send a proposal through the chain, or some gates of it; its ``quantity`` shrinks on the way."""
+    gates = gates or (_FOR_FLATTEN if p.intent.purpose is Purpose.FLATTEN else _EVERY)
     answers = []
     words: dict[str, str] = {}  # of the gates that didn't simply pass it, which are few
     for check, name, bypassed in gates:
@@ -137,6 +145,13 @@ def judge(p: Proposal) -> Judgement:
             p.quantity = kept
     vetoes, shrinks = _said(VETOED, words), _said(SHRUNK, words)
     return Judgement(NONE if vetoes else p.quantity, vetoes, shrinks, gates, answers, words)
+
+
+def said_by(gates: tuple[Asked, ...], judgement: Judgement) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the vetoes and the shrinks that are some gates'."""
+    names = [name for _, name, _ in gates]
+    vetoes, shrinks = judgement.vetoes, judgement.shrinks
+    return tuple([n for n in vetoes if n in names]), tuple([n for n in shrinks if n in names])
 
 
 def _said(word: str, words: dict[str, str]) -> tuple[str, ...]:

@@ -174,14 +174,14 @@ def counts(durations: Any) -> list[int]:
 def test_decisions_are_counted_by_what_came_of_them_and_the_code_of_the_first_reason() -> None:
     run = EngineUnderTest()
     run.command("suspend")
-    for _ in range(4):  # one record, and one that tells of three more
+    for _ in range(4):  # one record, and one that tells of the further ones
         run.mid(103)
+    run.beat()  # at which it goes on standing
+    run.command("resume")
     run.beat()
-    run.advance(120).mid(103)
     counted = {("gamma", "block", "suspended"): 5, ("gamma", "none", "AT_BEAT"): 1}
     assert figures_of(run).decisions == counted
-    run.command("resume")
-    run.hedge(103)
+    run.advance(120).hedge(103)
     assert figures_of(run).decisions == {**counted, ("gamma", "allow", ""): 1}
 
 

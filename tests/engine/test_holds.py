@@ -142,8 +142,11 @@ def comparable(effect: Any) -> Any:
     )
 
 
-def market(rng: random.Random, length: int) -> Iterator[Quote | Beat]:
-    """Yield a random walk with quiet stretches, runs, jumps, gaps in time, bad quotes and beats."""
+def market(rng: random.Random, length: int, options: float = 0.15) -> Iterator[Quote | Beat]:
+    """Yield a random walk with quiet stretches, runs, jumps, gaps in time, bad quotes and beats.
+
+    options  share of the quotes that are of options
+    """
     now, mid, pace, step = OPEN_NS + SECOND, 99.3, 200 * MS, 0.01
     beat_ns = now - now % (10 * SECOND) + 10 * SECOND
     left = 0
@@ -161,7 +164,7 @@ def market(rng: random.Random, length: int) -> Iterator[Quote | Beat]:
             beat_ns += 10 * SECOND
             if now - beat_ns > 100 * SECOND:
                 beat_ns = now - now % (10 * SECOND)
-        if rng.random() < 0.15:
+        if rng.random() < options:
             value = max(0.05, 3 + (mid - 100) / 2 + rng.gauss(0, 0.05))
             contract = rng.choice((CALL, PUT, FAR_CALL))
             yield Quote(contract.key, value, value + 0.1, 5, 5, now, rng.choice((0, 0, now + MS)))
@@ -186,9 +189,9 @@ def market(rng: random.Random, length: int) -> Iterator[Quote | Beat]:
         yield quote
 
 
-def drive(pair: Pair, rng: random.Random, length: int) -> None:
+def drive(pair: Pair, rng: random.Random, length: int, options: float = 0.15) -> None:
     """Send a market through both runs, with a broker's answers and now and then an operator."""
-    for event in market(rng, length):
+    for event in market(rng, length, options):
         pair.handle(event)
         for order in pair.waiting:
             answer = rng.random()
@@ -239,6 +242,53 @@ VARIANTS: list[dict[str, Any]] = [
 )
 def test_an_engine_without_holds_does_the_same(seed: int, book: str, variant: dict[str, Any]) -> None:
     drive(Pair(book, variant), random.Random(seed), 600)
+
+
+VETOING: list[dict[str, Any]] = [
+    {},
+    {"gates.intent.hedge.cooldown_seconds": 20.0, "gates.intent.hedge.min_price_move_pct": 0.0},
+    {**FAST, "gates.guard.risk.max_daily_hedge_count": 1},
+    {
+        **FAST,
+        "gates.intent.hedge.max_hedge_shares_per_order": 12,
+        "gates.intent.hedge.cooldown_seconds": 60.0,
+    },
+    {**FAST, "gates.intent.hedge.min_hedge_shares": 30, "gates.state.delta.max_delta_limit": 60.0},
+    {**FAST, "gates.guard.risk.max_position_shares": 20, "gates.state.delta.max_delta_limit": 40.0},
+    {**FAST, "gates.guard.risk.max_daily_hedge_count": 2, "gates.guard.risk.max_daily_loss_usd": Decimal(20)},
+    {**FAST, "gates.guard.risk.max_daily_hedge_count": 2, "gates.guard.risk.max_spread_pct": 0.03},
+    {**FAST, "gates.guard.risk.max_daily_hedge_count": 2, "max_notional": 6000.0},
+    {**FAST, "gates.guard.risk.max_daily_hedge_count": 2, "gates.state.delta.max_delta_limit": 30.0},
+    {"gates.state.delta.epsilon_band": 1.0, "gates.state.delta.threshold_hedge_shares": 12.0},
+    {"gates.strategy.trading_hours_only": False},
+]
+"""With gates that veto for long: what they say must be as if each quote had been asked about."""
+
+
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 2**32),
+    book=st.sampled_from(["long", "short", "small", "calls"]),
+    variant=st.sampled_from(VETOING),
+)
+def test_vetoes_are_held_as_if_each_quote_had_been_judged(
+    seed: int, book: str, variant: dict[str, Any]
+) -> None:
+    drive(Pair(book, variant), random.Random(seed), 600, options=0.0)
+
+
+def test_a_hedge_that_waits_for_its_cooldown_is_judged_now_and_then() -> None:
+    pair = Pair("long", {"gates.state.delta.max_delta_limit": 90.0})
+    pair.handle(Quote(STOCK.key, 102.99, 103.01, 100, 100, OPEN_NS + SECOND))
+    for order in pair.waiting:
+        pair.fill(order, order.quantity, price="103.00")
+    for i in range(2, 60):
+        mid = 104.5 + 0.01 * (i % 7)
+        pair.handle(Quote(STOCK.key, mid - 0.01, mid + 0.01, 100, 100, OPEN_NS + i * SECOND))
+    held, watchful = (run.slot.plugin.asked for run in pair.runs)
+    assert watchful >= 58
+    assert held < 10
+    assert pair.runs[0].slot.last_veto == "cooldown"
 
 
 @pytest.mark.parametrize("book", ["long", "short", "calls"])

@@ -9,15 +9,15 @@ dimensions can't either before ``until_ns`` while the spread stays narrow.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import exp, log, pi, sqrt
 from typing import NamedTuple
 
-from bifrost_engine.domain.decision import Hold
+from bifrost_engine.domain.decision import Hold, Intent
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.pricing.bounds import charm_bound, gamma_bound
 from bifrost_engine.pricing.years import YEAR_NS, time_years
-from bifrost_engine.strategies.gamma.dimensions import NO_GAMMA, DeltaBand
+from bifrost_engine.strategies.gamma.dimensions import LIMIT_OF_SENSE, NO_GAMMA, DeltaBand
 from bifrost_engine.strategies.gamma.legs import Leg
 
 REACH = 0.03
@@ -86,18 +86,24 @@ def hold_range(
     bounds: Bounds,
     net_delta: float,
     band: DeltaBand,
+    mids: tuple[float, float],
     spreads_pct: tuple[float, ...],
     max_lag_ns: int,
     max_age_ns: int,
+    intents: Callable[[float, float], tuple[Intent, Intent]] | None,
 ) -> Hold | None:
     """Return the hold around ``quote``, or None if there is no useful one.
 
+    mids         beyond which something else than the deviation changes the decision
     spreads_pct  the limits at which the liquidity changes, percent of the mid, lowest first
+    intents      of the decision, as ``Hold`` has them
     """
     spots = _spots(quote.mid, now_ns, bounds, net_delta, band)
     if spots is None:
         return None
-    low, high = spots
+    low, high = max(spots[0], mids[0]), min(spots[1], mids[1])
+    if not low <= quote.mid <= high:
+        return None
     spread_pct = quote.spread_pct
     narrower = max((limit for limit in spreads_pct if limit <= spread_pct), default=0.0)
     wider = min((limit for limit in spreads_pct if limit > spread_pct), default=100.0)
@@ -110,6 +116,7 @@ def hold_range(
         until_ns=bounds.until_ns,
         max_lag_ns=max_lag_ns,
         max_age_ns=max_age_ns,
+        intents=intents,
     )
 
 
@@ -120,8 +127,6 @@ def _spots(
     if not bounds.gamma:
         return bounds.low, bounds.high
     edges = _edges(net_delta, band)
-    if edges is None:
-        return None
     drift = bounds.charm * (bounds.until_ns - now_ns)
     fall, rise = edges[0] - drift, edges[1] - drift
     if fall <= 0.0 or rise <= 0.0:
@@ -132,15 +137,18 @@ def _spots(
     return max(bounds.low, mid - reach_down), min(bounds.high, mid + reach_up)
 
 
-def _edges(net_delta: float, band: DeltaBand) -> tuple[float, float] | None:
-    """Return how far the net delta may fall and rise within D0 or D1; None beyond them."""
-    size, epsilon = abs(net_delta), band.epsilon
+def _edges(net_delta: float, band: DeltaBand) -> tuple[float, float]:
+    """Return how far the net delta may fall and rise within its deviation."""
+    size, epsilon, force = abs(net_delta), band.epsilon, band.force_at()
     if size <= epsilon:
         return net_delta + epsilon, epsilon - net_delta
-    threshold = min(band.threshold, band.force_at())
-    if size >= threshold:
-        return None
-    inner, outer = size - epsilon, threshold - size
+    threshold = min(band.threshold, force)
+    if size < threshold:
+        inner, outer = size - epsilon, threshold - size
+    elif size < force:
+        inner, outer = size - threshold, force - size
+    else:
+        inner, outer = size - force, LIMIT_OF_SENSE - size
     return (inner, outer) if net_delta > 0 else (outer, inner)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
+from math import inf
 from typing import Any
 
 from bifrost_engine.config.strategy import StrategyConfig
@@ -31,7 +32,7 @@ from bifrost_engine.strategies.gamma.dimensions import (
     sensible,
     system_dimension,
 )
-from bifrost_engine.strategies.gamma.holds import Bounds, bounds_of, hold_range
+from bifrost_engine.strategies.gamma.holds import SAFETY, Bounds, bounds_of, hold_range
 from bifrost_engine.strategies.gamma.legs import NO_QUOTE, Leg, Selection, make_legs, select
 from bifrost_engine.strategies.gamma.pricer import Pricer
 from bifrost_engine.strategies.gamma.regime import MINUTE_NS, Regime
@@ -43,6 +44,8 @@ from bifrost_engine.strategies.gamma.trading import (
     HEDGING,
     IDLE,
     NEED_HEDGE,
+    PAUSE_COST,
+    PAUSE_LIQ,
     RESTING,
     SAFE,
     TRADING,
@@ -54,6 +57,9 @@ MS = 1_000_000
 FAR = 1 << 63
 HEDGE_ENDS = {"FAIL": "hedge_failed", "FILLED": "hedge_done", "EXEC_IDLE": "hedge_done"}
 """State of the hedge machine → event of the trading machine, once it is reached in HEDGING."""
+WAITING = frozenset([NEED_HEDGE, PAUSE_COST, PAUSE_LIQ])
+"""States beyond the threshold in which a tick leaves the machine while nothing else changes."""
+EVERYWHERE = (0.0, inf)
 HEDGEABLE = frozenset(["O1", "O2", "D2", "D3", "M0", "M1", "M2", "M3", "M4", "L0", "L1", "E0", "S0"])
 """Values of the dimensions with which a hedge may be proposed."""
 
@@ -90,6 +96,7 @@ class GammaStrategy:
         self._next_expiry_ns = 0
         self._bounds: Bounds | None = None
         self._bounds_until_ns = 0
+        self._last_key: tuple[Any, ...] = ()
         self._cells: Cells | None = None
         self._cells_about: tuple[Any, ...] = ()
         self._cells_bounds: Bounds | None = None
@@ -372,17 +379,24 @@ class GammaStrategy:
         dims = self._dimensions(view, underlying)
         facts = self._facts(view, underlying, dims)
         self._run_machine(view, dims, facts, tick)
-        blocked = self._failing_terms(dims)
+        blocked = reasons = self._failing_terms(dims)
         intent = self._intent(view, dims) if tick and not blocked else None
         if intent is None and not blocked:
-            blocked = (NO_SHARES if tick else NO_TICK,)
+            blocked = (NO_SHARES,) if tick else ()
+            reasons = blocked or (NO_TICK,)
         legs = self.selection.managed
+        key = (dims, self.state, view.hedge_state, blocked)
+        again, self._last_key = key == self._last_key, key
+        hold = None
+        if self._rests(dims) or (tick and again and self.state in WAITING and legs == view.legs):
+            hold = self._hold(view, underlying, dims, intent)
         return Decision(
             intent=intent,
-            key=(dims, self.state, view.hedge_state, blocked),
-            explain=partial(explain, self._seen(view, underlying, dims, self.net_delta, blocked)),
+            key=key,
+            explain=partial(explain, self._seen(view, underlying, dims, self.net_delta, reasons)),
             legs=legs if legs != view.legs else None,
-            hold=self._hold(view, underlying, dims) if self._rests(dims) else None,
+            hold=hold,
+            waits=not tick and not blocked,
         )
 
     def _run_machine(self, view: StrategyView, dims: Dimensions, facts: Facts, tick: bool) -> None:
@@ -437,8 +451,11 @@ class GammaStrategy:
 
     def _intent(self, view: StrategyView, dims: Dimensions) -> Intent | None:
         need = self.shares_wanted(view)
-        if not need:
-            return None
+        return None if not need else self._intent_for(view, dims, need, self.net_delta)
+
+    def _intent_for(
+        self, view: StrategyView, dims: Dimensions, need: Decimal, net_delta: float | None
+    ) -> Intent:
         order = self.config.order
         resting = order.order_type == "limit" and not (dims.deviation == "D3" and view.limit_exhausted)
         return Intent(
@@ -448,7 +465,7 @@ class GammaStrategy:
             order_type=OrderType.LIMIT if resting else OrderType.MARKET,
             limit_offset_ticks=order.limit_offset_ticks if resting else 0,
             force=dims.deviation == "D3",
-            net_delta=self.net_delta,
+            net_delta=net_delta,
             reason=f"{dims.deviation} {WORDS[dims.deviation]}",
         )
 
@@ -456,7 +473,9 @@ class GammaStrategy:
         """Return whether a tick would leave the state as it is; after a beat it may not have come yet."""
         return RESTING.get(dims.deviation) == self.state or (self.state == IDLE and not self.legs)
 
-    def _hold(self, view: StrategyView, underlying: Quote | None, dims: Dimensions) -> Hold | None:
+    def _hold(
+        self, view: StrategyView, underlying: Quote | None, dims: Dimensions, intent: Intent | None
+    ) -> Hold | None:
         if dims.system != "S0" or self._live_selection:
             return None
         if self._select_due and self._may_select(underlying):
@@ -469,16 +488,52 @@ class GammaStrategy:
             bounds = self._bounds = self._new_bounds(view, mid, now_ns)
         if bounds is None:
             return None
+        intents = None
+        if intent is not None:
+            intents = partial(self._intents_between, view, dims, bounds, now_ns)
         return hold_range(
             underlying,
             now_ns,
             bounds,
             self.net_delta,
             self.band,
+            self._same_cost(view, mid) if dims.deviation == "D2" else EVERYWHERE,
             self._spread_limits,
             int(min(self._lag_limit_ms, self._stale_ms) * MS),
             FAR if self._now_session is None else int(self._stale_ms * MS),
+            intents,
         )
+
+    def _same_cost(self, view: StrategyView, mid: float) -> tuple[float, float]:
+        """Return the mids around ``mid`` that have moved as little, or as far, since the last hedge."""
+        last = view.last_hedge
+        if last is None or last.fill_price is None or view.legs_changed:
+            return EVERYWHERE
+        fill, least = float(last.fill_price), self.config.gates.intent.hedge.min_price_move_pct / 100.0
+        inner, outer = least * SAFETY, least / SAFETY
+        if 100.0 * abs(mid / fill - 1.0) < self.config.gates.intent.hedge.min_price_move_pct:
+            return fill * (1.0 - inner), fill * (1.0 + inner)
+        return (fill * (1.0 + outer), inf) if mid > fill else (0.0, fill * (1.0 - outer))
+
+    def _intents_between(
+        self,
+        view: StrategyView,
+        dims: Dimensions,
+        bounds: Bounds,
+        now_ns: int,
+        low: float,
+        high: float,
+    ) -> tuple[Intent, Intent]:
+        """Return the intents with the least and the largest delta at mids in [low, high]; see ``Hold``."""
+        stock = self._stock(view, stock_key(view.symbol))
+        deltas = [self._net_delta_at(spot, now_ns)[0] for spot in (low, high)]
+        aside = bounds.charm * (bounds.until_ns - now_ns) + 1e-9 * sum(map(abs, self._weights))
+        ends = [min(deltas) - aside, max(deltas) + aside]
+        needs = [Decimal(round(self._shares - net_delta)) - stock for net_delta in ends]
+        least, largest = (
+            self._intent_for(view, dims, need, end) for need, end in zip(needs, ends, strict=True)
+        )
+        return least, largest
 
     def _new_bounds(self, view: StrategyView, spot: float, now_ns: int) -> Bounds | None:
         """Return bounds up to the minute's end, or to what changes the situation before it."""
@@ -503,7 +558,9 @@ class GammaStrategy:
         """
         key = stock_key(view.symbol)
         quote, bounds = view.quote(key), self._bounds
-        if quote is None or bounds is None or not self.legs or not bounds.cover(quote.mid, view.now_ns):
+        if self.state in WAITING or quote is None or bounds is None or not self.legs:
+            return None
+        if not bounds.cover(quote.mid, view.now_ns):
             return None
         dims = self._dimensions(view, quote)
         about = (dims[0], dims[2], dims[4:], view.hedge_state, self._shares, self.legs, self.pricer.prices)

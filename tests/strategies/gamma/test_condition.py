@@ -286,12 +286,29 @@ def test_at_a_beat_a_hedge_that_is_needed_waits_for_a_quote_and_that_is_the_reas
     run = EngineUnderTest(settings={"gates.guard.risk.max_daily_hedge_count": 0})
     run.mid(103.0)
     assert run.slot.plugin.state == "NEED_HEDGE"
+    run.command("suspend")
     run.advance(1).beat()
     assert reasons(run) == ["AT_BEAT nothing is proposed before the next quote"]
     run.advance(1).mid(103.0)
     signals = [record.payload for record in run.records if record.kind == "signal"]
     assert [signal["kind"] for signal in signals[-3:]] == ["hedge", "none", "hedge"]
     assert all(signal["reasons"] for signal in signals if signal["filtered"] and signal["n"] == 1)
+
+
+def test_a_vetoed_hedge_goes_on_standing_through_beats_that_find_nothing_else() -> None:
+    run = EngineUnderTest(settings={"gates.guard.risk.max_daily_hedge_count": 0})
+    run.mid(103.0)
+    for _ in range(3):
+        run.advance(1).beat()
+        run.advance(1).mid(103.0)
+    run.command("suspend")
+    run.advance(1).mid(103.0)
+    signals = [record.payload for record in run.records if record.kind == "signal"]
+    assert [(signal["kind"], signal["n"]) for signal in signals[-3:]] == [
+        ("hedge", 1),
+        ("hedge", 6),
+        ("hedge", 1),
+    ]
 
 
 def test_a_need_of_less_than_a_share_is_told_as_the_reason() -> None:
