@@ -33,7 +33,9 @@ class Proposing:
 
     def propose(self, slot: Slot, intent: Intent, origin: Origin, decision: Decision | None = None) -> bool:
         """Send an intent through the gates and out if they let it; return whether they did."""
+        seen_jseq = self._core.state.last_jseq
         self._losses.judge(slot)
+        has_latched = self._core.state.last_jseq != seen_jseq
         proposal = self._proposal(slot, intent)
         judgement = judge(proposal)
         if decision is None:
@@ -41,7 +43,8 @@ class Proposing:
         slot.last_veto = ", ".join(judgement.vetoes)
         risk_jseq = self._trail.decided(slot, decision, judgement)
         if risk_jseq is None:
-            if decision.hold is not None:
+            # A loss that was latched just now isn't in what the strategy saw.
+            if decision.hold is not None and not has_latched:
                 slot.hold = self._steady.hold(slot, decision.hold, proposal, judgement)
             return False
         self._desk.send(slot, intent, judgement.quantity, risk_jseq, origin)
