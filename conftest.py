@@ -14,6 +14,9 @@ import structlog
 GRACE_S = 30.0
 """For a thread that was told to end, and isn't waited for."""
 
+POOLED = ("AnyIO worker", "asyncio_")
+"""Idle hands of an event loop, which may be that of a server for many tests."""
+
 _excused: set[threading.Thread] = set()
 """Those of fixtures that last longer than one test."""
 
@@ -45,7 +48,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
     result = yield
     structlog.reset_defaults()  # a command may have set logs up for an output that is closed by now
     ends_at = time.monotonic() + GRACE_S
-    left = [thread for thread in threading.enumerate() if thread not in item.stash[_BEFORE] | _excused]
+    known = item.stash[_BEFORE] | _excused
+    left = [one for one in threading.enumerate() if one not in known and not one.name.startswith(POOLED)]
     for thread in left:
         thread.join(max(0.0, ends_at - time.monotonic()))
     _excused.intersection_update(threading.enumerate())
