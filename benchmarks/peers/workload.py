@@ -35,6 +35,7 @@ OPEN_NS = 1_741_012_200_000_000_000
 PEERS_GATES: dict[str, Any] = {
     "strategy": {"structure": {"min_dte": 0, "max_dte": 60}},
     "state": {
+        "delta": {"epsilon_band": 24.999},
         "market": {"stale_ts_threshold_ms": 3_600_000},
         "system": {"safe_recovery_seconds": ALWAYS},
     },
@@ -47,7 +48,7 @@ PEERS_GATES: dict[str, Any] = {
         }
     },
 }
-"""Everything open but the threshold, as in the other engines, which have no such gates."""
+"""Everything open but the threshold, as in the other engines, which have no such gates and no band below it."""
 
 
 @frozen(kw_only=True)
@@ -69,7 +70,10 @@ KINDS = {
         terms={"cooldown_ns": 60_000_000_000, "min_move_pct": 0.2, "max_hedges": 50},
     ),
     "no orders": Kind(
-        gates={**PEERS_GATES, "state": {"delta": {"threshold_hedge_shares": 5e5, "max_delta_limit": 1e6}}},
+        gates={
+            **PEERS_GATES,
+            "state": {"delta": {"epsilon_band": 10.0, "threshold_hedge_shares": 5e5, "max_delta_limit": 1e6}},
+        },
         terms={"threshold": 5e5},
     ),
 }

@@ -12,15 +12,18 @@ from decimal import Decimal
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from weakref import WeakValueDictionary
 
 import attrs
 
-from bifrost_engine.domain.broker import Execution
+from bifrost_engine.domain.broker import BrokerOrder, Execution
 from bifrost_engine.domain.quote import Quote
 
 SHOWN = 80
 JUDGED_LATER: dict[type, frozenset[str]] = {Execution: frozenset({"quantity", "price", "commission"})}
 """Amounts that the engine judges itself, by class: they may be missing or not finite."""
+TOLD_AGAIN = frozenset({Execution, BrokerOrder})
+"""Classes of which each snapshot has many, mostly those that the last one had."""
 T = TypeVar("T")
 _NUMBERS = (int, float)
 
@@ -53,6 +56,8 @@ def _check_of(wanted: Any) -> Check:
         return _each(Mapping, lambda value: value.items(), _check_of(arguments[1]))
     if wanted is Decimal:
         return _amount
+    if wanted in TOLD_AGAIN:
+        return _once(_fields_of(wanted))
     if attrs.has(wanted):
         return _fields_of(wanted)
     return _kind((int, float) if wanted is float else wanted)
@@ -78,8 +83,13 @@ def _amount(value: Any) -> Fault | None:
 
 def _one_of(checks: list[Check]) -> Check:
     def check(value: Any) -> Fault | None:
-        faults = [one(value) for one in checks]
-        return None if None in faults else faults[0]
+        first = None
+        for one in checks:
+            fault = one(value)
+            if fault is None:
+                return None
+            first = first or fault
+        return first
 
     return check
 
@@ -97,6 +107,21 @@ def _each(kind: Any, items: Callable[[Any], Iterable[tuple[Any, Any]]], of_item:
         return None
 
     return check
+
+
+def _once(check: Check) -> Check:
+    """Return a check that remembers which frozen values fit, as long as they live."""
+    fitting: WeakValueDictionary[int, Any] = WeakValueDictionary()
+
+    def checked(value: Any) -> Fault | None:
+        if fitting.get(id(value)) is value:
+            return None
+        fault = check(value)
+        if fault is None:
+            fitting[id(value)] = value
+        return fault
+
+    return checked
 
 
 def _fields_of(cls: Any) -> Check:

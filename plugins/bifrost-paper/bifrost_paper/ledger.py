@@ -14,6 +14,7 @@ from decimal import Decimal
 from attrs import evolve
 
 from bifrost_engine.domain import (
+    BrokerOrder,
     BrokerState,
     BrokerStateRequest,
     Contract,
@@ -55,6 +56,7 @@ class Ledger:
         self._next_execution = int(numbers["next_execution"])
         self.orders = {order.request.client_order_id: order for order in saved.orders}
         ended = [order for order in saved.orders if order.status.is_done]
+        self._told: dict[str, BrokerOrder] = {}
         self._ended = deque(sorted(ended, key=lambda order: order.closed_ns or 0))
         self._executions = deque(saved.executions)
         self._known = saved.known
@@ -232,15 +234,25 @@ class Ledger:
             as_of_end_ns=now_ns,
             positions=tuple(holding.shown() for holding in self.account.holdings.values()),
             open_orders=tuple(order.shown() for order in orders if not order.status.is_done),
-            completed_orders=tuple(order.shown() for order in orders if order.status.is_done),
+            completed_orders=tuple(map(self._shown, (order for order in orders if order.status.is_done))),
             executions=tuple(e for e in self._executions if wanted(e.client_order_id)),
             session_id=f"{self._config.account}-{self.sessions}",
             summary=self.account.summary(mark, self._config.leverage),
         )
 
+    def _shown(self, order: PaperOrder) -> BrokerOrder:
+        """Return a done order as it is told: the same object as long as nothing of it changes."""
+        coid, shown = order.request.client_order_id, order.shown()
+        known = self._told.setdefault(coid, shown)
+        if known != shown:
+            known = self._told[coid] = shown
+        return known
+
     def _forget_before(self, ts_ns: int) -> None:
         while self._ended and (self._ended[0].closed_ns or 0) < ts_ns:
-            del self.orders[self._ended.popleft().request.client_order_id]
+            coid = self._ended.popleft().request.client_order_id
+            del self.orders[coid]
+            self._told.pop(coid, None)
         while self._executions and self._executions[0].ts_ns < ts_ns:
             self._executions.popleft()
 
