@@ -48,7 +48,7 @@ PEERS_GATES: dict[str, Any] = {
         }
     },
 }
-"""Everything open but the threshold, as in the other engines, which have no such gates and no band below it."""
+"""Everything open but the threshold, as in the others, which have no such gates and no band below it."""
 
 
 @frozen(kw_only=True)

@@ -45,7 +45,7 @@ from bifrost_engine.testing.engine import CALL, OPEN_NS, PUT, STOCK, change, mak
 MS, SECOND, HOUR = 1_000_000, 1_000_000_000, 3_600_000_000_000
 QUOTES = 200
 SHARDS = 8
-CASES = int(os.environ.get("BIFROST_TEST_FAST_CASES", "1000")) // SHARDS
+CASES = int(os.environ.get("BIFROST_TEST_FAST_CASES", "2000")) // SHARDS
 HOOKS = ("place_order", "cancel_order", "replace_order", "fetch_broker_state")
 FAR_CALL = Contract.option("NVDA", date(2025, 4, 4), Decimal(102), Right.CALL)
 BOOKS: dict[str, list[tuple[Contract, int]]] = {
