@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -51,7 +52,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
     known = item.stash[_BEFORE] | _excused
     left = [one for one in threading.enumerate() if one not in known and not one.name.startswith(POOLED)]
     for thread in left:
-        thread.join(max(0.0, ends_at - time.monotonic()))
+        with suppress(RuntimeError):  # a thread of a wider fixture is starting it just now
+            thread.join(max(0.0, ends_at - time.monotonic()))
     _excused.intersection_update(threading.enumerate())
     alive = sorted(thread.name for thread in left if thread.is_alive())
     if alive:
