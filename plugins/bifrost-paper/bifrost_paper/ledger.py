@@ -111,6 +111,7 @@ class Ledger:
     def keep(self, order: PaperOrder) -> None:
         """Hold an order, new or changed."""
         self.orders[order.request.client_order_id] = order
+        self._told.pop(order.request.client_order_id, None)
         self.changes.orders[order.number] = order
 
     def end(self, order: PaperOrder, status: Status, now_ns: int, text: str = "") -> None:
@@ -241,11 +242,11 @@ class Ledger:
         )
 
     def _shown(self, order: PaperOrder) -> BrokerOrder:
-        """Return a done order as it is told: the same object as long as nothing of it changes."""
-        coid, shown = order.request.client_order_id, order.shown()
-        known = self._told.setdefault(coid, shown)
-        if known != shown:
-            known = self._told[coid] = shown
+        """Return a done order as it is told: the same object until ``keep`` hears of a change."""
+        coid = order.request.client_order_id
+        known = self._told.get(coid)
+        if known is None:
+            known = self._told[coid] = order.shown()
         return known
 
     def _forget_before(self, ts_ns: int) -> None:
