@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from html import escape
 from math import nan
 from pathlib import Path
@@ -13,7 +14,7 @@ from bifrost_engine.errors import ConfigError
 from bifrost_engine.replay.census import ContractCount
 from bifrost_engine.replay.curves import MINUTE_NS, Curves, Point
 from bifrost_engine.replay.describing import Description
-from bifrost_engine.replay.report import INSTALL, RED, STYLE, WIDTH, is_possible, local_time
+from bifrost_engine.replay.report import INSTALL, RED, STYLE, is_possible, local_time, over_time
 
 MOST_LINES, MOST_ROWS = 10, 80
 EDGE = 170
@@ -70,28 +71,8 @@ def _head(found: Description, curves: Curves) -> str:
 
 
 def _plots(found: Description, curves: Curves, zone: ZoneInfo) -> list[Any]:
-    from bokeh.plotting import figure
-
     plots: list[Any] = []
-
-    def new(title: str, unit: str, height: int = 240, **options: Any) -> Any:
-        if plots:
-            options["x_range"] = plots[0].x_range
-        made = figure(
-            title=title,
-            width=WIDTH,
-            min_border_left=EDGE,
-            height=height,
-            x_axis_type="datetime",
-            y_axis_label=unit,
-            tools="xpan,xwheel_zoom,box_zoom,reset,save",
-            active_drag="box_zoom",
-            **options,
-        )
-        made.toolbar.logo = None
-        plots.append(made)
-        return made
-
+    new = partial(over_time, plots, EDGE)
     drawn = [count for count in found.contracts if curves.contracts.get(count.key)]
     for symbol in found.symbols:
         own = [count for count in drawn if count.key.partition("|")[0] == symbol]
@@ -115,7 +96,7 @@ def _is_stock(count: ContractCount) -> bool:
 def _lines(new: New, title: str, counts: Sequence[ContractCount], curves: Curves, zone: ZoneInfo) -> None:
     shown = sorted(counts, key=lambda count: -count.good)[:MOST_LINES]
     of = f" (the {len(shown)} with the most quotes, of {len(counts)})" if len(shown) < len(counts) else ""
-    price, spread = new(f"{title}: mid{of}", ""), new(f"{title}: spread{of}", "% of mid", 180)
+    price, spread = new(f"{title}: mid{of}", "", 240), new(f"{title}: spread{of}", "% of mid", 180)
     for count, colour in zip(shown, COLOURS, strict=False):
         points = _broken(list(curves.points(count.key)), curves.width_ns)
         at = [local_time(ts_ns, zone) for ts_ns, _ in points]

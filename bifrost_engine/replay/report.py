@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -76,33 +77,39 @@ def write_report(folder: Path, result: Row, made_at: datetime | None = None) -> 
 # --- curves --------------------------------------------------------------------------------
 
 
-def _plots(folder: Path, result: Row, zone: ZoneInfo) -> list[Any]:
+def over_time(plots: list[Any], left: int, title: str, unit: str, height: int = 220, **options: Any) -> Any:
+    """Add a plot over time to those above it, with whose axis its own moves; return it.
+
+    left  width left of the axis, pixels, the same for all, so that times stand above each other
+    """
     from bokeh.plotting import figure
 
+    if plots:
+        options["x_range"] = plots[0].x_range
+    made = figure(
+        title=title,
+        width=WIDTH,
+        min_border_left=left,
+        height=height,
+        x_axis_type="datetime",
+        y_axis_label=unit,
+        tools="xpan,xwheel_zoom,box_zoom,reset,save",
+        active_drag="box_zoom",
+        **options,
+    )
+    made.toolbar.logo = None
+    plots.append(made)
+    return made
+
+
+def _plots(folder: Path, result: Row, zone: ZoneInfo) -> list[Any]:
     from bifrost_engine.replay.folder import read_table
 
     equity = read_table(folder, "equity", EQUITY)
     blocks = read_table(folder, "decisions", DECISIONS)
     plots: list[Any] = []
 
-    def new(title: str, unit: str, height: int = 220, **options: Any) -> Any:
-        if plots:
-            options["x_range"] = plots[0].x_range
-        made = figure(
-            title=title,
-            width=WIDTH,
-            min_border_left=LEFT,
-            height=height,
-            x_axis_type="datetime",
-            y_axis_label=unit,
-            tools="xpan,xwheel_zoom,box_zoom,reset,save",
-            active_drag="box_zoom",
-            **options,
-        )
-        made.toolbar.logo = None
-        plots.append(made)
-        return made
-
+    new = partial(over_time, plots, LEFT)
     rows = thinned(equity, "total")
     new("Result, all strategies", "USD").line(
         _local(rows, zone), [row["total"] for row in rows], color=BLUE, line_width=2
