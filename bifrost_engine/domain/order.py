@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, frozen
+
+if TYPE_CHECKING:
+    from bifrost_engine.domain.quote import Quote
 
 
 class Side(StrEnum):
@@ -24,6 +27,10 @@ class Side(StrEnum):
     def opposite(self) -> Side:
         """The other side."""
         return Side.SELL if self is Side.BUY else Side.BUY
+
+    def touch(self, quote: Quote) -> float:
+        """Return the price that a market order of this side meets: the ask for BUY, the bid for SELL."""
+        return quote.ask if self is Side.BUY else quote.bid
 
 
 class OrderType(StrEnum):

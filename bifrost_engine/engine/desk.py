@@ -95,7 +95,7 @@ class Desk:
         )
         slot.reprices = 0
         order = self._blotter.apply(order, self._blotter.event(OrderEventKind.SUBMIT, EventSource.STRATEGY))
-        touch = None if quote is None else (quote.ask if intent.side is Side.BUY else quote.bid)
+        touch = None if quote is None else intent.side.touch(quote)
         self._blotter.order_operation(
             "order_sent", slot, order, quantity, limit if limit is not None else touch
         )

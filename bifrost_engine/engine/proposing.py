@@ -116,7 +116,7 @@ class Proposing:
         if limit_price is not None:
             price = float(limit_price)
         elif quote is not None:
-            price = quote.ask if intent.side is Side.BUY else quote.bid
+            price = intent.side.touch(quote)
         else:
             return None
         return price * float(contract_of(core.state, intent.contract_key).multiplier)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from attrs import evolve
 
 from bifrost_engine.domain.decision import Hold, Intent
-from bifrost_engine.domain.order import OrderType, Side
+from bifrost_engine.domain.order import OrderType
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.engine.core import SECOND_NS, Core
 from bifrost_engine.engine.losses import Losses
@@ -144,7 +144,6 @@ def _corners(
     for mid, intent, edge in product(mids, intents, edges):
         half = edge.spread / 2.0
         quote = Quote(intent.contract_key, mid - half, mid + half, 1.0, 1.0, edge.now_ns - edge.age_ns)
-        touch = quote.ask if intent.side is Side.BUY else quote.bid
         worth = mid * multiplier
         exposure = p.exposure
         yield evolve(
@@ -160,7 +159,7 @@ def _corners(
             exposure=exposure._replace(
                 one=exposure.one._replace(value=worth), own_one=exposure.own_one._replace(value=worth)
             ),
-            unit_value=touch * multiplier,
+            unit_value=intent.side.touch(quote) * multiplier,
         )
 
 
