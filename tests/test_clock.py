@@ -83,3 +83,18 @@ def test_calls_come_in_order_of_time_then_of_asking_however_the_clock_is_advance
     for at_ns in [*advances, 60]:
         clock.advance_to(at_ns)
     assert seen == sorted((at_ns, number) for number, at_ns in enumerate(wanted))
+
+
+def test_a_wake_up_takes_the_place_of_the_one_before_and_of_no_other_call():
+    clock, seen = EventClock(0), []
+    clock.call_at(30, lambda: seen.append("call"))
+    clock.wake_at(10, lambda: seen.append("first"))
+    clock.wake_at(20, lambda: seen.append("second"))
+    assert clock.next_call_ns == 20
+    clock.advance_to(25)
+    clock.wake_at(None, lambda: seen.append("never"))
+    clock.wake_at(40, lambda: seen.append("third"))
+    clock.wake_at(None, lambda: seen.append("never"))
+    assert clock.next_call_ns == 30
+    clock.advance_to(50)
+    assert seen == ["second", "call"]

@@ -17,7 +17,7 @@ from threading import get_ident
 from typing import Any
 
 from bifrost_engine import __version__
-from bifrost_engine.clock import EventClock
+from bifrost_engine.clock import EventClock, HostClock
 from bifrost_engine.config.loader import LoadedConfig
 from bifrost_engine.daemon.assemble import Assembly, RunOptions, feed_name, instance_folder, load_config
 from bifrost_engine.daemon.beats import Beats
@@ -59,7 +59,6 @@ from bifrost_engine.domain.greeks import BrokerGreeks
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.engine import Engine
 from bifrost_engine.errors import BifrostError, DataError
-from bifrost_engine.hookspecs import Clock
 from bifrost_engine.journal import crash, new_journal_id, recovered
 from bifrost_engine.plugins import load
 from bifrost_engine.replay.drive import Drive
@@ -149,7 +148,7 @@ class Daemon:
 
     async def _run(self) -> None:
         owns_time = hasattr(load("feeds", feed_name(self.config)), "read_quotes")
-        self.clock: Clock = EventClock() if owns_time else WallClock(self._loop, self.log)
+        self.clock: HostClock = EventClock() if owns_time else WallClock(self._loop, self.log)
         self.intake = Intake(self.clock, self.log, self._forward, self.config.broker)
         self.parts = Assembly(self.config, self.folder, self.clock, self.intake.take, self.log)
         self.threads = Threads(self.parts, self.stop.clock)

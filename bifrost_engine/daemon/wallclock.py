@@ -23,6 +23,7 @@ class WallClock:
         self._log = log
         self._offset_ns = time.time_ns() - elapsed_ns()
         self._last_ns = 0
+        self._wake: list[Callable[[], None]] = []
 
     def now_ns(self) -> int:
         """Return the time, nanoseconds since the epoch, UTC."""
@@ -33,6 +34,13 @@ class WallClock:
         """Call ``callback`` on the loop once the clock reaches ``at_ns``; from any thread."""
         delay_s = max(0, at_ns - self.now_ns()) / 1e9
         self._loop.call_soon_threadsafe(self._loop.call_later, delay_s, callback)
+
+    def wake_at(self, at_ns: int | None, callback: Callable[[], None]) -> None:
+        """See ``HostClock``."""
+        self._wake.clear()
+        if at_ns is not None:
+            self._wake = wake = [callback]
+            self.call_at(at_ns, lambda: wake.pop()() if wake else None)
 
     def adjust(self, at_most_ns: int) -> int:
         """Move towards the wall clock by at most ``at_most_ns``; return how far apart they were."""

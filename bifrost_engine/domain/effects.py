@@ -52,9 +52,12 @@ class FetchBrokerState:
 
 @frozen
 class WakeAt:
-    """Send a ``Timer`` once the host's clock has reached ``at_ns``."""
+    """Send a ``Timer`` once the host's clock has reached ``at_ns``, in place of what was asked for before.
 
-    at_ns: int
+    at_ns  None: no timer is wanted any more
+    """
+
+    at_ns: int | None
 
 
 @frozen

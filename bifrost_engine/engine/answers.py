@@ -12,7 +12,7 @@ from bifrost_engine.domain.order import Order, OrderState, Purpose, Terms
 from bifrost_engine.engine.blotter import WORKING, Blotter
 from bifrost_engine.engine.books import Books
 from bifrost_engine.engine.core import Core
-from bifrost_engine.engine.timers import Timers
+from bifrost_engine.engine.timers import FETCH, PARKED, Timers
 from bifrost_engine.oms.event import EventSource, OrderEvent, OrderEventKind, OutcomeKind, fill_event
 from bifrost_engine.oms.hedge import RECOVER
 
@@ -107,7 +107,7 @@ class Answers:
         core.notice("warning", "event of an unknown order", kind=event.kind, text=event.text)
         core.record("parked_event", {**raw(event), "source": EventSource.BROKER})
         self._parked.append(event)
-        self._timers.arm("", "parked", core.config.oms.park)
+        self._timers.arm("", PARKED, core.config.oms.park)
 
     def look_at_parked(self) -> None:
         """Take the parked events whose orders are known by now; for the others the broker is asked."""
@@ -126,7 +126,7 @@ class Answers:
             self._blotter.apply(order, filled, execution=event.execution, raw=raw(event))
         elif event.kind is BrokerEventKind.ORDER_STATUS:
             if event.quantity is not None and event.quantity > order.cum_quantity:
-                self._timers.arm(order.client_order_id, "fetch", core.config.oms.fill_gap_timer)
+                self._timers.arm(order.client_order_id, FETCH, core.config.oms.fill_gap_timer)
         elif event.kind in EVENT_OF:
             self._blotter.apply(order, self._translated(event), raw=raw(event))
 

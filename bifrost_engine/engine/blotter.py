@@ -121,6 +121,8 @@ class Blotter:
         if after.state is OrderState.UNKNOWN and order.state is not OrderState.UNKNOWN:
             self._asked.pop(after.client_order_id, None)
             self.ask_about(after)
+        if not after.is_open:
+            self._timers.forget_done()
         return after
 
     def _tell_incident(self, order: Order, incident: Incident) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from bifrost_engine.domain.control import OPERATOR_COMMANDS, Command
 from bifrost_engine.domain.decision import Intent
-from bifrost_engine.domain.effects import ConnectBroker, StopHost, WakeAt
+from bifrost_engine.domain.effects import ConnectBroker, StopHost
 from bifrost_engine.domain.events import FlagsPolled
 from bifrost_engine.domain.order import Origin, Purpose, Side
 from bifrost_engine.engine.core import AUDIT_SINK, DATABASE_LOCK, DISK_FULL, SECOND_NS, Core
@@ -23,6 +23,7 @@ from bifrost_engine.risk.restraint import ACCOUNT_LOSS, BREAKER, RAISED
 
 Flatten = Callable[[Slot, Intent, Origin], bool]
 FLATTEN_PATIENCE_NS = 10 * SECOND_NS
+FAR = 1 << 63
 FLATTENING = "flattening; new hedges are suspended until resume"
 ENDS_WITH = {
     SINK_AHEAD: "bifrost journal repair",
@@ -288,13 +289,18 @@ class Control:
                 self._core.record("flatten", {"on": False}, slot.id)
                 self._core.operation("flattened", slot.id, reason=f"{slot.config.flatten.to}; suspended")
 
+    @property
+    def patience_ns(self) -> int:
+        """When a person is told that a flatten still waits, far away while none does."""
+        waits = [since_ns for since_ns in self._waits_since_ns.values() if since_ns != TOLD]
+        return min(waits) + FLATTEN_PATIENCE_NS if waits else FAR
+
     def _wait_for_orders(self, slot: Slot) -> None:
         """Never overtake an order that may still fill; tell a person, once, when that takes long."""
         core = self._core
         since_ns = self._waits_since_ns.get(slot.id)
         if since_ns is None:
             self._waits_since_ns[slot.id] = core.now_ns
-            core.effects.append(WakeAt(core.now_ns + FLATTEN_PATIENCE_NS))
         elif since_ns != TOLD and core.now_ns - since_ns >= FLATTEN_PATIENCE_NS:
             self._waits_since_ns[slot.id] = TOLD
             for order in core.state.open_orders(slot.id):

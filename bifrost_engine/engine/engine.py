@@ -16,7 +16,7 @@ from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain.broker import BrokerEvent, BrokerEventKind, BrokerState
 from bifrost_engine.domain.contract import Contract
 from bifrost_engine.domain.decision import Beat, Decision
-from bifrost_engine.domain.effects import Effect, FetchBrokerState, Subscribe
+from bifrost_engine.domain.effects import Effect, FetchBrokerState, Subscribe, WakeAt
 from bifrost_engine.domain.events import (
     BrokerStateReceived,
     Commanded,
@@ -74,7 +74,7 @@ from bifrost_engine.engine.runs import Runs
 from bifrost_engine.engine.slot import Slot, View
 from bifrost_engine.engine.snapshot import snapshot
 from bifrost_engine.engine.state import State, contract_of
-from bifrost_engine.engine.timers import Timers
+from bifrost_engine.engine.timers import FETCH, PARKED, Timers
 from bifrost_engine.engine.trail import Trail
 from bifrost_engine.engine.valuing import Valuing
 from bifrost_engine.errors import ConfigError
@@ -149,6 +149,7 @@ class Engine:
         self.day = Day(self.core, self.valuing, self.books)
         self.runs = Runs(self.core)
         self._raised: list[Slot] = []
+        self._wake_ns = FAR
         self._next_refresh_ns = FAR
         self._subscribed: tuple[str, ...] = ()
         self._options_version = -1
@@ -210,6 +211,10 @@ class Engine:
             self._handlers[event.__class__](event)
         if self._raised:
             self._cancel_raised()
+        wake_ns = min(self.timers.next_ns, self.reconciler.retry_ns, self.control.patience_ns)
+        if wake_ns != self._wake_ns:
+            self._wake_ns = wake_ns
+            core.effects.append(WakeAt(None if wake_ns == FAR else wake_ns))
         if not core.effects:
             return NOTHING
         effects, core.effects = core.effects, []
@@ -240,11 +245,11 @@ class Engine:
 
     def _run_timers(self) -> None:
         for client_order_id, kind in self.timers.due():
-            if kind == "parked":
+            if kind == PARKED:
                 self.answers.look_at_parked()
                 continue
             order = self.core.state.orders.get(client_order_id)
-            if order is not None and kind == "fetch":
+            if order is not None and kind == FETCH:
                 self.core.doubt(order.contract_key)
             elif order is not None and order.is_open:
                 self.desk.on_deadline(order, kind)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bifrost_engine.domain.broker import BrokerState
 from bifrost_engine.domain.control import Command
-from bifrost_engine.domain.effects import FetchBrokerState, WakeAt
+from bifrost_engine.domain.effects import FetchBrokerState
 from bifrost_engine.domain.events import BrokerStateReceived
 from bifrost_engine.domain.order import Order, OrderState
 from bifrost_engine.engine.answers import Answers
@@ -75,6 +75,11 @@ class Reconciler:
         """Nanoseconds on the host's clock, far away while an answer is out."""
         return min(self._retry[0], self._look_ns)
 
+    @property
+    def retry_ns(self) -> int:
+        """When the broker is to be asked again, far away while nothing was left open."""
+        return self._retry[0]
+
     def link_up(self) -> None:
         """Begin a session: what a broker showed over an earlier link proves nothing."""
         self._core.link += 1
@@ -110,9 +115,7 @@ class Reconciler:
                 self._look_ns = min(late_ns, now + int(recon.periodic_in_flight * SECOND_NS))
 
     def _again(self, after_s: float, trigger: str) -> None:
-        at_ns = self._core.now_ns + int(after_s * SECOND_NS)
-        self._retry = (at_ns, trigger)
-        self._core.effects.append(WakeAt(at_ns))
+        self._retry = (self._core.now_ns + int(after_s * SECOND_NS), trigger)
 
     # --- a pass ----------------------------------------------------------------------------
 

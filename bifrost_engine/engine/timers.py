@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
-from bifrost_engine.domain.effects import WakeAt
 from bifrost_engine.engine.core import SECOND_NS, Core
 
 FAR = 1 << 63
+FETCH, PARKED = "fetch", "parked"
+OUTLASTS = (FETCH, PARKED)
+"""Deadlines that are kept even if their order is done."""
 
 
 class Timers:
-    """Deadlines in order of time; the host is asked to wake us at each.
+    """Deadlines in order of time.
 
     next_ns  when the earliest is due
     """
@@ -27,11 +29,21 @@ class Timers:
         at_ns = self._core.now_ns + int(after_s * SECOND_NS)
         heappush(self._deadlines, (at_ns, client_order_id, kind))
         self.next_ns = self._deadlines[0][0]
-        self._core.effects.append(WakeAt(at_ns))
 
     def due(self) -> Iterator[tuple[str, str]]:
         """Yield client order id and kind of each deadline that has passed, and forget it."""
         while self._deadlines and self._deadlines[0][0] <= self._core.now_ns:
             _, client_order_id, kind = heappop(self._deadlines)
             yield client_order_id, kind
-        self.next_ns = self._deadlines[0][0] if self._deadlines else FAR
+        self.forget_done()
+
+    def forget_done(self) -> None:
+        """Forget what is due next while it is of an order that is done by now."""
+        deadlines = self._deadlines
+        while deadlines and self._is_over(*deadlines[0][1:]):
+            heappop(deadlines)
+        self.next_ns = deadlines[0][0] if deadlines else FAR
+
+    def _is_over(self, client_order_id: str, kind: str) -> bool:
+        order = self._core.state.orders.get(client_order_id)
+        return kind not in OUTLASTS and order is not None and not order.is_open

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from attrs import evolve, frozen
 
+from bifrost_engine.clock import HostClock
 from bifrost_engine.domain.broker import (
     BrokerEvent,
     BrokerEventKind,
@@ -46,7 +47,6 @@ from bifrost_engine.domain.record import Record
 from bifrost_engine.engine import Engine
 from bifrost_engine.errors import DataError, JournalUnwritable, NotSent, NotSupported
 from bifrost_engine.guard import Guard
-from bifrost_engine.hookspecs import Clock
 from bifrost_engine.journal.crash import crash_point, crash_point_with
 from bifrost_engine.replay.backlog import Backlog
 from bifrost_engine.replay.calling import Hook, answer_within
@@ -163,7 +163,7 @@ class Pipeline:
         engine: Engine,
         journal: JournalWriter,
         broker: Broker,
-        clock: Clock,
+        clock: HostClock,
         log: Any,
         observers: Iterable[Observer] = (),
     ) -> None:
@@ -335,8 +335,8 @@ class Pipeline:
             if isinstance(effect, Record):
                 self._keep(effect, operations)
 
-    def _wake_at(self, at_ns: int) -> None:
-        self.clock.call_at(at_ns, lambda: self.emit(Timer(ts_ns=at_ns)))
+    def _wake_at(self, at_ns: int | None) -> None:
+        self.clock.wake_at(at_ns, lambda: self.emit(Timer(ts_ns=at_ns or 0)))
 
     def flush(self) -> bool:
         """Put all records on disk; return False, and tell the engine once, if that fails."""

@@ -100,6 +100,7 @@ class EngineUnderTest:
     effects    of the last call, in order
     cancels    every cancel that was asked for; ``replaces`` likewise
     fetches    every snapshot that was asked for: when, and the trigger
+    wake_ns    when a timer is wanted, None while none is
     """
 
     account = "DTEST"
@@ -133,7 +134,7 @@ class EngineUnderTest:
         self.replaces: list[ReplaceOrder] = []
         self.fetches: list[tuple[int, str]] = []
         self.config = whole
-        self._wakes: list[int] = []
+        self.wake_ns: int | None = None
         self._sessions = sessions
         self.now_ns = at_ns
         self.effects: Sequence[Any] = ()
@@ -165,7 +166,8 @@ class EngineUnderTest:
         self.cancels += [effect for effect in self.effects if isinstance(effect, CancelOrder)]
         self.replaces += [effect for effect in self.effects if isinstance(effect, ReplaceOrder)]
         self.fetches += [(self.now_ns, e.trigger) for e in self.effects if isinstance(e, FetchBrokerState)]
-        self._wakes += [effect.at_ns for effect in self.effects if isinstance(effect, WakeAt)]
+        for wake in (effect for effect in self.effects if isinstance(effect, WakeAt)):
+            self.wake_ns = wake.at_ns
         return self.effects
 
     def restart(self, *, strategies: Sequence[Slot] | None = None, connect: bool = True) -> EngineUnderTest:
@@ -203,9 +205,8 @@ class EngineUnderTest:
     def wait(self, seconds: float) -> EngineUnderTest:
         """Let time pass, with the timers that were asked for on the way."""
         until_ns = self.now_ns + int(seconds * SECOND_NS)
-        while due := [at_ns for at_ns in self._wakes if at_ns <= until_ns]:
-            self.now_ns = max(self.now_ns, min(due))
-            self._wakes.remove(min(due))
+        while self.wake_ns is not None and self.wake_ns <= until_ns:
+            self.now_ns, self.wake_ns = max(self.now_ns, self.wake_ns), None
             self.handle(Timer(ts_ns=self.now_ns))
         self.now_ns = until_ns
         return self

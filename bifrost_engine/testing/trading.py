@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from decimal import Decimal
-from heapq import heappop, heappush
 from typing import Any
 
 from attrs import define
@@ -98,7 +97,7 @@ class Trading:
         self._advance = advance
         self._account = account
         self._read = 0
-        self._wakes: list[int] = []
+        self._wake_ns: int | None = None
         self._turner = Turner()
         config = StrategyConfig(symbol=contract.symbol, id="turner")
         for path, value in OPEN_GATES.items():
@@ -177,8 +176,9 @@ class Trading:
                 await self._hand_in(event)
 
     async def _make_due_calls(self, now_ns: int) -> None:
-        while self._wakes and self._wakes[0] <= now_ns:
-            await self._hand_in(Timer(ts_ns=heappop(self._wakes)))
+        while self._wake_ns is not None and self._wake_ns <= now_ns:
+            due_ns, self._wake_ns = self._wake_ns, None
+            await self._hand_in(Timer(ts_ns=due_ns))
 
     async def _command(self, name: str) -> None:
         self.engine.command(name)
@@ -193,7 +193,7 @@ class Trading:
         effects, self.engine.effects = self.engine.effects, ()
         for effect in effects:
             if isinstance(effect, WakeAt):
-                heappush(self._wakes, effect.at_ns)
+                self._wake_ns = effect.at_ns
             elif type(effect) in CARRIERS:
                 await CARRIERS[type(effect)](self, effect)
 

@@ -635,3 +635,24 @@ def test_a_fill_of_another_contract_is_kept_out_of_the_strategys_book() -> None:
 def test_capabilities_come_from_the_broker() -> None:
     run = EngineUnderTest(caps=BrokerCaps(paper=True, replace=False))
     assert not run.engine.core.caps.replace
+
+
+def test_a_filled_order_wakes_nobody_any_more() -> None:
+    run = EngineUnderTest().hedge()
+    assert run.wake_ns is not None
+    run.fill()
+    assert run.wake_ns is None
+
+
+def test_of_two_deadlines_the_earlier_wakes_and_then_the_later() -> None:
+    run = EngineUnderTest()
+    run.mid(103)
+    answered_by_ns = run.wake_ns
+    run.ack()
+    assert run.wake_ns is not None
+    assert answered_by_ns is not None
+    assert run.wake_ns < answered_by_ns  # a market order works for 5 s; an answer is waited for 10 s
+    run.wait(5.0)
+    assert run.cancels
+    assert run.wake_ns is not None
+    assert run.wake_ns > run.now_ns

@@ -131,7 +131,7 @@ class Process:
         self.pending: list[Record] = []
         self.inbox: list[Any] = []
         self.busy = False
-        self.wakes: list[int] = []
+        self.wake_ns: int | None = None
         self.fetches: list[tuple[FetchBrokerState, BrokerState | None]] = []
         self.disk_problem: str | None = None
         self.touched: set[str] = set()
@@ -217,7 +217,7 @@ class Process:
         elif isinstance(effect, FetchBrokerState):
             self.fetches.append((effect, None))
         elif isinstance(effect, WakeAt):
-            self.wakes.append(effect.at_ns)
+            self.wake_ns = effect.at_ns
 
     def note(self, record: Record) -> None:
         """Remember which orders changed, and for which a cancel is wanted; hold a snapshot's word on them."""
@@ -273,15 +273,19 @@ class Process:
     def replace(self, effect: ReplaceOrder) -> None:
         raise NotImplementedError
 
+    def _stops(self) -> list[int]:
+        wakes = [] if self.wake_ns is None else [self.wake_ns]
+        return wakes + [at for at, *_ in self.in_flight]
+
     def pass_time(self, ns: int) -> None:
         """Let time pass, with the timers in it and what arrives at the venue."""
         until = self.now_ns + ns
-        while due := [at for at in (*self.wakes, *(at for at, *_ in self.in_flight)) if at <= until]:
+        while due := [at for at in self._stops() if at <= until]:
             self.now_ns = max(self.now_ns, min(due))
             for item in [item for item in self.in_flight if item[0] <= self.now_ns]:
                 self.in_flight.remove(item)
                 item[2]()
-            if any(at <= self.now_ns for at in self.wakes):
-                self.wakes = [at for at in self.wakes if at > self.now_ns]
+            if self.wake_ns is not None and self.wake_ns <= self.now_ns:
+                self.wake_ns = None
                 self.handle(Timer(ts_ns=self.now_ns))
         self.now_ns = until
