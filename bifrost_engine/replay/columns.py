@@ -6,13 +6,15 @@ good, repeated or withdrawn is judged where each host judges it, in the market.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from functools import cached_property
-from itertools import islice
+from functools import cached_property, partial
+from itertools import islice, repeat
 from typing import TYPE_CHECKING
 
 from bifrost_engine.domain.quote import Quote
 from bifrost_engine.errors import DataError
+from bifrost_engine.replay.extremes import Extremes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 BLOCK_ROWS = 65_536
 MOST_NS = (1 << 63) - 1
 _TOLD = (1, 2, 3, 4, 5)
+_quote = partial(tuple.__new__, Quote)  # for a million of them: a call of the class costs twice as much
 
 
 class Columns:
@@ -52,7 +55,7 @@ class Columns:
         self.bid, self.ask = bid, ask
         self.bid_size, self.ask_size = bid_size, ask_size
         self.ts_ns = ts_ns
-        self._late: dict[int, Integers] = {}
+        self._late: dict[int, list[int]] = {}
 
     def __len__(self) -> int:
         return len(self.ts_ns)
@@ -86,11 +89,10 @@ class Columns:
 
     def quotes(self, first: int, end: int) -> list[Quote]:
         """Return the rows from ``first`` up to, not including, ``end``."""
-        part = slice(first, end)
-        names = [self.keys[index] for index in self.contract[part].tolist()]
+        names = map(self.keys.__getitem__, self.contract[first:end].tolist())
         numbers = (self.bid, self.ask, self.bid_size, self.ask_size, self.ts_ns)
-        rows = zip(names, *(column[part].tolist() for column in numbers), strict=True)
-        return [Quote(*row) for row in rows]
+        rows = zip(names, *(column[first:end].tolist() for column in numbers), repeat(0))
+        return list(map(_quote, rows))
 
     @cached_property
     def twice_mid(self) -> Floats:
@@ -122,9 +124,38 @@ class Columns:
         """
         late = self._late.get(within_ns)
         if late is None:
-            late = self._late[within_ns] = (self.ts_ns[1:] - self.ts_ns[:-1] > within_ns).nonzero()[0] + 1
-        place = int(late.searchsorted(row, side="right"))
-        return end if place == len(late) else min(end, late.item(place))
+            gaps_ns = self.ts_ns[1:] - self.ts_ns[:-1]
+            late = self._late[within_ns] = ((gaps_ns > within_ns).nonzero()[0] + 1).tolist()
+        place = bisect_right(late, row)
+        return end if place == len(late) else min(end, late[place])
+
+    def first_at(self, ts_ns: int, row: int, end: int) -> int:
+        """Return the first of the rows [row, end), which are in order, at or after a time, or ``end``."""
+        return bisect_left(self._times, ts_ns, row, end)
+
+    def first_break(self, row: int, end: int) -> int:
+        """Return the first of the rows [row, end) that doesn't follow the one before it, or ``end``."""
+        place = bisect_left(self._breaks, row)
+        return end if place == len(self._breaks) else min(end, self._breaks[place])
+
+    @cached_property
+    def _times(self) -> memoryview:
+        return memoryview(self.ts_ns)  # type: ignore[arg-type]
+
+    @cached_property
+    def _breaks(self) -> list[int]:
+        breaks: list[int] = (~self.follows).nonzero()[0].tolist()
+        return breaks
+
+    @cached_property
+    def extremes(self) -> Extremes:
+        """What ``twice_mid`` and ``spread`` are between."""
+        return Extremes.of(self.bid, self.ask)
+
+    @cached_property
+    def extremes_pct(self) -> Extremes:
+        """What ``twice_mid`` and ``spread_pct`` are between."""
+        return self.extremes.in_percent()
 
     @cached_property
     def in_order(self) -> bool:
@@ -138,8 +169,9 @@ class Columns:
 
         with np.errstate(invalid="ignore"):
             good = (self.bid > 0.0) & (self.ask >= self.bid)
-            for column in (self.ask, self.bid_size, self.ask_size):
-                good &= (column > 0.0) & (column < np.inf)
+            good &= self.ask < np.inf
+            for size in (self.bid_size, self.ask_size):
+                good &= (size > 0.0) & (size < np.inf)
         good[1:] &= (self.ts_ns[1:] > self.ts_ns[:-1]) & (self.contract[1:] == self.contract[:-1])
         if len(good):
             good[0] = False

@@ -12,25 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
-from bifrost_engine.domain.decision import Cells
 from bifrost_engine.domain.effects import Effect
 from bifrost_engine.domain.quote import Quote
-from bifrost_engine.engine.holds import Held
 from bifrost_engine.engine.passing import Stretch
 from bifrost_engine.market.quotes import JUMP_WINDOW_NS
 from bifrost_engine.replay.columns import Columns
 from bifrost_engine.replay.drive import Drive
-
-if TYPE_CHECKING:
-    from bifrost_engine.replay.columns import Flags, Integers
+from bifrost_engine.replay.search import first_outside, stretches_in
 
 SINGLE_STEPS = 4
 """A search costs as much as a few quotes; after one that found nothing so many go singly."""
-FIRST_LOOK = 256
-LONGEST_LOOK = 16_384
-LATEST_NS = (1 << 63) - 1
 
 
 class Reach(NamedTuple):
@@ -122,7 +115,7 @@ class FastDrive(Drive):
     def _end(self, block: Columns, row: int, reach: Reach) -> int:
         """Return the row up to which nothing but quotes happens, and beats that change nothing."""
         stop_ns = self._next_stop_ns()
-        end = _rows_before(block, row, min(reach.until_ns, stop_ns))
+        end = block.first_at(min(reach.until_ns, stop_ns), row, len(block))
         if stop_ns != self._next_beat_ns or reach.until_ns <= stop_ns:
             return end
         resting = self._pipeline.engine.resting
@@ -134,7 +127,7 @@ class FastDrive(Drive):
         )
         if rests_ns <= stop_ns:
             return end
-        further = _rows_before(block, row, rests_ns)
+        further = block.first_at(rests_ns, row, len(block))
         max_age_ns = resting.max_age_ns(reach.contract_key)
         # At a beat the last quote may not be too old; which beats fall into a gap isn't asked.
         return max(end, block.first_late(row, further, max_age_ns))
@@ -170,71 +163,8 @@ class FastDrive(Drive):
             await self._on_beat()
 
 
-def _rows_before(block: Columns, row: int, before_ns: int) -> int:
-    return row + int(block.ts_ns[row:].searchsorted(min(before_ns, LATEST_NS)))
-
-
 def _newest(block: Columns, row: int, end: int) -> list[Quote]:
     """Return the quotes of the last second before ``end``, and two at least if there are two."""
     from_ns = block.ts_ns.item(end - 1) - JUMP_WINDOW_NS
-    recent = row + int(block.ts_ns[row:end].searchsorted(from_ns))
+    recent = block.first_at(from_ns, row, end)
     return block.quotes(max(row, min(recent, end - 2)), end)
-
-
-def first_outside(block: Columns, row: int, end: int, held: Held) -> int:
-    """Return the first of the rows [row, end) that is outside the range, or ``end``."""
-    look = FIRST_LOOK
-    while row < end:
-        upto = min(row + look, end)
-        inside = _inside(block, slice(row, upto), held)
-        if not inside.all():
-            return row + int(inside.argmin())
-        row, look = upto, min(look * 4, LONGEST_LOOK)
-    return end
-
-
-def _inside(block: Columns, part: slice, held: Held) -> Flags:
-    twice_mid, spread = block.twice_mid[part], block.spread[part]
-    inside = block.follows[part] & (twice_mid >= held.twice_low)
-    inside &= twice_mid <= held.twice_high
-    inside &= spread >= held.min_spread
-    inside &= spread <= held.max_spread
-    return inside
-
-
-def stretches_in(block: Columns, row: int, end: int, cells: Cells) -> tuple[int, list[int], list[int]]:
-    """Look at the rows [row, end) up to the first that the map says nothing of.
-
-    Return that row, or ``end``; the rows at which a stretch in one cell begins; and its code.
-    """
-    import numpy as np
-
-    edges, spreads = np.array(cells.edges), np.array(cells.spreads_pct)
-    table = np.array([-1 if code is None else code for code in cells.codes])
-    width = len(spreads) + 1
-    changes: list[int] = []
-    codes: list[int] = []
-    last, look = -1, FIRST_LOOK
-    while row < end:
-        upto = min(row + look, end)
-        part = slice(row, upto)
-        where = table[edges.searchsorted(block.mid[part])] * width
-        where += spreads.searchsorted(block.spread_pct[part], side="right")
-        unknown = ~block.follows[part] | (where < 0)
-        known = int(unknown.argmax()) if unknown.any() else len(where)
-        _add_changes(where[:known], row, last, changes, codes, width)
-        if known < len(where):
-            return row + known, changes, codes
-        last, row, look = int(where[-1]), upto, min(look * 4, LONGEST_LOOK)
-    return end, changes, codes
-
-
-def _add_changes(
-    where: Integers, row: int, last: int, changes: list[int], codes: list[int], width: int
-) -> None:
-    if not len(where):
-        return
-    begins: list[Any] = [0] if where[0] != last else []
-    begins += [begin + 1 for begin in (where[1:] != where[:-1]).nonzero()[0].tolist()]
-    changes += [row + begin for begin in begins]
-    codes += [int(where[begin]) // width for begin in begins]
