@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
-from statistics import median
+from typing import TYPE_CHECKING
 
 from attrs import Factory, define, frozen
 
 from bifrost_engine.config.schema import Config
 from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain.contract import Contract, SecType, parse_contract_key, stock_key
-from bifrost_engine.domain.quote import Quote
 from bifrost_engine.errors import ConfigError
+from bifrost_engine.replay.columns import Columns
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.sessiontable import EARLIEST_NS, LATEST_NS
+
+if TYPE_CHECKING:
+    from bifrost_engine.replay.columns import Integers
 
 HEAD = 20_000
 """Quotes that are looked at in any case; further ones only while a symbol is still missing."""
@@ -44,18 +47,22 @@ class _Head:
 
     first_ns: int = 0
     quotes: int = 0
-    keys: Counter[str] = Factory(Counter)
-    gaps_ns: dict[str, list[int]] = Factory(dict)
-    last_ns: dict[str, int] = Factory(dict)
+    keys: set[str] = Factory(set)
+    times: dict[str, list[Integers]] = Factory(dict)
 
-    def see(self, quote: Quote) -> None:
-        key, ts_ns = quote.contract_key, quote.ts_ns
-        self.first_ns = self.first_ns or ts_ns
-        self.quotes += 1
-        self.keys[key] += 1
-        if key in self.last_ns:
-            self.gaps_ns.setdefault(key, []).append(ts_ns - self.last_ns[key])
-        self.last_ns[key] = ts_ns
+    def see(self, rows: Columns) -> None:
+        self.first_ns = self.first_ns or rows.ts_ns.item(0)
+        self.quotes += len(rows)
+        self.keys |= _quoted(rows)
+        for index, key in enumerate(rows.keys):
+            self.times.setdefault(key, []).append(rows.ts_ns[rows.contract == index])
+
+    def gap_ns(self, key: str) -> float:
+        """Return the median time between two quotes of a contract; 0.0 with fewer."""
+        import numpy as np
+
+        times = np.concatenate(self.times.get(key, [np.zeros(0, np.int64)]))
+        return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
 
 
 def check_fit(data: DataSet, config: Config, positions: Iterable[str]) -> Fit:
@@ -84,14 +91,18 @@ def check_fit(data: DataSet, config: Config, positions: Iterable[str]) -> Fit:
 
 def _look(data: DataSet, wanted: set[str], skipped: Counter[str]) -> _Head:
     head = _Head()
-    for quote in data.quotes(skipped):
+    for block in data.blocks(skipped):
         if head.quotes < HEAD:
-            head.see(quote)
-        elif quote.contract_key in wanted:
-            head.keys[quote.contract_key] += 1
-        if head.quotes >= HEAD and wanted <= head.keys.keys():
+            head.see(block.where(slice(0, HEAD - head.quotes)))
+        if not wanted <= head.keys:
+            head.keys |= wanted & _quoted(block)
+        if head.quotes >= HEAD and wanted <= head.keys:
             break
     return head
+
+
+def _quoted(rows: Columns) -> set[str]:
+    return {rows.keys[index] for index in set(rows.contract.tolist())}
 
 
 def _window(data: DataSet) -> str:
@@ -169,10 +180,10 @@ def _concerns(strategy: StrategyConfig, held: list[Contract], head: _Head, day: 
             f"{strategy.id}: no quote of {', '.join(unquoted[:NAMED])} among the first {head.quotes:,}: "
             "without one an option is marked by the model"
         )
-    gaps = head.gaps_ns.get(stock_key(strategy.symbol), [])
+    gap_ns = head.gap_ns(stock_key(strategy.symbol))
     limit_ms = strategy.gates.state.market.stale_ts_threshold_ms
-    if gaps and median(gaps) / 1e6 > limit_ms:
+    if gap_ns / 1e6 > limit_ms:
         yield (
-            f"{strategy.id}: quotes of {strategy.symbol} come every {median(gaps) / 1e9:g} s; "
+            f"{strategy.id}: quotes of {strategy.symbol} come every {gap_ns / 1e9:g} s; "
             f"gates.state.market.stale_ts_threshold_ms calls them stale after {limit_ms / 1e3:g} s"
         )
