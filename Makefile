@@ -61,6 +61,6 @@ $(BIN)/.mutmut: $(BIN)/.dev
 
 $(BIN)/.dev: $(BIN)/.run $(BIN)/.tox
 	$(BIN)/python -m pip install --quiet $(foreach manifest,$(MANIFESTS),-e $(dir $(manifest))) \
-		-e ".[backtest,dask,metrics,report]" hypothesis import-linter jsonschema mypy pre-commit pytest pytest-xdist ruff schemathesis "sqlite-utils>=4" types-PyYAML \
+		-e ".[backtest,dask,fast,metrics,report]" hypothesis import-linter jsonschema mypy pre-commit pytest pytest-xdist ruff schemathesis "sqlite-utils>=4" types-PyYAML \
 		websocket-client
 	@touch $@

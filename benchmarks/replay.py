@@ -72,10 +72,11 @@ ENGINES = {
     "exact, from Parquet": ours("exact-file"),
     "exact, with folder": ours("exact-out"),
     "fast": ours("fast"),
+    "fast, compiled": ours("fast-compiled"),
     "fast, from Parquet": ours("fast-file"),
     "fast, with folder": ours("fast-out"),
 }
-FAST = (*YARDSTICKS, "hftbacktest", "fast", "fast, from Parquet")
+FAST = (*YARDSTICKS, "hftbacktest", "fast", "fast, compiled", "fast, from Parquet")
 
 
 @frozen(kw_only=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = {
-    "bifrost_engine": "backtest,dask,metrics,report",
+    "bifrost_engine": "backtest,dask,fast,metrics,report",
     "bifrost_ib": "simgateway",
     "bifrost_pg": "embedded",
 }

@@ -28,7 +28,7 @@ from bifrost_engine.daemon.assemble import RunOptions, load_config
 from bifrost_engine.domain import Quote, Side
 from bifrost_engine.domain.record import Record
 from bifrost_engine.journal.chain import as_read
-from bifrost_engine.replay.backtest import Driver, Road, exactly, fast, run_backtest
+from bifrost_engine.replay.backtest import Driver, Road, exactly, fast, fast_compiled, run_backtest
 from bifrost_engine.replay.columns import BLOCK_ROWS, Columns
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.folder import ResultFolder
@@ -53,6 +53,7 @@ VARIANTS = {
     "exact-file": Variant(driver=exactly, built=False),
     "exact-out": Variant(driver=exactly, built=False, recorded=True),
     "fast": Variant(driver=fast),
+    "fast-compiled": Variant(driver=fast_compiled),
     "fast-file": Variant(driver=fast, built=False),
     "fast-out": Variant(driver=fast, built=False, recorded=True),
 }

@@ -27,6 +27,12 @@ from bifrost_engine.cli.recording import recording_options
     help="Step through each quote; else those that lead to no order are passed over, with the same result.",
 )
 @click.option(
+    "--search",
+    type=click.Choice(["numpy", "compiled"]),
+    default="numpy",
+    help="How quotes to pass over are found, with the same result; compiled pays for 10^8 of them and more.",
+)
+@click.option(
     "--sink",
     metavar="NAME",
     help="Keep the audit trail in this sink, too: postgres; its section of the file says where that is.",

@@ -18,7 +18,7 @@ from bifrost_engine.cli.times import show_length, show_time
 from bifrost_engine.config.loader import Override, parse_override
 from bifrost_engine.daemon.assemble import RunOptions, load_config
 from bifrost_engine.replay.archiving import Archiving, archive_of
-from bifrost_engine.replay.backtest import Progress, exactly, fast, run_backtest
+from bifrost_engine.replay.backtest import Progress, exactly, fast, fast_compiled, run_backtest
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.folder import ResultFolder
 from bifrost_engine.replay.report import INSTALL, REPORT, is_possible
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 NS = 1_000_000_000
 MOST = 8
+SEARCHES = {"numpy": fast, "compiled": fast_compiled}
 REPORT_NS = 600 * NS
 """Event time between two signs of progress."""
 
@@ -46,6 +47,7 @@ class Run:
         capital: float | None,
         out: Path | None,
         exact: bool,
+        search: str,
         sink: str | None,
         settings: tuple[str, ...],
     ) -> None:
@@ -63,7 +65,7 @@ class Run:
         self.data = DataSet(path, time_given(start) or 0, time_given(end))
         self.positions = beginning.read(self.loaded.config)
         self.capital = capital
-        self.driver = exactly if exact else fast
+        self.driver = exactly if exact else SEARCHES[search]
         self.out = out
         self.sink = sink
 

@@ -80,6 +80,22 @@ def exactly(road: Road) -> Driver:
 
 def fast(road: Road) -> Driver:
     """Return the driver that passes over quotes which lead to no order; all comes out the same."""
+    return _fast(road)
+
+
+def fast_compiled(road: Road) -> Driver:
+    """Return ``fast`` with the compiled search. Raises ConfigError if numba isn't installed."""
+    try:
+        from bifrost_engine.replay import compiled
+    except ImportError as error:
+        install = "pip install 'bifrost-engine[fast]'"
+        raise ConfigError(f"the compiled search can't be used: {error}; {install}") from None
+    drive = _fast(road)
+    drive.search = compiled
+    return drive
+
+
+def _fast(road: Road) -> FastDrive:
     return FastDrive(road.pipeline, road.clock, road.beat_ns, until_ns=road.until_ns, on_beat=road.on_beat)
 
 

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from bifrost_engine.domain.decision import Cells
 from bifrost_engine.domain.effects import Effect
 from bifrost_engine.domain.quote import Quote
+from bifrost_engine.engine.holds import Held
 from bifrost_engine.engine.passing import Stretch
 from bifrost_engine.market.quotes import JUMP_WINDOW_NS
+from bifrost_engine.replay import search
 from bifrost_engine.replay.columns import Columns
 from bifrost_engine.replay.drive import Drive
-from bifrost_engine.replay.search import first_outside, stretches_in
 
 SINGLE_STEPS = 4
 """A search costs as much as a few quotes; after one that found nothing so many go singly."""
@@ -35,12 +37,23 @@ class Reach(NamedTuple):
     until_ns: int
 
 
+class Search(Protocol):
+    """How the first quote of which nothing is known is found; see the functions in ``search``."""
+
+    def first_outside(self, block: Columns, row: int, end: int, held: Held, /) -> int: ...
+    def stretches_in(
+        self, block: Columns, row: int, end: int, cells: Cells, /
+    ) -> tuple[int, list[int], list[int]]: ...
+
+
 class FastDrive(Drive):
     """A ``Drive`` over columns, with the same effects in the same order.
 
+    search  the way to search; each finds the same
     passed  quotes that were taken many at a time
     """
 
+    search: Search = search
     passed = 0
 
     async def run_blocks(self, blocks: Iterable[Columns], is_over: Callable[[], bool]) -> None:
@@ -95,7 +108,7 @@ class FastDrive(Drive):
         cells = engine.passing.cells_at(key, ts_ns)
         if cells is not None:
             reach = Reach(key, cells.edges[0], cells.edges[-1], min(cells.until_ns, engine.passing.due_ns()))
-            end, changes, codes = stretches_in(block, row, self._end(block, row, reach), cells)
+            end, changes, codes = self.search.stretches_in(block, row, self._end(block, row, reach), cells)
             if end > row:
                 newest = _newest(block, row, end)
                 stretches = self._stretches(block, changes, end, codes)
@@ -105,7 +118,7 @@ class FastDrive(Drive):
         if held is None:
             return 0
         reach = Reach(key, held.twice_low / 2.0, held.twice_high / 2.0, held.until_ns)
-        end = first_outside(block, row, self._end(block, row, reach), held)
+        end = self.search.first_outside(block, row, self._end(block, row, reach), held)
         if end > row:
             newest = _newest(block, row, end)
             engine.holds.take_run(key, end - row + self._beats(ts_ns, newest[-1].ts_ns), newest)

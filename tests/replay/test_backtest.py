@@ -266,6 +266,31 @@ def test_without_the_extra_the_command_that_installs_it_is_named_before_the_run(
     assert "pip install 'bifrost-engine[backtest]'" in done.stderr
 
 
+@pytest.mark.parametrize(("search", "code"), [("numpy", 0), ("compiled", 2)])
+def test_only_the_compiled_search_asks_for_numba(search, code, tmp_path):
+    config = write_config(tmp_path / "bifrost.yaml")
+    data = write_quotes(tmp_path / "day.csv", [quote(1, 120.0), quote(2, 120.0)])
+    arguments = ["backtest", "--config", str(config), "--data", str(data), "--search", search]
+    program = (
+        "import sys; sys.modules['numba'] = None; from bifrost_engine.cli.main import run;"
+        f"sys.exit(run({arguments!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == code
+    assert ("pip install 'bifrost-engine[fast]'" in done.stderr) == (search == "compiled")
+
+
+def test_the_compiled_search_gives_the_same_result(tmp_path, day, capsys):
+    pytest.importorskip("numba")
+    config = write_config(tmp_path / "bifrost.yaml")
+    told = []
+    for search in ("numpy", "compiled"):
+        asked = ["backtest", "--config", str(config), "--data", str(day), "--search", search, "--json"]
+        assert run(asked) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+
+
 # --- data that doesn't fit -----------------------------------------------------------------
 
 

@@ -86,6 +86,7 @@ class Run:
 
     def __init__(self, book: Sequence[tuple[Contract, int]], configs: Sequence[StrategyConfig], **paper: Any):
         self._configs, self._book, self._paper = configs, book, paper
+        self.search: Any = FastDrive.search
 
     def over(self, quotes: Sequence[Quote], block_rows: int | None, folder: Path) -> tuple[list[Any], Any]:
         """Return all records, and what is left of the market at the end."""
@@ -109,6 +110,7 @@ class Run:
         drive: Drive = Drive(pipeline, clock, 10 * SECOND)
         if block_rows is not None:
             drive = FastDrive(pipeline, clock, 10 * SECOND)
+            drive.search = self.search
 
         async def work() -> None:
             runs = {config.id: f"run-{config.id}" for config in self._configs}
@@ -260,6 +262,18 @@ def test_a_calm_market_is_passed_over_nearly_whole(tmp_path: Path):
     records = compare(run, quotes, 65_536, tmp_path)
     assert run.passed > 0.98 * len(quotes)
     assert sum(kind == "signal" for _, _, kind, *_ in records) > 100
+
+
+@pytest.mark.parametrize("step", [0.002, 0.02])
+def test_the_compiled_search_leaves_the_same(step: float, tmp_path: Path):
+    pytest.importorskip("numba")
+    from bifrost_engine.replay import compiled
+
+    quotes = list(Market(2, 20, step, 0.0).quotes(10_000))
+    run = Run(BOOKS["long"], configs_of("long", **{"gates.state.delta.epsilon_band": 3.0}))
+    run.search = compiled
+    compare(run, quotes, 3_000, tmp_path)
+    assert run.passed > 1_000
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from importlib.util import find_spec
 from math import inf, nan
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +20,13 @@ from bifrost_engine.engine.holds import Held
 from bifrost_engine.replay import search
 from bifrost_engine.replay.columns import Columns, columns_of
 
-SEARCHES = [pytest.param(search, id="numpy")]
+SEARCHES: list[Any] = [pytest.param(search, id="numpy")]
+if find_spec("numba"):
+    from bifrost_engine.replay import compiled
+
+    SEARCHES.append(pytest.param(compiled, id="compiled"))
+else:
+    SEARCHES.append(pytest.param(None, id="compiled", marks=pytest.mark.skip("numba isn't installed")))
 KEYS = ("SPY|STK|||", "SPY|OPT|20250321|100|C")
 MIDS = (99.99, 100.0, 100.005, 100.01, 100.5, 180.0)
 HALVES = (0.0, 0.005, 0.01, 0.01, 0.01, 0.5)
