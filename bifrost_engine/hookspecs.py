@@ -262,6 +262,10 @@ def fetch_broker_state(req: BrokerStateRequest) -> Awaitable[BrokerState]:
     part that couldn't be read in full is named in ``incomplete``, never returned as an empty list.
     If it raises, the pass is tried again.
 
+    Between two links ``req.since_ns`` says what was compared already. A broker that keeps its own record
+    may leave out what nothing has happened to since, and says so by ``BrokerState.since_ns``; any other
+    tells everything.
+
     A live feed may implement it for the account behind it, whichever that is: a rehearsal on
     that feed is opened with its positions. If it raises then, opening is tried again.
     """

@@ -65,15 +65,18 @@ class ReplaceRequest:
 
 @frozen(kw_only=True)
 class BrokerStateRequest:
-    """Ask for a full snapshot of an account.
+    """Ask for a snapshot of an account.
 
     client_order_ids  None for everything
     deadline_s        seconds after which missing parts are reported as not complete
+    since_ns          completed orders and executions that nothing has happened to since may be left
+                      out, by a broker that can tell; None for everything
     """
 
     account: str
     client_order_ids: tuple[str, ...] | None = None
     deadline_s: float = 30.0
+    since_ns: int | None = None
 
 
 @frozen(kw_only=True)
@@ -249,6 +252,9 @@ class BrokerState:
     summary     account values such as ``net_liquidation``, ``total_cash``, ``buying_power``
     accounts    every account of the login, this one with them, for the tables that people look at;
                 empty where the snapshot is all there is to show
+    since_ns    completed orders and executions are those that something has happened to since: they ended,
+                were made, heard of, revised or charged. Positions and open orders are all there are. If an
+                execution was taken back since, everything has to be told. None: nothing is left out
     """
 
     account: str
@@ -266,3 +272,4 @@ class BrokerState:
     caps: BrokerCaps = BrokerCaps()
     summary: Mapping[str, Decimal] = Factory(dict)
     accounts: tuple[AccountStatement, ...] = ()
+    since_ns: int | None = None

@@ -43,11 +43,13 @@ class FetchBrokerState:
 
     Events go on meanwhile. What is asked over a newer link takes the place of all earlier questions.
 
-    link  number of the broker's link
+    link      number of the broker's link
+    since_ns  what hasn't changed since then need not be told; None: everything is asked for
     """
 
     trigger: str
     link: int | None = None
+    since_ns: int | None = None
 
 
 @frozen

@@ -10,9 +10,10 @@ from typing import Any
 from bifrost_engine.calendar import Sessions
 from bifrost_engine.config.schema import AccountLimits, Config
 from bifrost_engine.domain.broker import BrokerCaps, BrokerEvent
-from bifrost_engine.domain.effects import Effect, FetchBrokerState, Notice
+from bifrost_engine.domain.effects import Effect, Notice
 from bifrost_engine.domain.greeks import BrokerGreeks
 from bifrost_engine.domain.record import Payload, Record
+from bifrost_engine.engine.question import ask
 from bifrost_engine.engine.slot import Slot
 from bifrost_engine.engine.state import EVERYBODY, State
 from bifrost_engine.market.quotes import Quotes
@@ -41,6 +42,7 @@ class Core:
     account_summary  the broker's newest values of the account
     greeks     the broker's newest greeks, by contract; replaced, never changed
     link       how often the broker's link came up
+    compared_ns  when the last snapshot of this link was begun that left nothing to look at again
     notices    what broker and feed said that still stands, by code and contract key (empty: all)
     maintenance_until_ns  until when a link that was lost as planned alarms nobody
     """
@@ -76,6 +78,7 @@ class Core:
         self.greeks: Mapping[str, BrokerGreeks] = {}
         self.notices: dict[tuple[str, str], str] = {}
         self.link = 0
+        self.compared_ns: int | None = None
         self.connected = False
         self.maintenance_until_ns: int | None = None
         self.reconciled = False
@@ -193,9 +196,8 @@ class Core:
         """Ask the broker what is going on; until that is compared no new order leaves in the contract."""
         if contract_key is not None:
             self._doubted[contract_key] = self.now_ns
-        asked = FetchBrokerState("TARGETED", self.link)
-        if self.connected and asked not in self.effects:
-            self.effects.append(asked)
+        if self.connected:
+            ask(self, "TARGETED")
 
     def end_doubts(self, before_ns: int) -> None:
         """Take up what was doubted until then: a snapshot that was begun later has been compared."""

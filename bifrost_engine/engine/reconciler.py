@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from bifrost_engine.domain.broker import BrokerState
 from bifrost_engine.domain.control import Command
-from bifrost_engine.domain.effects import FetchBrokerState
 from bifrost_engine.domain.events import BrokerStateReceived
 from bifrost_engine.domain.order import Order, OrderState
 from bifrost_engine.engine.answers import Answers
 from bifrost_engine.engine.blotter import WORKING, Blotter
 from bifrost_engine.engine.core import SECOND_NS, Core
+from bifrost_engine.engine.question import ask, bounded
 from bifrost_engine.engine.repair import Repair
 from bifrost_engine.engine.shown import LastLook, shown
 from bifrost_engine.engine.sight import Sight
@@ -38,6 +38,7 @@ IN_FLIGHT = (
     OrderState.UNKNOWN,
 )
 _BAD = (Severity.ERROR, Severity.CRITICAL)
+_SETTLED = ("CLEAN", "REPAIRED", "OPEN_ITEMS")
 
 
 class Reconciler:
@@ -83,6 +84,7 @@ class Reconciler:
     def link_up(self) -> None:
         """Begin a session: what a broker showed over an earlier link proves nothing."""
         self._core.link += 1
+        self._core.compared_ns = None
         self._evidence.clear()
         self._repair.resent.clear()
         self._link_up_ns = self._core.now_ns
@@ -95,7 +97,7 @@ class Reconciler:
             trigger = OPERATOR
         self._retry = (FAR, "")
         self._look_ns = FAR
-        self._core.effects.append(FetchBrokerState(trigger, self._core.link))
+        ask(self._core, trigger)
 
     def compare_for(self, command: Command) -> None:
         """Ask for a snapshot, and tell the command's source what the comparison came to."""
@@ -142,10 +144,12 @@ class Reconciler:
 
     def _pass(self, trigger: str, state: BrokerState, stable: bool) -> None:
         core = self._core
+        state = bounded(state, core.compared_ns)
         self._last_state = state
         if not stable:
             self._evidence.clear()
-        look = Look(self._sight.ours(), state, core.now_ns, self._evidence, self._limits(), stable)
+        ours = self._sight.ours(state.since_ns)
+        look = Look(ours, state, core.now_ns, self._evidence, self._limits(), stable)
         recon_id = self._begin(trigger, state, stable=stable)
         earlier = () if core.state.opened else self._earlier(look)
         taken = [finding for finding in reconcile(look) if self._repair.take(recon_id, finding)]
@@ -161,6 +165,8 @@ class Reconciler:
         self._end(recon_id, trigger, result, told, earlier)
         if result != "INCOMPLETE":
             core.end_doubts(state.as_of_start_ns)
+        if result in _SETTLED and not look.look_again and not state.incomplete:
+            core.compared_ns = state.as_of_start_ns
         if look.look_again and self._retry[0] == FAR and core.connected:
             self._again(core.config.recon.proof_gap, "TARGETED")
 
@@ -276,7 +282,7 @@ class Reconciler:
         if self._last_state is not None:
             self.last_look = LastLook.of(shown(self._last_state))
             self._last_state = None
-        look = self.last_look
-        if look is None or not look.is_whole or (order.submitted_ns or order.created_ns) >= look.begun_ns:
+        look, sent_ns = self.last_look, order.submitted_ns or order.created_ns
+        if look is None or not look.is_whole or not look.since_ns <= sent_ns < look.begun_ns:
             return None
         return order.client_order_id not in look.references and order.perm_id not in look.perm_ids

@@ -17,11 +17,12 @@ _NAMES: dict[type, tuple[str, ...]] = {
 
 
 def shown(state: BrokerState) -> dict[str, Any]:
-    """Return the whole snapshot; a contract is told by its key."""
+    """Return the whole snapshot as it was told; a contract is told by its key."""
     told: dict[str, Any] = {
         "account": state.account,
         "as_of_start_ns": state.as_of_start_ns,
         "as_of_end_ns": state.as_of_end_ns,
+        "since_ns": state.since_ns,
         "incomplete": sorted(state.incomplete),
         "stable": state.stable,
         "currency": state.currency,
@@ -44,9 +45,11 @@ class LastLook:
     """Which orders the last snapshot showed, by our reference and by the broker's lasting id.
 
     is_whole  an order that isn't among them wasn't there
+    since_ns  of orders from before then it says nothing
     """
 
     begun_ns: int
+    since_ns: int
     is_whole: bool
     references: frozenset[str]
     perm_ids: frozenset[str]
@@ -57,6 +60,7 @@ class LastLook:
         orders = [*told["open_orders"], *told["completed_orders"], *told["executions"]]
         return cls(
             begun_ns=told["as_of_start_ns"],
+            since_ns=told.get("since_ns") or 0,
             is_whole=not {"open_orders", "executions"} & set(told["incomplete"]),
             references=frozenset(one["client_order_id"] for one in orders if one["client_order_id"]),
             perm_ids=frozenset(one["perm_id"] for one in orders if one["perm_id"]),

@@ -8,11 +8,14 @@ from bifrost_engine.domain.contract import Contract
 from bifrost_engine.domain.fill import Fill, FillKind
 from bifrost_engine.domain.order import Order
 from bifrost_engine.engine.blotter import Blotter
-from bifrost_engine.engine.core import Core
+from bifrost_engine.engine.core import SECOND_NS, Core
 from bifrost_engine.engine.marks import price_of
 from bifrost_engine.engine.state import contract_of
 from bifrost_engine.engine.window import window_start_ns
 from bifrost_engine.recon.look import Ours
+
+CLOCKS_APART_NS = 3600 * SECOND_NS
+"""By less than this a broker's clock is ahead of ours: what it made later wasn't booked earlier."""
 
 
 class Sight:
@@ -21,10 +24,12 @@ class Sight:
     def __init__(self, core: Core, blotter: Blotter) -> None:
         self._core = core
         self._blotter = blotter
-        self._recent: tuple[int, list[Fill]] = (-1, [])
 
-    def ours(self) -> Ours:
-        """Return our records as they are, and as they come to be during the pass."""
+    def ours(self, since_ns: int | None) -> Ours:
+        """Return our records as they are, and as they come to be during the pass.
+
+        since_ns  from when on the snapshot tells executions, None: all that the broker still tells
+        """
         core, state = self._core, self._core.state
         start_ns = window_start_ns(core.caps.executions_window, core.now_ns, core.sessions)
         return Ours(
@@ -45,23 +50,18 @@ class Sight:
             is_expired=self._is_expired,
             session_over=self._session_over,
             in_window=lambda ts_ns: ts_ns >= start_ns,
-            recent_fills=lambda: self._recent_fills(start_ns),
+            recent_fills=lambda: self._recent_fills(max(start_ns, since_ns or 0)),
             contract=lambda key: contract_of(state, key),
             mark=self._mark,
         )
 
     def _recent_fills(self, start_ns: int) -> list[Fill]:
-        version, fills = self._recent
-        if version != self._core.state.portfolio.version:
-            version = self._core.state.portfolio.version
-            fills = [
-                fill
-                for book in self._core.state.portfolio.books.values()
-                for fill in book.fills()
-                if fill.exec_ts_ns >= start_ns and fill.kind in (FillKind.TRADE, FillKind.CORRECTION)
-            ]
-            self._recent = (version, fills)
-        return fills
+        return [
+            fill
+            for book in self._core.state.portfolio.books.values()
+            for fill in book.fills_booked_since(start_ns - CLOCKS_APART_NS)
+            if fill.exec_ts_ns >= start_ns and fill.kind in (FillKind.TRADE, FillKind.CORRECTION)
+        ]
 
     def _is_expired(self, contract: Contract) -> bool:
         assert contract.expiry is not None

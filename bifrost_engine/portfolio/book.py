@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Any
 
@@ -81,6 +82,12 @@ class Book:
         """Yield the latest revision of every execution, instrument by instrument, oldest first."""
         for ledger in self._ledgers.values():
             yield from ledger.values()
+
+    def fills_booked_since(self, ts_ns: int) -> Iterator[Fill]:
+        """Yield like ``fills``, from the first that may have been booked at a time or later."""
+        for ledger in self._ledgers.values():
+            late = takewhile(lambda fill: fill.booked_ns >= ts_ns, reversed(ledger.values()))
+            yield from reversed([*late])
 
     def fill(self, base_id: str) -> Fill | None:
         """Return the latest revision of an execution, or None if it isn't in this book."""

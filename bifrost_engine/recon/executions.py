@@ -172,4 +172,5 @@ def _foreign_steps(look: Look, execution: Execution) -> tuple[Step, ...]:
 def _should_be_told(look: Look, fill: Fill) -> bool:
     reported = fill.kind in _REPORTED and fill.source in (FillSource.LIVE, FillSource.RECON)
     settled = look.theirs.as_of_start_ns - fill.booked_ns >= SETTLED_NS
-    return bool(fill.quantity) and reported and settled and look.ours.in_window(fill.exec_ts_ns)
+    told = look.ours.in_window(fill.exec_ts_ns) and look.tells_of(fill.exec_ts_ns)
+    return bool(fill.quantity) and reported and settled and told

@@ -134,6 +134,10 @@ class Look:
         self.look_again = True
         return False
 
+    def tells_of(self, ts_ns: int) -> bool:
+        """Return whether what happened at a time, and is over, is shown if it is there."""
+        return self.theirs.since_ns is None or ts_ns >= self.theirs.since_ns
+
     def is_outdated(self, order: Order) -> bool:
         """Return whether we heard of an order after the snapshot was begun."""
         return self.last_word_ns(order) > self.theirs.as_of_start_ns
@@ -267,6 +271,7 @@ class Look:
             for order in self.ours.open_orders()
             if order.client_order_id not in self.open_there
             and order.client_order_id not in self.done_there
+            and self.tells_of(order.created_ns)
             and not self.is_outdated(order)
         ]
 

@@ -59,7 +59,7 @@ def untold_fill(look: Look) -> Iterator[Finding]:
         return
     for order, theirs in (*look.pairs(), *look.ended()):
         missing = theirs.filled - counted(order)
-        if missing <= 0 or _has_odd_executions(look, order):
+        if missing <= 0 or not look.tells_of(order.created_ns) or _has_odd_executions(look, order):
             continue
         price = _untold_price(look, order, theirs, missing)
         if price is None:

@@ -451,7 +451,7 @@ class Pipeline:
         state: BrokerState | None = None
         problem = ""
         try:
-            request = BrokerStateRequest(account=account)
+            request = BrokerStateRequest(account=account, since_ns=effect.since_ns)
             answer = await self._broker.ask("fetch_broker_state", FETCH_DEADLINE_S, request)
             state = self._readable(fitting(answer, BrokerState, "fetch_broker_state"))
         except Exception as error:  # noqa: BLE001 - the pass is tried again

@@ -262,6 +262,23 @@ class BrokerConformance(PluginConformance):
 
     # --- state -------------------------------------------------------------------------
 
+    def test_what_happened_since_a_time_is_told_with_all_that_is_open(self, tmp_path: Path) -> None:
+        async def work() -> None:
+            async with self.connected(tmp_path) as subject:
+                await subject.call("place_order", self.resting_order("BF.test.0"))
+                await self.move_market(subject)
+                since_ns = (await self.state(subject)).as_of_start_ns
+                await self.filled(subject, self.order())
+                asked = BrokerStateRequest(account=self.account, since_ns=since_ns)
+                news, whole = await subject.call("fetch_broker_state", asked), await self.state(subject)
+                assert news.since_ns is None or news.since_ns <= since_ns
+                assert (news.open_orders, news.positions) == (whole.open_orders, whole.positions)
+                assert "BF.test.1" in {one.client_order_id for one in news.executions}
+                over = [order for order in whole.completed_orders if order.client_order_id == "BF.test.1"]
+                assert not [order for order in over if order not in news.completed_orders]
+
+        self.run(work())
+
     def test_the_state_agrees_with_the_fills_that_were_reported(self, tmp_path: Path) -> None:
         async def work() -> None:
             async with self.connected(tmp_path) as subject:

@@ -230,7 +230,7 @@ class Trading:
     async def _fetch(self, effect: FetchBrokerState) -> None:
         state, problem = None, ""
         try:
-            state = await self.state()
+            state = await self.state(effect.since_ns)
         except Exception as error:  # noqa: BLE001 - as in the pipeline: it is tried again
             problem = f"{type(error).__name__}: {error}"
         await self._hand_in(
@@ -246,9 +246,10 @@ class Trading:
     async def _connect(self, _effect: ConnectBroker) -> None:
         await self._subject.call("connect")
 
-    async def state(self) -> BrokerState:
-        """Return the account as the broker shows it."""
-        state: BrokerState = await self._ask("fetch_broker_state", BrokerStateRequest(account=self._account))
+    async def state(self, since_ns: int | None = None) -> BrokerState:
+        """Return the account as the broker shows it, or only what is open and what is new since a time."""
+        request = BrokerStateRequest(account=self._account, since_ns=since_ns)
+        state: BrokerState = await self._ask("fetch_broker_state", request)
         return state
 
     # --- comparing ---------------------------------------------------------------------

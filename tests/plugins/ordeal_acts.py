@@ -251,7 +251,7 @@ class Acts(Line):
         """Take a snapshot for the oldest request; it is handed in later."""
         for index, (asked, taken) in enumerate(self.fetches):
             if taken is None and self.link:
-                self.fetches[index] = (asked, self.take())
+                self.fetches[index] = (asked, self.take_for(asked))
                 return
 
     def overtake(self, n: int) -> None:

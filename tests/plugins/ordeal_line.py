@@ -11,8 +11,9 @@ from venue import CANCELED
 
 from bifrost_engine.domain import BrokerEvent, BrokerEventKind, PlaceAck
 from bifrost_engine.domain.broker import BrokerState
-from bifrost_engine.domain.effects import CancelOrder, PlaceOrder, ReplaceOrder
+from bifrost_engine.domain.effects import CancelOrder, FetchBrokerState, PlaceOrder, ReplaceOrder
 from bifrost_engine.domain.events import BrokerStateReceived, Placed, ReplaceFailed
+from bifrost_engine.engine.question import MARGIN_NS
 
 FLIGHT_NS = 9 * SECOND
 """How long an order may be under way; no younger one may be declared absent."""
@@ -153,6 +154,7 @@ class Line(Process):
     def take(self) -> BrokerState:
         """Take a snapshot, whole or torn, with a part missing or without."""
         first = venue_wire.snapshot(self.venue, ACCOUNT, self.now_ns)
+        self.truths.append(first)
         way = self.pick(8)
         if way == 1:  # the parts are read one after the other, and something happens in between
             self.now_ns += 50 * MS
@@ -170,13 +172,25 @@ class Line(Process):
             return evolve(first, incomplete=frozenset({part}), **{part: some})
         return first
 
+    def take_for(self, asked: FetchBrokerState) -> BrokerState:
+        """Take a snapshot with no more than what was asked for, to the nanosecond."""
+        state = self.take()
+        if not self.tells_news or asked.since_ns is None:
+            return state
+        since_ns = asked.since_ns + MARGIN_NS
+        before = [truth for truth in self.truths if truth.as_of_start_ns <= since_ns]
+        if not before or state.incomplete:
+            return state
+        self.seen["news"] += 1
+        return venue_wire.news(state, before[-1], since_ns)
+
     def answer(self, n: int) -> None:
         """Hand in the answer to the oldest request."""
         if not self.fetches:
             return
         asked, state = self.fetches.pop(0)
         if state is None and self.link and self.pick(10) != 1:
-            state = self.take()
+            state = self.take_for(asked)
         self.now_ns += MS
         self.seen["snapshot"] += 1
         self.handle(

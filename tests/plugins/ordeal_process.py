@@ -93,6 +93,8 @@ class Process:
     """Engine and journal, and the venue at the other end.
 
     setup      how many strategies, which orders, what the account holds at first, by a number
+    tells_news whether the broker leaves out what hasn't changed since the time that is asked for
+    truths     what was there whenever a snapshot was taken
     link       whether the line is up; ``heard_of_link`` is what the engine was told
     mirror     what is on disk, folded anew
     submitted  orders whose sending is on disk
@@ -108,6 +110,8 @@ class Process:
         self.limit_orders = bool(setup // 2 % 2)
         self.loses_the_rest = bool(setup // 4 % 2)
         self.venue = Venue((0, 100, -50, 0)[setup // 8 % 4])
+        self.tells_news = bool(setup // 32 % 2)
+        self.truths: list[BrokerState] = []
         self.disk_is_full = False
         self.now_ns = OPEN_NS
         self.mid = Decimal(100)

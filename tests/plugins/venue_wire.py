@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from attrs import evolve
 from venue import OPEN, Report, Trade, Venue, VenueOrder
 
 from bifrost_engine.domain import BrokerEvent, BrokerEventKind, BrokerOrder, BrokerPosition, Execution, Side
@@ -68,6 +69,21 @@ def shown(order: VenueOrder) -> BrokerOrder:
         status=order.status,
         limit_price=order.limit,
         average_price=value / traded if traded else None,
+    )
+
+
+def news(state: BrokerState, before: BrokerState, since_ns: int) -> BrokerState:
+    """Return a snapshot without what is over and was so in an earlier one; whole if a trade is gone since.
+
+    since_ns  not earlier than that one
+    """
+    if {told.base_id for told in before.executions} - {told.base_id for told in state.executions}:
+        return state
+    return evolve(
+        state,
+        completed_orders=tuple(row for row in state.completed_orders if row not in before.completed_orders),
+        executions=tuple(told for told in state.executions if told not in before.executions),
+        since_ns=since_ns,
     )
 
 

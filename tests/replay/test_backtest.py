@@ -434,6 +434,21 @@ def test_passing_over_quotes_gives_the_same_bytes_as_each_one(volatility, tmp_pa
         assert path.read_bytes() == (tmp_path / "exact" / path.name).read_bytes(), path.name
 
 
+def test_what_a_comparison_is_told_does_not_grow_with_the_orders_that_are_over(tmp_path):
+    data = write_quotes(tmp_path / "day.csv", market(60, interval_ms=500))
+    trail = run_backtest(configured(tmp_path), DataSet(data)).audit_trail
+    assert trail is not None
+    passes = trail.rows("reconciliation_run")
+    sizes = [
+        sum(len(run["broker_state"][part]) for part in ("completed_orders", "executions")) for run in passes
+    ]
+    assert len(trail.rows("orders")) > 10
+    assert len(sizes) >= 10
+    # Each row is told once, and by the margin between two questions a second time.
+    assert sum(sizes) <= 2 * (len(trail.rows("orders")) + len(trail.rows("fills")))
+    assert {run["result"] for run in passes[1:]} == {"CLEAN"}
+
+
 def test_memory_does_not_grow_with_the_data(tmp_path):
     config = write_config(tmp_path / "bifrost.yaml", paper={"positions": {LEGS[0]: 1}})
     peaks = []

@@ -253,6 +253,15 @@ class KeepingCancelledOrders(SmallBroker):
         self.emit(KIND.ORDER_CANCELED, req.client_order_id)
 
 
+class TellingNothingOld(SmallBroker):
+    @hookimpl
+    async def fetch_broker_state(self, req):
+        state = await SmallBroker.fetch_broker_state(self, req)
+        if req.since_ns is None:
+            return state
+        return evolve(state, open_orders=(), executions=(), since_ns=req.since_ns)
+
+
 class TellingTwoPrices(SmallBroker):
     def fill(self, order, quantity, price):
         SmallBroker.fill(self, order, quantity, price)
@@ -285,6 +294,7 @@ class WithoutCaps(SmallBroker):
         (HidingExecutions, "test_the_state_agrees_with_the_fills_that_were_reported"),
         (HidingPositions, "test_the_state_agrees_with_the_fills_that_were_reported"),
         (OfAnotherAccount, "test_the_state_names_its_account_and_the_time_it_was_taken"),
+        (TellingNothingOld, "test_what_happened_since_a_time_is_told_with_all_that_is_open"),
         (WithoutCaps, "test_capabilities_are_told"),
         (PromisingThePast, "test_an_order_that_is_over_is_found_as_such_if_the_capabilities_say"),
         (KeepingCancelledOrders, "test_an_order_that_is_over_is_found_as_such_if_the_capabilities_say"),

@@ -396,8 +396,8 @@ class PaperBroker:
         self.bust(base_id)
 
     def _correct(self, fault: Fault, base_id: str) -> None:
-        def step(venue: Venue, _now_ns: int) -> list[Report]:
-            told = venue.ledger.correct(base_id, fault.quantity, fault.price)
+        def step(venue: Venue, now_ns: int) -> list[Report]:
+            told = venue.ledger.correct(base_id, fault.quantity, fault.price, now_ns)
             order = None if told is None else venue.ledger.orders.get(told.client_order_id or "")
             if told is None or order is None:
                 return []
@@ -407,7 +407,8 @@ class PaperBroker:
 
     def bust(self, base_id: str) -> None:
         """Take an execution back; as at IB no report tells of it, only ``fetch_broker_state``."""
-        if self._venue is None or not self._open or not self._venue.ledger.bust(base_id):
+        venue, now_ns = self._venue, self._clock.now_ns()
+        if venue is None or not self._open or not venue.ledger.bust(base_id, now_ns):
             self._context.log.warning("no execution to take back", base_id=base_id)
             return
         self._flush()

@@ -8,13 +8,13 @@ same holds but for the disk.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
+from itertools import takewhile
 
 from attrs import evolve
 
 from bifrost_engine.domain import (
-    BrokerOrder,
     BrokerState,
     BrokerStateRequest,
     Contract,
@@ -35,6 +35,7 @@ class Ledger:
     """Orders by client order id, executions, positions and cash of one account.
 
     orders    those that work, and those that ended within ``history_days``
+    working   those that aren't done
     sessions  how often the account was connected to
     """
 
@@ -55,11 +56,12 @@ class Ledger:
         self._next_order = int(numbers["next_order"])
         self._next_execution = int(numbers["next_execution"])
         self.orders = {order.request.client_order_id: order for order in saved.orders}
+        self.working = {coid: order for coid, order in self.orders.items() if not order.status.is_done}
         ended = [order for order in saved.orders if order.status.is_done]
-        self._told: dict[str, BrokerOrder] = {}
         self._ended = deque(sorted(ended, key=lambda order: order.closed_ns or 0))
         self._executions = deque(saved.executions)
         self._known = saved.known
+        self._rewritten_ns = 0
 
     def _numbers(self) -> dict[str, str]:
         return {
@@ -89,6 +91,7 @@ class Ledger:
         request = order.request
         self._known.discard(request.client_order_id)
         self.orders.pop(request.client_order_id, None)
+        self.working.pop(request.client_order_id, None)
         self.changes.orders.pop(order.number, None)
 
     def knows(self, client_order_id: str) -> bool:
@@ -110,14 +113,17 @@ class Ledger:
 
     def keep(self, order: PaperOrder) -> None:
         """Hold an order, new or changed."""
-        self.orders[order.request.client_order_id] = order
-        self._told.pop(order.request.client_order_id, None)
+        coid = order.request.client_order_id
+        self.orders[coid] = order
+        if not order.status.is_done:
+            self.working[coid] = order
         self.changes.orders[order.number] = order
 
     def end(self, order: PaperOrder, status: Status, now_ns: int, text: str = "") -> None:
         """Close an order."""
         order.status, order.closed_ns, order.text = status, now_ns, text
         self._ended.append(order)
+        self.working.pop(order.request.client_order_id, None)
         self.keep(order)
 
     def execute(self, order: PaperOrder, quantity: Decimal, price: Decimal, now_ns: int) -> Execution:
@@ -179,17 +185,18 @@ class Ledger:
         self.account.book(contract, side, quantity, price, commission)
         self.changes.holdings[contract.key] = contract
 
-    def bust(self, base_id: str) -> bool:
+    def bust(self, base_id: str, now_ns: int) -> bool:
         """Take an execution back with its position, cash and commission; False if there is none."""
         place = self._find(base_id)
         if place is None:
             return False
         self._unbook(self._executions[place])
         del self._executions[place]
+        self._rewritten_ns = now_ns
         self.changes.busted.append(base_id)
         return True
 
-    def correct(self, base_id: str, less: Decimal, price: Decimal | None) -> Execution | None:
+    def correct(self, base_id: str, less: Decimal, price: Decimal | None, now_ns: int) -> Execution | None:
         """Revise an execution: ``less`` of it, and at another price if one is given; None if there is none.
 
         At least one unit stays.
@@ -207,6 +214,7 @@ class Ledger:
         self._unbook(before)
         self._book_execution(after)
         self._executions[place] = after
+        self._rewritten_ns = now_ns
         order = self.orders.get(after.client_order_id or "")
         if order is not None:
             multiplier = after.contract.multiplier
@@ -225,35 +233,43 @@ class Ledger:
         self.book(execution.contract, side, quantity, price, -commission)
 
     def state(self, request: BrokerStateRequest, now_ns: int, mark: Mark) -> BrokerState:
-        """Return the account as the broker tells it."""
+        """Return the account as the broker tells it.
+
+        All of it, if what was executed long ago was changed since the time from which news are wanted.
+        """
         self._forget_before(now_ns - self._history_ns)
         wanted = _wanted(request.client_order_ids)
-        orders = [order for order in self.orders.values() if wanted(order.request.client_order_id)]
+        since_ns = request.since_ns
+        if since_ns is not None and since_ns <= self._rewritten_ns:
+            since_ns = None
+        working = (order for coid, order in self.working.items() if wanted(coid))
+        done = (order for order in self._done(since_ns) if wanted(order.request.client_order_id))
         return BrokerState(
             account=self._config.account,
             as_of_start_ns=now_ns,
             as_of_end_ns=now_ns,
             positions=tuple(holding.shown() for holding in self.account.holdings.values()),
-            open_orders=tuple(order.shown() for order in orders if not order.status.is_done),
-            completed_orders=tuple(map(self._shown, (order for order in orders if order.status.is_done))),
-            executions=tuple(e for e in self._executions if wanted(e.client_order_id)),
+            open_orders=tuple(order.shown() for order in working),
+            completed_orders=tuple(order.shown() for order in done),
+            executions=tuple(e for e in self._executed_since(since_ns) if wanted(e.client_order_id)),
             session_id=f"{self._config.account}-{self.sessions}",
             summary=self.account.summary(mark, self._config.leverage),
+            since_ns=since_ns,
         )
 
-    def _shown(self, order: PaperOrder) -> BrokerOrder:
-        """Return a done order as it is told: the same object until ``keep`` hears of a change."""
-        coid = order.request.client_order_id
-        known = self._told.get(coid)
-        if known is None:
-            known = self._told[coid] = order.shown()
-        return known
+    def _done(self, since_ns: int | None) -> Iterable[PaperOrder]:
+        if since_ns is None:
+            return (order for order in self.orders.values() if order.status.is_done)
+        return reversed([*takewhile(lambda order: (order.closed_ns or 0) >= since_ns, reversed(self._ended))])
+
+    def _executed_since(self, since_ns: int | None) -> Iterable[Execution]:
+        if since_ns is None:
+            return self._executions
+        return reversed([*takewhile(lambda told: told.ts_ns >= since_ns, reversed(self._executions))])
 
     def _forget_before(self, ts_ns: int) -> None:
         while self._ended and (self._ended[0].closed_ns or 0) < ts_ns:
-            coid = self._ended.popleft().request.client_order_id
-            del self.orders[coid]
-            self._told.pop(coid, None)
+            del self.orders[self._ended.popleft().request.client_order_id]
         while self._executions and self._executions[0].ts_ns < ts_ns:
             self._executions.popleft()
 

@@ -95,6 +95,10 @@ class Bench:
     def state(self):
         return self.run(self.broker.fetch_broker_state(BrokerStateRequest(account="DPAPER")))
 
+    def news(self, since_ns: int):
+        request = BrokerStateRequest(account="DPAPER", since_ns=since_ns)
+        return self.run(self.broker.fetch_broker_state(request))
+
     def position(self, key: str = SPY) -> Decimal:
         return sum((p.quantity for p in self.state().positions if p.contract.key == key), Decimal(0))
 
@@ -510,6 +514,36 @@ def test_the_state_can_be_asked_for_single_orders(bench):
     assert [o.client_order_id for o in state.open_orders] == [second]
     assert state.completed_orders == state.executions == ()
     assert {o.client_order_id for o in bench.state().completed_orders} == {first}
+
+
+def test_asked_for_news_the_state_leaves_out_what_was_over_before(bench):
+    working, done = bench.place(limit_price="50"), bench.place()
+    bench.wait(1_000)
+    since_ns = bench.now_ns
+    told = bench.news(since_ns)
+    assert [o.client_order_id for o in told.open_orders] == [working]
+    assert (told.completed_orders, told.executions, told.since_ns) == ((), (), since_ns)
+    assert told.positions == bench.state().positions
+    bench.quote(ask=49.99, bid=49.97)
+    told = bench.news(since_ns)
+    assert [o.client_order_id for o in told.completed_orders] == [working]
+    assert [e.client_order_id for e in told.executions] == [working]
+    assert bench.news(0).completed_orders == bench.state().completed_orders
+    assert {o.client_order_id for o in bench.state().completed_orders} == {working, done}
+
+
+@pytest.mark.parametrize("kind", ["bust", "correct"])
+def test_everything_is_told_once_more_after_an_execution_was_taken_back_or_put_right(bench, kind):
+    bench.broker.inject(Fault(kind=FaultKind(kind), delay_ms=5_000, quantity=Decimal(1)))
+    bench.place()
+    bench.wait(1_000)
+    since_ns = bench.now_ns
+    assert bench.news(since_ns).since_ns == since_ns
+    bench.wait(10_000)
+    told = bench.news(since_ns)
+    assert (told.since_ns, told.executions) == (None, bench.state().executions)
+    assert [o.client_order_id for o in told.completed_orders] == ["BF-1"]
+    assert bench.news(bench.now_ns).executions == ()
 
 
 # --- scripted faults -----------------------------------------------------------------------
