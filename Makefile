@@ -5,9 +5,6 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; 
 BIN := .venv/bin
 MANIFESTS := pyproject.toml $(wildcard plugins/*/pyproject.toml examples/plugins/*/pyproject.toml)
 PYVERSION = $(shell $(BIN)/python -c 'import sys; print("%d%d" % sys.version_info[:2])')
-ENVS = lint,types,py$(PYVERSION),ib-async
-DOCS := $(if $(wildcard docs/conf.py),docs)
-comma := ,
 
 .PHONY: run monitor test nightly lint types docs bench mutants dev clean
 
@@ -18,7 +15,8 @@ monitor: $(BIN)/.run  ## watch what 'make run' does, at http://127.0.0.1:8765
 	$(BIN)/bifrost monitor --config examples/paper.yaml
 
 test: $(BIN)/.tox  ## all gates: lint, types, tests on built wheels, docs
-	$(BIN)/tox run -e $(ENVS)$(if $(DOCS),$(comma)docs)
+	$(BIN)/tox run-parallel --parallel-no-spinner -e lint,types,docs
+	$(BIN)/tox run -e py$(PYVERSION),ib-async
 
 nightly: $(BIN)/.tox  ## the tests once more, with ten times as much left to chance
 	BIFROST_TEST_REPEATS=100 BIFROST_TEST_FAST_CASES=100000 BIFROST_TEST_STANDBY=full \
