@@ -59,7 +59,11 @@ def _parquet_blocks(file: Path, skipped: Counter[str], symbols: frozenset[str]) 
     made, row = _Blocks(symbols, skipped), 0
     try:
         with parquet.ParquetFile(file) as source:
-            require_columns(file, source.schema_arrow.names)
+            metadata, schema = source.metadata, source.schema_arrow
+        require_columns(file, schema.names)
+        # A key stands in the file once for many rows, and isn't made a text for each of them.
+        once = ["contract_key"] if schema.field("contract_key").type == pa.string() else None
+        with parquet.ParquetFile(file, metadata=metadata, read_dictionary=once) as source:
             for batch in source.iter_batches(BLOCK_ROWS, columns=list(COLUMNS)):
                 yield made.block(batch)
                 row += len(batch)
@@ -115,9 +119,14 @@ class _Blocks:
         import numpy as np
         import pyarrow as pa
 
-        texts = batch.column("contract_key").cast(pa.string()).dictionary_encode()
+        texts = batch.column("contract_key")
+        if texts.type != pa.dictionary(pa.int32(), pa.string()):
+            texts = texts.cast(pa.string()).dictionary_encode()
         meant = np.array([*map(self._meant, texts.dictionary.to_pylist()), _NO_CONTRACT])
-        contract = meant[np.where(_is_there(texts.indices), _values(texts.indices, np.int32), len(meant) - 1)]
+        places = _values(texts.indices, np.int32)
+        if texts.null_count:
+            places = np.where(_is_there(texts.indices), places, len(meant) - 1)
+        contract = meant[places]
         times = batch.column("ts_ms").cast(pa.int64())
         ts_ms = _values(times, np.int64)
         timed = _is_there(times) & (abs(ts_ms) <= LATEST_MS)
@@ -126,11 +135,13 @@ class _Blocks:
         self._count("other_symbol", int((contract == _OTHER).sum()))
         self._count("non_numeric", int((wanted & ~timed).sum()))
         wanted &= timed
+        # Nearly always all of them: then the numbers stay where Arrow has read them to.
+        rows = slice(None) if wanted.all() else wanted
         bid, ask, bid_size, ask_size = (
-            _floats(batch.column(name).cast(pa.float64()))[wanted] for name in COLUMNS[2:]
+            _floats(batch.column(name).cast(pa.float64()))[rows] for name in COLUMNS[2:]
         )
-        ts_ns = ts_ms[wanted] * NS_PER_MS
-        return Columns(tuple(self._index), contract[wanted], bid, ask, bid_size, ask_size, ts_ns)
+        ts_ns = ts_ms[rows] * NS_PER_MS
+        return Columns(tuple(self._index), contract[rows], bid, ask, bid_size, ask_size, ts_ns)
 
     def _meant(self, text: str | None) -> int:
         try:

@@ -95,6 +95,17 @@ class Columns:
         return list(map(_quote, rows))
 
     @cached_property
+    def read_only(self) -> tuple[Integers, Integers, Floats, Floats, Floats, Floats]:
+        """Contract, time, bid, ask and their sizes, as views that can't be written to."""
+        views = [
+            column.view()
+            for column in (self.contract, self.ts_ns, self.bid, self.ask, self.bid_size, self.ask_size)
+        ]
+        for view in views:
+            view.flags.writeable = False
+        return tuple(views)  # type: ignore[return-value]
+
+    @cached_property
     def twice_mid(self) -> Floats:
         """Bid plus ask, quote currency, (n,)."""
         return self.bid + self.ask

@@ -36,7 +36,7 @@ def _compiled(function: F) -> F:
 def first_outside(block: Columns, row: int, end: int, held: Held) -> int:
     """See ``search.first_outside``."""
     bounds = held.twice_low, held.twice_high, held.min_spread, held.max_spread
-    found: int = _first_outside(*_told(block), row, end, *bounds)
+    found: int = _first_outside(*block.read_only, row, end, *bounds)
     return found
 
 
@@ -44,12 +44,8 @@ def stretches_in(block: Columns, row: int, end: int, cells: Cells) -> tuple[int,
     """See ``search.stretches_in``."""
     codes = np.array([UNKNOWN if code is None else code for code in cells.codes])
     map_ = np.array(cells.edges, np.float64), codes, np.array(cells.spreads_pct, np.float64)
-    row, changes, found = _stretches_in(*_told(block), row, end, *map_)
+    row, changes, found = _stretches_in(*block.read_only, row, end, *map_)
     return row, changes.tolist(), found.tolist()
-
-
-def _told(block: Columns) -> tuple[Integers, Integers, Floats, Floats, Floats, Floats]:
-    return block.contract, block.ts_ns, block.bid, block.ask, block.bid_size, block.ask_size
 
 
 @_compiled

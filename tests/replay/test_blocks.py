@@ -122,3 +122,16 @@ def test_parquet_with_gaps_is_read_alike(tmp_path: Path) -> None:
     parquet.write_table(pa.table(table), tmp_path / "day.parquet")
     assert both(tmp_path)[1] == {"non_numeric": 1, "contract_key": 2}
     assert both(tmp_path, "SPY")[1]["other_symbol"] == 1
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())])
+def test_keys_of_any_kind_of_text_are_read_alike(tmp_path: Path, kind: pa.DataType) -> None:
+    keys = ["SPY|STK|||", "QQQ|STK|||", "SPY|STK|||", "odd", None, "SPY|STK|||"] * 3
+    table = {
+        "ts_ms": list(range(18)),
+        "contract_key": pa.array(keys).cast(kind),
+        **dict.fromkeys(("bid", "ask", "bid_size", "ask_size"), [1.0] * 18),
+    }
+    parquet.write_table(pa.table(table), tmp_path / "day.parquet", row_group_size=7)
+    assert both(tmp_path)[1] == {"contract_key": 6}
+    assert len(both(tmp_path, "SPY")[0]) == 9
