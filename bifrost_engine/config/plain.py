@@ -56,6 +56,8 @@ def _file_layout(config: Config, secrets: bool) -> dict[str, Any]:
 
 
 def _plain(value: Any, secrets: bool) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Section | dict):
         return {key: _plain(child, secrets) for key, child in value.items()}
     if attrs.has(type(value)):
@@ -68,6 +70,10 @@ def _plain(value: Any, secrets: bool) -> Any:
     if isinstance(value, Enum):
         return value.value
     return value.isoformat() if isinstance(value, date) else str(value) if isinstance(value, Path) else value
+
+
+_PLAIN = (str, int, bool, float, type(None))
+"""What most settings are."""
 
 
 def _setting(attribute: attrs.Attribute[Any], value: Any, secrets: bool) -> Any:
@@ -108,12 +114,12 @@ def config_hash(strategy: StrategyConfig) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-def config_summary(strategy: StrategyConfig) -> str:
-    """Return the hash and the key thresholds of a strategy in one short line."""
+def config_summary(strategy: StrategyConfig, digest: str) -> str:
+    """Return a strategy's ``config_hash``, given as ``digest``, and its key thresholds in one short line."""
     gates = strategy.gates
     delta, spread, risk = gates.state.delta, gates.state.liquidity, gates.guard.risk
     return (
-        f"{config_hash(strategy)} {strategy.symbol}"
+        f"{digest} {strategy.symbol}"
         f" delta {delta.epsilon_band:g}/{delta.threshold_hedge_shares:g}/{delta.max_delta_limit:g}"
         f" spread {spread.wide_spread_pct:g}/{spread.extreme_spread_pct:g}%"
         f" order {gates.intent.hedge.min_hedge_shares}-{gates.intent.hedge.max_hedge_shares_per_order}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from attrs import define, field, frozen
@@ -26,6 +27,7 @@ def dotted(path: KeyPath) -> str:
     return text.removeprefix(".")
 
 
+@lru_cache(maxsize=1024)  # the same keys again and again
 def is_secret(key: str | int) -> bool:
     """Return whether a key's name says that its value must not be shown."""
     return isinstance(key, str) and _SECRET_KEY.search(key) is not None

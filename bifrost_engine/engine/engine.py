@@ -183,7 +183,7 @@ class Engine:
         core.slots[slot.id] = slot
         slot.view = View(core, slot)
         slot.config_hash = config_hash(slot.config)
-        slot.config_summary = config_summary(slot.config)
+        slot.config_summary = config_summary(slot.config, slot.config_hash)
         hedging = any(order.purpose is Purpose.HEDGE for order in core.state.open_orders(slot.id))
         slot.hedge_state = RECOVER if hedging else EXEC_IDLE
 
@@ -499,7 +499,8 @@ class Engine:
             if slot is not None and slot.config != config and self._reconfigure(slot, config):
                 self.trail.flush(slot)
                 slot.config = config
-                slot.config_hash, slot.config_summary = config_hash(config), config_summary(config)
+                slot.config_hash = config_hash(config)
+                slot.config_summary = config_summary(config, slot.config_hash)
                 self.runs.change(slot, event.run_ids.get(slot.id, slot.run_id), "its settings changed")
         if core.reconciled:
             self.claims.after_pass()

@@ -115,7 +115,7 @@ def test_ten_and_ten_point_nought_are_the_same_setting():
 
 
 def test_the_summary_is_the_hash_and_the_key_thresholds():
-    assert config_summary(SPY) == (
+    assert config_summary(SPY, config_hash(SPY)) == (
         f"{config_hash(SPY)} SPY delta 10/25/500 spread 0.1/0.5% order 10-500 cooldown 60s"
         " hedges 50/day loss 5000 paper"
     )
