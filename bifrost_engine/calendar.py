@@ -1,7 +1,7 @@
 """Trading sessions and trading days, answered from integer nanoseconds UTC.
 
 Holidays and half-days are data of the exchange_calendars library; New York's
-past ones stand in ``exchange_history``, so that a replay doesn't wait for the
+past ones stand in ``domain.exchange_history``, so that a replay doesn't wait for the
 library. It is imported when the first other question is asked, gives a few years
 at once (building one year takes as long as building thirty), and is not needed
 again until a question falls outside them; every answer is then a bisection in
@@ -16,9 +16,9 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bifrost_engine.domain.exchange_history import HISTORIES
 from bifrost_engine.domain.session import Session
 from bifrost_engine.errors import ConfigError
-from bifrost_engine.exchange_history import HISTORIES
 
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bifrost_engine.calendar import AroundTheClock, ExchangeSessions, Session
+from bifrost_engine.domain.exchange_history import NEW_YORK as NEW_YORK_HISTORY
 from bifrost_engine.errors import ConfigError
-from bifrost_engine.exchange_history import NEW_YORK as NEW_YORK_HISTORY
 
 NEW_YORK = ZoneInfo("America/New_York")
 HOUR_NS = 3600 * 1_000_000_000

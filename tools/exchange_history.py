@@ -1,4 +1,4 @@
-"""Print the days that ``bifrost_engine/exchange_history.py`` holds, as exchange_calendars knows them.
+"""Print the days that ``bifrost_engine/domain/exchange_history.py`` holds, as exchange_calendars knows them.
 
     python tools/exchange_history.py
 
@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from exchange_calendars import get_calendar
 
-from bifrost_engine.exchange_history import NEW_YORK
+from bifrost_engine.domain.exchange_history import NEW_YORK
 
 LAST = date(2025, 12, 31)
 

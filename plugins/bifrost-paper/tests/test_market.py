@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import tracemalloc
 from collections import deque
 from datetime import UTC, date, datetime, time
@@ -18,6 +20,7 @@ from bifrost_paper.config import SimConfig
 from bifrost_paper.market import SimFeed
 from bifrost_paper.sessions import sessions
 from bifrost_paper.surface import SimOption, Surface
+from exchange_calendars import get_calendar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -80,6 +83,23 @@ def test_holidays_are_left_out_and_half_days_end_early():
 def test_a_start_within_a_session_or_with_a_zone_of_its_own_is_kept():
     assert local(next(make_feed(start="2025-03-03T11:00").read_quotes([SPY])).ts_ns).hour == 11
     assert local(next(make_feed(start="2025-03-03T16:00+00:00").read_quotes([SPY])).ts_ns).hour == 11
+
+
+def test_what_is_past_is_as_the_library_has_it_and_goes_on_where_it_ends():
+    start = int(datetime(2024, 12, 30, tzinfo=UTC).timestamp()) * 1_000_000_000
+    calendar = get_calendar("XNYS", start="2024-12-30", end="2027-12-31")
+    known = list(zip(calendar.opens_nanos.tolist(), calendar.closes_nanos.tolist(), strict=True))
+    assert len(known) > 700
+    for found, expected in zip(sessions("XNYS", start), known, strict=False):
+        assert found == expected
+
+
+def test_a_market_of_the_past_begins_without_the_library():
+    code = (
+        "import sys; from bifrost_paper.sessions import sessions; "
+        f"next(sessions('XNYS', {1_741_012_200 * 10**9})); sys.exit('pandas' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_sessions_go_on_from_one_decade_to_the_next():
@@ -294,7 +314,7 @@ def test_without_contracts_there_is_no_market():
 
 
 def test_it_goes_on_for_years_in_constant_memory():
-    quotes = make_feed(interval_ms=600_000.0).read_quotes([SPY])
+    quotes = make_feed(start="2026-03-02", interval_ms=600_000.0).read_quotes([SPY])
     next(quotes)
     tracemalloc.start()
     try:
@@ -302,7 +322,7 @@ def test_it_goes_on_for_years_in_constant_memory():
         assert tracemalloc.get_traced_memory()[1] < 200_000
     finally:
         tracemalloc.stop()
-    assert local(last.ts_ns).year == 2027
+    assert local(last.ts_ns).year == 2028
 
 
 @pytest.mark.parametrize(
