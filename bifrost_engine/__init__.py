@@ -18,7 +18,8 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
-        return version("bifrost-engine")
+        globals()[name] = found = version("bifrost-engine")
+        return found
     if name in ("HOOK_VERSION", "hookimpl"):
         from bifrost_engine import hookspecs
 

@@ -77,23 +77,24 @@ class PluginReport(NamedTuple):
 
 def installed(kinds: Iterable[str] | None = None) -> list[PluginInfo]:
     """Return the installed plugins of ``kinds`` (default: all) by kind and name, importing none."""
-    every = _entry_points(tuple(sys.path))
-    return [
-        info
-        for kind in (KINDS if kinds is None else kinds)
-        for info in sorted(_info(kind, entry) for entry in every.select(group=f"bifrost.{kind}"))
-    ]
+    path = tuple(sys.path)
+    return [info for kind in (KINDS if kinds is None else kinds) for info in _on(path, kind)]
+
+
+@lru_cache(maxsize=64)
+def _on(path: tuple[str, ...], kind: str) -> tuple[PluginInfo, ...]:
+    """Return what a path has of a kind; a start asks a dozen times, and each reading takes a while."""
+    return tuple(sorted(_info(kind, entry) for entry in _entry_points(path).select(group=f"bifrost.{kind}")))
 
 
 @lru_cache(maxsize=8)
 def _entry_points(_path: tuple[str, ...]) -> Any:
-    """Return every entry point on the path; a start asks a dozen times, and each reading takes a while."""
     return entry_points()
 
 
 def _info(kind: str, entry: EntryPoint) -> PluginInfo:
-    name, version = (entry.dist.name, entry.dist.version) if entry.dist else ("?", "?")
-    return PluginInfo(kind, entry.name, name, version, entry.value)
+    told = entry.dist.metadata if entry.dist else {"Name": "?", "Version": "?"}  # read anew at each look
+    return PluginInfo(kind, entry.name, told["Name"], told["Version"], entry.value)
 
 
 def find(kind: str, name: str) -> PluginInfo:
@@ -140,7 +141,6 @@ def _import(info: PluginInfo) -> Any:
 
 
 def _check_version(info: PluginInfo, factory: Any) -> None:
-    from bifrost_engine import __version__
     from bifrost_engine.hookspecs import HOOK_VERSION
 
     found, needed = getattr(factory, "hook_version", None), _major(HOOK_VERSION)
@@ -154,6 +154,8 @@ def _check_version(info: PluginInfo, factory: Any) -> None:
             return
         says = f"hook version {found}"
         mend = f"upgrade {'bifrost-engine' if major > needed else info.distribution}"
+    from bifrost_engine import __version__
+
     raise PluginError(f"{info.origin} provides {says}, engine {__version__} needs {needed}.x; {mend}")
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack
+from functools import cached_property
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -90,11 +91,12 @@ class Run:
 
     def _event_time(self) -> str:
         engine = getattr(self.daemon, "engine", None)
-        if engine is None or not self.is_event_time():
+        if engine is None or not self.is_event_time:
             return ""
         now_ns = engine.core.now_ns  # 0 before the first event
         return show_time(now_ns, self.zone, "%Y-%m-%d %H:%M:%S") if now_ns else ""
 
+    @cached_property
     def is_event_time(self) -> bool:
         """Whether the feed brings its own time."""
         from bifrost_engine.plugins import load
@@ -103,7 +105,7 @@ class Run:
 
     def pace(self) -> str:
         """Return how event time passes, in words."""
-        if not self.is_event_time():
+        if not self.is_event_time:
             return "real time"
         return "as fast as it goes" if self.options.speed is None else f"speed {self.options.speed:g}"
 
