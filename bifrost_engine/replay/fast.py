@@ -108,6 +108,8 @@ class FastDrive(Drive):
         cells = engine.passing.cells_at(key, ts_ns)
         if cells is not None:
             reach = Reach(key, cells.edges[0], cells.edges[-1], min(cells.until_ns, engine.passing.due_ns()))
+            if block.ts_ns.item(min(row + 1, len(block) - 1)) >= reach.until_ns:
+                return 0  # a single quote goes its own way sooner
             end, changes, codes = self.search.stretches_in(block, row, self._end(block, row, reach), cells)
             if end > row:
                 newest = _newest(block, row, end)
