@@ -1,4 +1,4 @@
-"""No test leaves anything to those that follow: no thread, and logs as they were."""
+"""No test leaves anything to those that follow: no thread, and logs as they were. The dearest begin."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ GRACE_S = 30.0
 POOLED = ("AnyIO worker", "asyncio_")
 """Idle hands of an event loop, which may be that of a server for many tests."""
 
+DEAR = (
+    "bifrost-pg/tests/test_statistics.py",
+    "tests/replay/test_cluster.py",
+    "tests/replay/test_fast.py",
+    "tests/engine/test_truth.py",
+)
+"""Modules that take longest, by what their tests share, which come first, or by the tests."""
+
 _excused: set[threading.Thread] = set()
 """Those of fixtures that last longer than one test."""
 
@@ -26,6 +34,16 @@ _excused: set[threading.Thread] = set()
 def pytest_xdist_auto_num_workers() -> int:
     """As many as there are cores and one: many tests wait for processes, servers and timers."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the dearest first: workers steal from the end, and what a module's tests share is made for each."""
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.as_posix()
+        return next((at for at, dear in enumerate(DEAR) if path.endswith(dear)), len(DEAR))
+
+    items.sort(key=rank)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -43,7 +43,7 @@ class Kept(NamedTuple):
     journals: dict[str, str]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # of a module it would be made anew when tests of it are stolen back
 def kept(server_uri, tmp_path_factory) -> Kept:
     folder, name = tmp_path_factory.mktemp("statistics"), f"stats_{uuid4().hex[:8]}"
     with psycopg.connect(server_uri, autocommit=True) as conn:
@@ -93,7 +93,7 @@ def stats(kept, capsys):
     return told
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sessions(kept) -> None:
     """Make the table ``session`` (day, opens, closes) of the exchange's sessions."""
     calendar, at, found = ExchangeSessions(), date(2024, 3, 20), []
