@@ -74,7 +74,10 @@ def _check_intent(slot: Slot, intent: Intent) -> None:
 def told(explain: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
     """Return what a strategy explains, in plain values and with ``reasons``; if it raises, that it did."""
     try:
-        facts = {str(name): _plain(value) for name, value in explain().items()}
+        facts = {
+            str(name): value if value.__class__ in _SIMPLE else _plain(value)
+            for name, value in explain().items()
+        }
         reasons = facts.get("reasons") or []
         return {**facts, "reasons": reasons if isinstance(reasons, list) else [reasons]}
     except Exception as error:  # noqa: BLE001 - a strategy's code; the record itself tells of it

@@ -259,16 +259,15 @@ class Control:
 
     def _end_flatten(self, strategy_id: str | None) -> None:
         for slot in self._targets(strategy_id):
-            if self._core.state.strategy(slot.id).flattening:
+            if slot.id in self._core.state.flattening:
                 self._core.record("flatten", {"on": False}, slot.id)
 
     def drive_flatten(self) -> None:
         """Send the next slice of each strategy that is being flattened."""
         for slot in self._core.slots.values():
-            state = self._core.state.strategy(slot.id)
-            if not state.flattening or self._core.stopping:
+            if slot.id not in self._core.state.flattening or self._core.stopping:
                 continue
-            if state.open_orders:
+            if self._core.state.strategy(slot.id).open_orders:
                 self._wait_for_orders(slot)
                 continue
             self._waits_since_ns.pop(slot.id, None)

@@ -319,7 +319,7 @@ class Engine:
             self.core.greeks = {**self.core.greeks, event.contract_key: event}
 
     def _flatten_if_wanted(self) -> None:
-        if any(state.flattening for state in self.core.state.strategies.values()):
+        if self.core.state.flattening:
             self.control.drive_flatten()
 
     # --- strategy → gates → desk -------------------------------------------------------------
@@ -381,7 +381,7 @@ class Engine:
         core.mode, core.caps, core.on_wall_clock = event.mode, event.caps, event.on_wall_clock
         self.runs.begin(event)
         for slot in core.slots.values():
-            if core.state.strategy(slot.id).flattening:
+            if slot.id in core.state.flattening:
                 core.record("flatten", {"on": False}, slot.id)
         self.day.roll()
         for order in self.blotter.open_orders():

@@ -132,7 +132,7 @@ class Holds:
 
     def combine(self, slots: tuple[Slot, ...]) -> None:
         """Combine the holds of all strategies on an underlying into one range."""
-        if any(state.flattening for state in self._core.state.strategies.values()):
+        if self._core.state.flattening:
             self._held.clear()  # a slice that had to wait is tried again at each quote
             return
         for key in {slot.stock_key for slot in slots}:

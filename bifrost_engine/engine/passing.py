@@ -50,13 +50,12 @@ class Passing:
         if last is None or ts_ns <= last.ts_ns or ts_ns < core.now_ns or ts_ns >= slot.hold.until_ns:
             return None
         if (
-            state.needs_baseline
+            state.flattening
+            or state.needs_baseline
             or state.unpriced
             or any(key in core.quotes.latest for _, key in state.modelled)
         ):
             return None  # each look at a quote may give a position its baseline
-        if any(own.flattening for own in state.strategies.values()):
-            return None
         cells: Cells | None = slot.plugin.cells(slot.view)
         return cells if cells is not None and cells.edges else None
 

@@ -44,11 +44,11 @@ class Resting:
             or slots[0].hold is None
             or core.on_wall_clock
             or core.effects
+            or state.flattening
             or state.needs_baseline
             or state.unpriced
             or self._claims.waits
             or not self._is_told()
-            or any(own.flattening for own in state.strategies.values())
         ):
             return core.now_ns
         return min(

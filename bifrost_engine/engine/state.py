@@ -53,7 +53,6 @@ class StrategyState:
     legs: tuple[str, ...] = ()
     day_legs: tuple[str, ...] = ()
     hedge_legs: tuple[str, ...] = ()
-    flattening: bool = False
     open_orders: dict[str, None] = Factory(dict)
     limit_exhausted: bool = False
     breaker_limit: Decimal | None = None
@@ -105,6 +104,7 @@ class State:
     generic arguments included.
 
     last_ns           time of the newest record
+    flattening        strategies whose book an operator has closed, until it is
     traded_today      value of the trading day's orders when they were sent, quote currency
     instrument_holds  what holds an instrument, by contract key and reason; never empty for a key
     runs              strategy id → its run that has no end yet
@@ -120,6 +120,7 @@ class State:
     strategies: dict[str, StrategyState] = Factory(dict)
     suspended: set[str] = Factory(set)
     killed: set[str] = Factory(set)
+    flattening: set[str] = Factory(set)
     instrument_holds: dict[str, dict[str, Restraint]] = Factory(dict)
     trading_day: date | None = None
     baselines: dict[tuple[str, str], Decimal] = Factory(dict)
@@ -374,7 +375,7 @@ class State:
 
     def _on_flatten(self, record: Record, payload: Mapping[str, Any]) -> None:
         assert record.strategy_id is not None
-        self.strategy(record.strategy_id).flattening = payload["on"]
+        (self.flattening.add if payload["on"] else self.flattening.discard)(record.strategy_id)
 
     def _on_recon_end(self, record: Record, payload: Mapping[str, Any]) -> None:
         if not self.opened and payload["result"] in ("CLEAN", "REPAIRED", "OPEN_ITEMS"):

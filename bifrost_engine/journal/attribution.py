@@ -95,6 +95,13 @@ class Slippage:
         """Return the mid that an order was decided at, None if none was recorded."""
         return self._mids.get(client_order_id)
 
+    @classmethod
+    def looks_at(cls, record: Record) -> bool:
+        """Return whether an engine's record says anything of the way from a decision to its fills."""
+        return record.kind in cls.KINDS and (
+            record.kind != "order_event" or record.payload["event"] == "SUBMIT"
+        )
+
     def take(self, record: Record) -> float:
         """Return what a record's fill lost to the mid, quote currency; 0 for anything else.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from itertools import takewhile
 
 from bifrost_engine.domain.quote import DROPPING, Quote, quote_fault
 
@@ -59,7 +58,14 @@ class Quotes:
         quote = self.latest.get(contract_key)
         if quote is None:
             return 0.0
-        mid = quote.mid
+        mid = lowest = highest = quote.mid
         horizon = quote.ts_ns - JUMP_WINDOW_NS
-        within = takewhile(lambda q: q.ts_ns >= horizon, reversed(self.recent[contract_key]))
-        return 100.0 * max((abs(mid / q.mid - 1.0) for q in within), default=0.0)
+        for earlier in reversed(self.recent[contract_key]):
+            if earlier.ts_ns < horizon:
+                break
+            then = earlier.mid
+            if then < lowest:
+                lowest = then
+            elif then > highest:
+                highest = then
+        return 100.0 * max(mid / lowest - 1.0, 1.0 - mid / highest)

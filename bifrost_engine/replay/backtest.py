@@ -37,7 +37,7 @@ from bifrost_engine.replay.paper_run import PAPER, PaperRun, on_paper
 from bifrost_engine.replay.parts import check_greeks, section_value, seed_of
 from bifrost_engine.replay.pipeline import Pipeline
 from bifrost_engine.replay.result import Part, Result, iso
-from bifrost_engine.replay.tables import NoTables, Tables
+from bifrost_engine.replay.tables import Tables
 
 SECOND_NS = 1_000_000_000
 DATA_ENDED, END_REACHED = "the feed has ended", "the end that was asked for"
@@ -139,7 +139,7 @@ def run_backtest(
     log = Silent() if log is None else log
     with tempfile.TemporaryDirectory(prefix="bifrost-backtest-") as folder:
         kept = takers if archive is None else (*takers, archive.take)
-        run = Backtest(config, data, Path(folder), log, tables or NoTables(), kept, keep_trail, capital)
+        run = Backtest(config, data, Path(folder), log, tables, kept, keep_trail, capital)
         if archive is not None:
             archive.begin(run.identity.journal_id)
         result = asyncio.run(run.run(driver, on_progress))
@@ -183,7 +183,7 @@ class Backtest:
         data: DataSet,
         folder: Path,
         log: Any,
-        tables: Tables,
+        tables: Tables | None,
         takers: tuple[Taker, ...],
         keep_trail: bool,
         capital: float | None,

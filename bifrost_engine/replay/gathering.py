@@ -7,7 +7,8 @@ it the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from bifrost_engine.domain.record import Record
 from bifrost_engine.journal.attribution import Slippage
@@ -16,6 +17,7 @@ from bifrost_engine.journal.story import Decisions, Span
 from bifrost_engine.replay.equity import Sample
 from bifrost_engine.replay.performance import Performance
 from bifrost_engine.replay.tables import (
+    Row,
     Tables,
     book_row,
     commission_row,
@@ -33,9 +35,10 @@ class Gathering:
     performance  of all strategies together
     trading      by strategy
     last         the newest sample by strategy
+    tables       None where nobody wants rows
     """
 
-    def __init__(self, strategies: Sequence[str], capital: float, tables: Tables) -> None:
+    def __init__(self, strategies: Sequence[str], capital: float, tables: Tables | None) -> None:
         self.performance = Performance(capital)
         self.trading = {name: Trading() for name in strategies}
         self.last: dict[str, Sample] = {}
@@ -48,12 +51,12 @@ class Gathering:
         if ended is not None:
             self._span(ended, record.ts_ns)
         if record.kind == "operation":
-            self._tables.add("operations", operation_row(record))
+            self._add("operations", operation_row, record)
         elif record.kind == "portfolio":
-            self._tables.add("books", book_row(record))
+            self._add("books", book_row, record)
         elif record.kind == "commission":
-            self._tables.add("fills", commission_row(record))
-        elif record.kind in Slippage.KINDS:
+            self._add("fills", commission_row, record)
+        elif Slippage.looks_at(record):
             self._take_order(as_read(record))
 
     def _take_order(self, record: Record) -> None:
@@ -62,7 +65,7 @@ class Gathering:
             trading.take(record)
         if record.kind == "fill":
             order = None if trading is None else trading.order(record.client_order_id or "")
-            self._tables.add("fills", fill_row(record, *(order or (None, None))))
+            self._add("fills", fill_row, record, *(order or (None, None)))
 
     def take_samples(self, samples: Sequence[Sample]) -> None:
         """Take a look at the books of some strategies; their sum is known where it was of all."""
@@ -73,15 +76,19 @@ class Gathering:
         drawdown = self.performance.see(first.ts_ns, first.trading_day, first.in_session, total)
         for sample in samples:
             self.last[sample.strategy_id] = sample
-            self._tables.add("equity", equity_row(sample, total, drawdown))
+            self._add("equity", equity_row, sample, total, drawdown)
 
     def end(self, ts_ns: int) -> None:
         """Take what still stands at the end."""
         for span in self._decisions.latest.values():
             self._span(span, ts_ns)
 
+    def _add(self, table: str, row: Callable[..., Row], *of: Any) -> None:
+        if self._tables is not None:
+            self._tables.add(table, row(*of))
+
     def _span(self, span: Span, until_ns: int) -> None:
-        self._tables.add("decisions", decision_row(span, until_ns))
+        self._add("decisions", decision_row, span, until_ns)
         trading = self.trading.get(span.strategy_id)
         if trading is not None:
             trading.take_span(span, until_ns)

@@ -137,13 +137,6 @@ class Tables(Protocol):
         ...
 
 
-class NoTables:
-    """Where nobody wants rows."""
-
-    def add(self, table: str, row: Row) -> None:
-        """Forget it."""
-
-
 def operation_row(record: Record) -> Row:
     """Return the row of an operation; what has no column of its own is in ``further``, as JSON."""
     payload = with_numbers(record.payload)

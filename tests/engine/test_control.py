@@ -233,7 +233,7 @@ def test_a_kill_by_flag_cancels_working_orders_and_ends_a_flatten() -> None:
     run.command("flatten")
     run.flags(killed=False)
     run.flags(killed=True)
-    assert not run.engine.core.state.strategy("gamma").flattening
+    assert not run.engine.core.state.flattening
 
 
 # --- kill ----------------------------------------------------------------------------------
@@ -498,7 +498,7 @@ def test_a_flatten_is_ended_by_resume_kill_or_restart(how: str) -> None:
         assert run.engine.core.is_suspended("gamma")
     else:
         run.command(how)
-    assert not run.engine.core.state.strategy("gamma").flattening
+    assert not run.engine.core.state.flattening
     sent = len(run.placed)
     run.answer(K.ORDER_CANCELED)
     run.beat()
