@@ -6,13 +6,18 @@ BIN := .venv/bin
 MANIFESTS := pyproject.toml $(wildcard plugins/*/pyproject.toml examples/plugins/*/pyproject.toml)
 PYVERSION = $(shell $(BIN)/python -c 'import sys; print("%d%d" % sys.version_info[:2])')
 
-.PHONY: run monitor test nightly lint types docs bench mutants dev clean
+.PHONY: run monitor backtest test nightly lint types docs bench mutants dev clean
 
 run: $(BIN)/.run  ## rehearse: a simulated market, the paper broker, a private database
 	$(BIN)/bifrost run --config examples/paper.yaml --broker paper --speed 30 --fresh
 
 monitor: $(BIN)/.run  ## watch what 'make run' does, at http://127.0.0.1:8765
 	$(BIN)/bifrost monitor --config examples/paper.yaml
+
+backtest: $(BIN)/.backtest  ## record a simulated day and replay it: state/backtest/report.html
+	rm -rf state/quotes
+	$(BIN)/bifrost record --config examples/paper.yaml --feed sim --for 6h30m --out state/quotes
+	$(BIN)/bifrost backtest --config examples/paper.yaml --data state/quotes --out state/backtest
 
 test: $(BIN)/.tox  ## all gates: lint, types, tests on built wheels, docs
 	$(BIN)/tox run-parallel --parallel-no-spinner -e lint,types,docs
@@ -47,6 +52,10 @@ $(BIN)/python:
 $(BIN)/.run: $(MANIFESTS) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -e . -e "plugins/bifrost-pg[embedded]" -e plugins/bifrost-paper \
 		-e plugins/bifrost-monitor
+	@touch $@
+
+$(BIN)/.backtest: $(BIN)/.run
+	$(BIN)/python -m pip install --quiet -e ".[backtest,report]"
 	@touch $@
 
 $(BIN)/.tox: | $(BIN)/python

@@ -23,6 +23,7 @@ from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.folder import ResultFolder
 from bifrost_engine.replay.report import INSTALL, REPORT, is_possible
 from bifrost_engine.replay.result import Result
+from bifrost_engine.replay.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +97,7 @@ class Run:
         else:
             print_result(result, told, self.zone)
             if self.out is not None:
-                click.echo(f"\nkept in {self.out}: result.json, equity, operations and decisions in Parquet")
+                click.echo(f"\nkept in {self.out}: result.json, and in Parquet {', '.join(TABLES)}")
                 click.echo(
                     f"page: {self.out / REPORT}" if is_possible() else f"for a page as well: {INSTALL}"
                 )

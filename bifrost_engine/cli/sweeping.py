@@ -123,7 +123,8 @@ class Run:
             print_json([told(outcome) for outcome in best])
         else:
             print_ranking(best, list(self.axes), self.rank, self.top)
-            click.echo(f"\n{len(best):,} points, kept in {self.out}: {SWEEP}")
+            shown = f" (the best {self.top} above)" if len(best) > self.top else ""
+            click.echo(f"\n{len(best):,} points{shown}, kept in {self.out}: {SWEEP}")
             self._print_page()
         return 1 if any(outcome.error for outcome in outcomes) else 0
 
