@@ -264,6 +264,18 @@ def test_a_calm_market_is_passed_over_nearly_whole(tmp_path: Path):
     assert sum(kind == "signal" for _, _, kind, *_ in records) > 100
 
 
+def test_a_quote_that_is_dropped_leaves_the_next_one_fresh(tmp_path: Path):
+    """Here one crosses when the last good one is older than the limit, and another comes at once."""
+    near = {"epsilon_band": 0.0, "threshold_hedge_shares": 10.0}
+    configs = configs_of(
+        "calls",
+        **{f"gates.state.delta.{name}": value for name, value in near.items()},
+        **{"gates.intent.hedge.cooldown_seconds": 0.0},
+    )
+    quotes = list(Market(419_246 * SHARDS + 5, 3_000, 0.0, 0.2).quotes(QUOTES))
+    compare(Run(BOOKS["calls"], configs, latency_ms=0.0), quotes, 7, tmp_path)
+
+
 @pytest.mark.parametrize("step", [0.002, 0.02])
 def test_the_compiled_search_leaves_the_same(step: float, tmp_path: Path):
     pytest.importorskip("numba")

@@ -563,6 +563,8 @@ class GammaStrategy:
         if not bounds.cover(quote.mid, view.now_ns):
             return None
         dims = self._dimensions(view, quote)
+        if dims.market == "M5":  # a quote that was dropped told the time; the next good one ends it
+            return None
         about = (dims[0], dims[2], dims[4:], view.hedge_state, self._shares, self.legs, self.pricer.prices)
         if self._cells is None or self._cells_about != about or bounds is not self._cells_bounds:
             self._cells_about, self._cells_bounds = about, bounds
