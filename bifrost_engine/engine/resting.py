@@ -57,6 +57,29 @@ class Resting:
             self._losses.out_of_reach_until_ns(slots[0], low, high),
         )
 
+    def alone_until_ns(self) -> int:
+        """Return the time before which beats only repeat the last decision while no quote comes.
+
+        The present for none.
+        """
+        core = self._core
+        keys = [slot.stock_key for slot in core.slots.values()]
+        quote = core.quotes.latest.get(keys[0]) if keys else None
+        if quote is None:
+            return core.now_ns
+        # A beat may come just as late after the last quote.
+        fresh_until_ns = quote.ts_ns + self.max_age_ns(quote.contract_key) + 1
+        return min(fresh_until_ns, self.until_ns(quote.contract_key, quote.mid, quote.mid))
+
+    def take(self, count: int, ts_ns: int) -> None:
+        """Let beats pass that repeat the last decision, the last of them at a time."""
+        core = self._core
+        core.now_ns = ts_ns
+        core.quotes.forget_old(ts_ns)
+        for slot in core.slots.values():
+            slot.folded += count
+            slot.last_ts_ns = ts_ns
+
     def max_age_ns(self, contract_key: str) -> int:
         """Return how old a stock's last quote may be at a beat that rests."""
         hold = self._core.slots_of(contract_key)[0].hold

@@ -194,7 +194,12 @@ class Drive:
                 await self._beat(stop_ns, is_over)
             if is_over():
                 return False
+            if self._next_beat_ns <= to_ns:
+                await self._rest(to_ns)
         return True
+
+    async def _rest(self, to_ns: int) -> None:
+        """Pass over beats up to a time at which nothing else happens; here none is."""
 
     async def _drain(self, is_over: Callable[[], bool]) -> None:
         """Handle what waits. Time stands still for what a plugin takes long over; operators are heard."""

@@ -51,10 +51,12 @@ class FastDrive(Drive):
 
     search  the way to search; each finds the same
     passed  quotes that were taken many at a time
+    rested  beats that were taken many at a time while no quote came
     """
 
     search: Search = search
     passed = 0
+    rested = 0
 
     async def run_blocks(self, blocks: Iterable[Columns], is_over: Callable[[], bool]) -> None:
         """Drive until the quotes or the time end, or ``is_over`` says so at a step; as ``Drive.run``."""
@@ -147,6 +149,21 @@ class FastDrive(Drive):
         # At a beat the last quote may not be too old; which beats fall into a gap isn't asked.
         return max(end, block.first_late(row, further, max_age_ns))
 
+    async def _rest(self, to_ns: int) -> None:
+        """Take the beats before the next quote that only repeat the last decision."""
+        pipeline, clock, beat_ns = self._pipeline, self._clock, self._next_beat_ns
+        engine = pipeline.engine
+        until_ns = min(to_ns + 1, self._until_ns, clock.next_call_ns, engine.passing.due_ns())
+        if until_ns <= beat_ns or pipeline.inbox or pipeline.errands.is_busy:
+            return
+        count = self._beats(beat_ns - 1, min(until_ns, engine.resting.alone_until_ns()) - 1)
+        if count > 0:
+            self.rested += count
+            last_ns = beat_ns + (count - 1) * self._beat_ns
+            engine.resting.take(count, last_ns)
+            clock.advance_to(last_ns)
+            await self._beaten(beat_ns - 1, last_ns)
+
     def _beats(self, from_ns: int, to_ns: int) -> int:
         """Return how many beats there are after one time, up to another."""
         return to_ns // self._beat_ns - from_ns // self._beat_ns
@@ -168,9 +185,12 @@ class FastDrive(Drive):
         self._pipeline.show(newest)
         if effects:
             await self._pipeline.carry_out(effects)
-        if not self._beats(from_ns, newest.ts_ns):
-            return
-        last = newest.ts_ns // self._beat_ns
+        if self._beats(from_ns, newest.ts_ns):
+            await self._beaten(from_ns, newest.ts_ns)
+
+    async def _beaten(self, from_ns: int, to_ns: int) -> None:
+        """Go on after beats that were taken, later than one time and up to another."""
+        last = to_ns // self._beat_ns
         self._next_beat_ns = (last + 1) * self._beat_ns
         if last // self._beats_per_flush != from_ns // self._beat_ns // self._beats_per_flush:
             self._pipeline.flush()

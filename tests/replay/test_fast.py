@@ -130,7 +130,7 @@ class Run:
 
         asyncio.run(work())
         assert drive.quotes == len(quotes)
-        self.passed = getattr(drive, "passed", 0)
+        self.passed, self.rested = getattr(drive, "passed", 0), getattr(drive, "rested", 0)
         assert not guard.consecutive
         market = engine.core.quotes
         left = (market.latest, market.previous, market.rejected, clock.now_ns(), engine.core.now_ns)
@@ -274,6 +274,25 @@ def test_a_quote_that_is_dropped_leaves_the_next_one_fresh(tmp_path: Path):
     )
     quotes = list(Market(419_246 * SHARDS + 5, 3_000, 0.0, 0.2).quotes(QUOTES))
     compare(Run(BOOKS["calls"], configs, latency_ms=0.0), quotes, 7, tmp_path)
+
+
+NIGHT_BEATS = 6300
+"""Seventeen and a half hours, one each ten seconds."""
+
+
+@pytest.mark.parametrize("hours_only", [True, False])
+def test_of_the_beats_of_a_night_most_are_passed_over(hours_only: bool, tmp_path: Path):
+    settings = {"gates.strategy.trading_hours_only": hours_only}
+    run = Run(BOOKS["long"], configs_of("long", **settings))
+    before_close_ns = OPEN_NS + 13 * HOUR // 2 - 40 * SECOND
+    quotes = [
+        Quote(STOCK.key, 99.99, 100.01, 500.0, 500.0, from_ns + n * SECOND)
+        for from_ns in (before_close_ns, OPEN_NS + 24 * HOUR)
+        for n in range(40)
+    ]
+    told = compare(run, quotes, 64, tmp_path)
+    assert [kind for _, _, kind, *_ in told].count("portfolio") > 1000
+    assert run.rested > 0.4 * NIGHT_BEATS
 
 
 @pytest.mark.parametrize("step", [0.002, 0.02])
