@@ -17,13 +17,12 @@ from bifrost_engine.engine.operator import ASKED, Operator
 from bifrost_engine.engine.reconciler import Reconciler
 from bifrost_engine.engine.repair import SINK_AHEAD
 from bifrost_engine.engine.slot import Slot
-from bifrost_engine.engine.state import EVERYBODY
+from bifrost_engine.engine.state import EVERYBODY, FAR
 from bifrost_engine.oms.event import EventSource
 from bifrost_engine.risk.restraint import ACCOUNT_LOSS, BREAKER, RAISED
 
 Flatten = Callable[[Slot, Intent, Origin], bool]
 FLATTEN_PATIENCE_NS = 10 * SECOND_NS
-FAR = 1 << 63
 FLATTENING = "flattening; new hedges are suspended until resume"
 ENDS_WITH = {
     SINK_AHEAD: "bifrost journal repair",

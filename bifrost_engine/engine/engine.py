@@ -73,7 +73,7 @@ from bifrost_engine.engine.resting import Resting
 from bifrost_engine.engine.runs import Runs
 from bifrost_engine.engine.slot import Slot, View
 from bifrost_engine.engine.snapshot import snapshot
-from bifrost_engine.engine.state import State, contract_of
+from bifrost_engine.engine.state import FAR, State, contract_of
 from bifrost_engine.engine.timers import FETCH, PARKED, Timers
 from bifrost_engine.engine.trail import Trail
 from bifrost_engine.engine.valuing import Valuing
@@ -82,7 +82,6 @@ from bifrost_engine.oms.event import EventSource
 from bifrost_engine.oms.hedge import EXEC_IDLE, RECOVER
 
 NOTHING: tuple[Effect, ...] = ()
-FAR = 1 << 63
 MIB = 1 << 20
 TELL_REPEATS_NS = 60 * SECOND_NS
 ASK_NOBODY = (Beat, BrokerGreeks)

@@ -18,13 +18,13 @@ from bifrost_engine.engine.question import ask, bounded
 from bifrost_engine.engine.repair import Repair
 from bifrost_engine.engine.shown import LastLook, shown
 from bifrost_engine.engine.sight import Sight
+from bifrost_engine.engine.state import FAR
 from bifrost_engine.oms.event import Severity
 from bifrost_engine.recon import reconcile
 from bifrost_engine.recon.evidence import Evidence
 from bifrost_engine.recon.finding import Finding
 from bifrost_engine.recon.look import Limits, Look
 
-FAR = 1 << 63
 ATTEMPTS = 3
 """How often a snapshot during which something moved is asked for again, a second apart."""
 RETRY_S = (1, 2, 5, 10, 30)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from bifrost_engine.domain.contract import SecType
 from bifrost_engine.domain.quote import Quote
-from bifrost_engine.engine.state import contract_of
+from bifrost_engine.engine.state import FAR, contract_of
 from bifrost_engine.portfolio.position import ZERO, Position
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class DayResult:
         self._slot = slot
         self._version: tuple[object, ...] = ()
         self._lines: tuple[Line, ...] = ()
+        self._expiry_of: tuple[Line, ...] | None = None
+        self._expiry_ns = FAR
         self._turn: tuple[object, ...] = ()
         self._pnl: float | None = None
         self._summed_ns = 0
@@ -124,8 +126,11 @@ class DayResult:
         return sum(abs(line.units) for line in unmanaged) + abs(float(outside))
 
     def _expires_soon(self, core: Core, keys: list[str]) -> bool:
-        """Return whether an option of these has less than a day left."""
-        return any(self._slot.view.expiry_close_ns(key) - core.now_ns < SOON_NS for key in keys)
+        """Return whether an option of these, which are the lines', has less than a day left."""
+        if self._expiry_of is not self._lines:
+            self._expiry_of = self._lines
+            self._expiry_ns = min(map(self._slot.view.expiry_close_ns, keys), default=FAR)
+        return self._expiry_ns - core.now_ns < SOON_NS
 
     def _sum(self, core: Core) -> float | None:
         total = 0.0

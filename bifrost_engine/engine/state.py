@@ -24,6 +24,8 @@ from bifrost_engine.engine.codec import order_from_payload
 from bifrost_engine.portfolio.portfolio import Portfolio
 from bifrost_engine.risk.restraint import REJECTS, Level, Restraint
 
+FAR = 1 << 63
+"""A time, nanoseconds, that never comes."""
 MINUTE_NS = 60_000_000_000
 REMEMBERED = 4000
 """Orders that the controls on repetition and rate look back on, at most."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from heapq import heappop, heappush
 
 from bifrost_engine.engine.core import SECOND_NS, Core
+from bifrost_engine.engine.state import FAR
 
-FAR = 1 << 63
 FETCH, PARKED = "fetch", "parked"
 OUTLASTS = (FETCH, PARKED)
 """Deadlines that are kept even if their order is done."""
