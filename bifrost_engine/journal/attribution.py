@@ -81,6 +81,12 @@ def moves(samples: Iterable[Sample]) -> Moves:
     return Moves(delta, gamma, theta)
 
 
+def order_field(payload: Mapping[str, Any], name: str) -> Any:
+    """Return a field of the order in an ``order_event``, be it an engine's record or a journal's."""
+    order = payload["order"]
+    return order[name] if isinstance(order, Mapping) else getattr(order, name)
+
+
 class Slippage:
     """Follows orders from the mid that they were decided at to their fills, record by record."""
 
@@ -95,13 +101,6 @@ class Slippage:
         """Return the mid that an order was decided at, None if none was recorded."""
         return self._mids.get(client_order_id)
 
-    @classmethod
-    def looks_at(cls, record: Record) -> bool:
-        """Return whether an engine's record says anything of the way from a decision to its fills."""
-        return record.kind in cls.KINDS and (
-            record.kind != "order_event" or record.payload["event"] == "SUBMIT"
-        )
-
     def take(self, record: Record) -> float:
         """Return what a record's fill lost to the mid, quote currency; 0 for anything else.
 
@@ -112,7 +111,7 @@ class Slippage:
         if record.kind == "decision" and payload["ref_price"] is not None:
             self._decided[record.jseq] = float(payload["ref_price"])
         elif record.kind == "order_event" and payload["event"] == "SUBMIT" and coid:
-            mid = self._decided.pop(payload["order"]["decision_jseq"], None)
+            mid = self._decided.pop(order_field(payload, "decision_jseq"), None)
             if mid is not None:
                 self._mids[coid] = mid
         elif record.kind == "fill" and coid in self._mids:

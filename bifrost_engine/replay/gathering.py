@@ -12,7 +12,6 @@ from typing import Any
 
 from bifrost_engine.domain.record import Record
 from bifrost_engine.journal.attribution import Slippage
-from bifrost_engine.journal.chain import as_read
 from bifrost_engine.journal.story import Decisions, Span
 from bifrost_engine.replay.equity import Sample
 from bifrost_engine.replay.performance import Performance
@@ -56,8 +55,8 @@ class Gathering:
             self._add("books", book_row, record)
         elif record.kind == "commission":
             self._add("fills", commission_row, record)
-        elif Slippage.looks_at(record):
-            self._take_order(as_read(record))
+        elif record.kind in Slippage.KINDS:
+            self._take_order(record)
 
     def _take_order(self, record: Record) -> None:
         trading = self.trading.get(record.strategy_id or "")

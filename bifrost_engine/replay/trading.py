@@ -11,7 +11,7 @@ from attrs import Factory, define
 from bifrost_engine.domain.contract import SecType, parse_contract_key
 from bifrost_engine.domain.fill import FillKind
 from bifrost_engine.domain.record import Record
-from bifrost_engine.journal.attribution import Slippage
+from bifrost_engine.journal.attribution import Slippage, order_field
 from bifrost_engine.journal.story import SHRUNK, VETOED, Span
 
 NS = 1_000_000_000
@@ -63,12 +63,13 @@ class Trading:
     _purposes: dict[str, str] = Factory(dict)
 
     def take(self, record: Record) -> None:
-        """Count a record of the strategy, one of ``Slippage.KINDS`` as it is read from a journal."""
+        """Count a record of the strategy, one of ``Slippage.KINDS``."""
         payload, lost = record.payload, self._slippage.take(record)
         if record.kind == "order_event" and payload["event"] == "SUBMIT":
             self.orders += 1
-            self.hedges += payload["order"]["purpose"] == "HEDGE"
-            self._purposes[record.client_order_id or ""] = payload["order"]["purpose"]
+            purpose = str(order_field(payload, "purpose"))
+            self.hedges += purpose == "HEDGE"
+            self._purposes[record.client_order_id or ""] = purpose
         elif record.kind == "fill" and payload["kind"] == FillKind.TRADE and record.client_order_id:
             self._fill(record.client_order_id, payload, lost)
 
