@@ -25,10 +25,11 @@ class Valuing:
         self.next_ns = 0
 
     def on_beat(self) -> None:
-        """Write a snapshot of all owners, if the interval has passed."""
+        """Write a snapshot of all owners, at whole multiples of the interval."""
         core = self._core
         if core.now_ns >= self.next_ns:
-            self.next_ns = core.now_ns + int(core.config.portfolio.snapshot_interval * SECOND_NS)
+            interval_ns = int(core.config.portfolio.snapshot_interval * SECOND_NS)
+            self.next_ns = (core.now_ns // interval_ns + 1) * interval_ns
             self.snapshot_all("INTERVAL")
 
     def snapshot_all(self, trigger: str) -> None:

@@ -38,24 +38,38 @@ def parts(
         ranges = [(-last, -outer, 1), *ranges, (outer, last, 1)]
     if bounds.sign < 0:
         ranges = [(high, low, code) for low, high, code in reversed(ranges)]
+    search = _Search(net_delta, bounds)
     edges: list[float] = []
     codes: list[int | None] = [None]
     for begins, ends, code in ranges:
-        low, high = _spot_at(begins, net_delta, bounds), _spot_at(ends, net_delta, bounds)
+        low, high = search.spot_at(begins), search.spot_at(ends)
         if low < high and (not edges or edges[-1] <= low):
             edges += [low, high]
             codes += [code, None]
     return tuple(edges), tuple(codes)
 
 
-def _spot_at(wanted: float, net_delta: NetDelta, bounds: Bounds) -> float:
-    """Return the spot at which the net delta is ``wanted``, or the end of the bounds next to it."""
-    low, high, sign = bounds.low, bounds.high, bounds.sign
-    if sign * (net_delta(low)[0] - wanted) >= 0.0:
-        return low
-    if sign * (net_delta(high)[0] - wanted) <= 0.0:
-        return high
-    spot = (low + high) / 2.0
+class _Search:
+    """Finds spots within bounds; each search begins where the last one ended."""
+
+    def __init__(self, net_delta: NetDelta, bounds: Bounds) -> None:
+        self._net_delta, self._bounds = net_delta, bounds
+        self._least, self._most = net_delta(bounds.low)[0], net_delta(bounds.high)[0]
+        self._spot = (bounds.low + bounds.high) / 2.0
+
+    def spot_at(self, wanted: float) -> float:
+        """Return the spot at which the net delta is ``wanted``, or the end of the bounds next to it."""
+        low, high, sign = self._bounds.low, self._bounds.high, self._bounds.sign
+        if sign * (self._least - wanted) >= 0.0:
+            return low
+        if sign * (self._most - wanted) <= 0.0:
+            return high
+        self._spot = _root(self._net_delta, wanted, low, high, sign, self._spot)
+        return self._spot
+
+
+def _root(net_delta: NetDelta, wanted: float, low: float, high: float, sign: int, spot: float) -> float:
+    """Return where the net delta is ``wanted``, by Newton's steps within a bracket that shrinks."""
     for _ in range(ATTEMPTS):
         value, slope = net_delta(spot)
         off = value - wanted
