@@ -68,6 +68,7 @@ def command(ctx: click.Context, /, as_json: bool, progress: bool | None, **given
             --set gates.state.delta.threshold_hedge_shares=20,25,30,40,60,80 \\
             --set order.order_type=market,limit --random 20 --rank drawdown --lowest
 
+    \b
     What was best on five days, on the day after them, and so on:
         bifrost sweep --data quotes --walk-forward train=5d,test=1d \\
             --set gates.state.delta.threshold_hedge_shares=15,25,40

@@ -139,3 +139,8 @@ def test_what_a_plugin_logs_stands_beside_a_commands_answer_and_not_in_it(bifros
     assert "talks" not in sink.out
     assert "the command talks" in command.err
     assert command.out == "{}\n"
+
+
+def test_each_example_in_the_help_of_sweep_has_a_line_of_its_own(bifrost):
+    lines = [line.strip() for line in bifrost("sweep", "--help").out.splitlines()]
+    assert sum(line.startswith("bifrost sweep --data quotes") for line in lines) == 3
