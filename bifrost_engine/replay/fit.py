@@ -86,7 +86,7 @@ def check_fit(data: DataSet, config: Config, positions: Iterable[str]) -> Fit:
     day = datetime.fromtimestamp(head.first_ns // SECOND_NS, UTC).date()
     _check_expiries(data, held, day)
     warnings = [text for strategy in config.strategies for text in _concerns(strategy, held, head, day)]
-    return Fit(first_ns=head.first_ns, warnings=tuple(warnings))
+    return Fit(first_ns=head.first_ns, warnings=(*_untraded(config, held), *warnings))
 
 
 def _look(data: DataSet, wanted: set[str], skipped: Counter[str]) -> _Head:
@@ -157,6 +157,14 @@ def _check_expiries(data: DataSet, held: list[Contract], day: date) -> None:
                 f"{data.path}: {contract.key}, a position to begin with, expired before the first quote, "
                 f"which is of {day}"
             )
+
+
+def _untraded(config: Config, held: list[Contract]) -> Iterator[str]:
+    """Yield the positions that no strategy looks after."""
+    traded = {strategy.symbol for strategy in config.strategies}
+    for contract in held:
+        if contract.symbol not in traded:
+            yield f"position {contract.key}: no strategy trades {contract.symbol}; it isn't hedged"
 
 
 def _concerns(strategy: StrategyConfig, held: list[Contract], head: _Head, day: date) -> Iterator[str]:

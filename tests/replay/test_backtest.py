@@ -331,6 +331,14 @@ def test_what_may_keep_it_from_trading_is_told(tmp_path):
     assert "no quote of NVDA|OPT|20250307|120|C" in told
 
 
+def test_a_position_whose_symbol_no_strategy_trades_is_told(tmp_path, day):
+    held = {"SPY|OPT|20250328|500|C": 1, LEGS[0]: 1}
+    warnings = run_backtest(configured(tmp_path), DataSet(day), positions=held).warnings
+    assert [text for text in warnings if "no strategy trades" in text] == [
+        "position SPY|OPT|20250328|500|C: no strategy trades SPY; it isn't hedged"
+    ]
+
+
 def test_a_file_that_is_cut_short_ends_the_run_with_its_line(tmp_path, day):
     import gzip
 
