@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import click
 from attrs import frozen
@@ -22,18 +24,21 @@ from bifrost_engine.replay.cluster import on_cluster
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.figures import FIGURES
 from bifrost_engine.replay.fit import check_fit
+from bifrost_engine.replay.folder import names_in, refuse
 from bifrost_engine.replay.lanes import Lanes
 from bifrost_engine.replay.mapped import mapped_in
 from bifrost_engine.replay.parts import sessions_of
 from bifrost_engine.replay.points import Point, grid, parse_axes, sample
 from bifrost_engine.replay.report import INSTALL, REPORT, is_possible
-from bifrost_engine.replay.sweep import Finished, Outcome, Runner, Task, one_by_one, ranked, sweep
+from bifrost_engine.replay.sweep import POINTS, Finished, Outcome, Runner, Task, one_by_one, ranked, sweep
 from bifrost_engine.replay.sweep_report import About, write_sweep_report, write_walk_report
 from bifrost_engine.replay.table import SWEEP, WALK, require_pyarrow, write_sweep, write_walk
 from bifrost_engine.replay.walking import OnOutcome, best_by, walk_forward
 from bifrost_engine.replay.windows import Walk, parse_walk, trading_days, windows
 
 MOST_POINTS = 100_000
+MOST_TRIED = 1_000
+OWN = frozenset([POINTS, SWEEP, WALK, REPORT])
 
 
 @frozen(kw_only=True)
@@ -106,6 +111,7 @@ class Run:
         """Run, keep and rank; return the exit code."""
         base = self._check_each_value()
         require_pyarrow()
+        _check_place(self.out)
         finished = Finished(self.out)
         with ExitStack() as stack:
             data = stack.enter_context(mapped_in(self.out, self.data))
@@ -170,8 +176,24 @@ class Run:
         check_fit(self.data, base, getattr(base.sections.get("paper"), "positions", {}))
         for key, values in self.axes.items():
             for value in values:
-                self.load((Override(key, value),))
+                self._check_value(key, value)
         return base
+
+    def _check_value(self, key: str, value: Any) -> None:
+        try:
+            self.load((Override(key, value),))
+        except ConfigError:
+            # What the file's own settings forbid may be good beside a point's.
+            with_it = (point for point in self.points if (key, value) in point.settings)
+            if not any(map(self._can_load, islice(with_it, MOST_TRIED))):
+                raise
+
+    def _can_load(self, point: Point) -> bool:
+        try:
+            self.load(point.overrides())
+        except ConfigError:
+            return False
+        return True
 
     @contextmanager
     def _runner(self) -> Iterator[Runner]:
@@ -192,6 +214,13 @@ class Run:
     def _progress(self, points: int, is_shown: bool) -> AbstractContextManager[OnOutcome]:
         rank = self.rank if self.walk is None else None
         return shown_progress(points, rank, self.lowest) if is_shown else nullcontext(_show_nothing)
+
+
+def _check_place(path: Path) -> None:
+    names = {name for name in names_in(path) if not name.startswith(".") and not name.endswith(".partial")}
+    others = names - OWN
+    if others or (names and POINTS not in names):
+        refuse(path, others or names)
 
 
 def _show_nothing(_outcome: Outcome, _is_new: bool) -> None:

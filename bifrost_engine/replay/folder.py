@@ -6,13 +6,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from bifrost_engine.errors import ConfigError
-from bifrost_engine.replay.report import is_possible, write_report
+from bifrost_engine.replay.report import REPORT, is_possible, write_report
 from bifrost_engine.replay.tables import TABLES, Row
 
 RESULT = "result.json"
@@ -20,6 +20,10 @@ INSTALL = "pip install 'bifrost-engine[backtest]'"
 BATCH_ROWS = 8_192
 FORMAT = "bifrost-backtest-1"
 """Stands in each ``result.json``; a folder with it may be replaced by a newer result."""
+
+
+OWN = frozenset([RESULT, REPORT, *(f"{name}.parquet" for name in TABLES)])
+NAMED = 3
 
 
 class ResultFolder:
@@ -110,12 +114,25 @@ def _umask() -> int:
 
 
 def _check_place(path: Path) -> None:
-    if path.is_dir() and (not any(path.iterdir()) or _is_result(path)):
-        return
-    if path.exists():
-        raise ConfigError(
-            f"{path}: expected a new folder, or one with an earlier result; it holds other files"
-        )
+    names = names_in(path)
+    others = names - OWN
+    if names and (others or not _is_result(path)):
+        refuse(path, others or names)
+
+
+def names_in(path: Path) -> set[str]:
+    """Return the names in a folder, none if there is no such folder; a file's own name."""
+    if path.is_dir():
+        return {entry.name for entry in path.iterdir()}
+    return {path.name} if path.exists() else set()
+
+
+def refuse(path: Path, others: Collection[str]) -> NoReturn:
+    """Raise ConfigError for a place that holds what isn't ours."""
+    named = ", ".join(sorted(others)[:NAMED])
+    raise ConfigError(
+        f"{path}: expected a new folder, or one with an earlier result alone; it holds other files: {named}"
+    )
 
 
 def _is_result(path: Path) -> bool:

@@ -25,6 +25,7 @@ from bifrost_engine.replay.mapped import Mapped
 from bifrost_engine.replay.points import Point
 
 FORMAT = "bifrost-sweep-1"
+POINTS = "points"
 
 
 @frozen(kw_only=True)
@@ -117,7 +118,7 @@ class Finished:
     """The outcomes that a folder holds, one file each, written whole or not at all."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder / "points"
+        self._folder = folder / POINTS
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def find(self, digest: str, point: Point) -> Outcome | None:

@@ -220,6 +220,10 @@ def test_another_folder_of_files_is_left_alone_and_an_earlier_result_makes_way(t
     assert "holds other files" in capsys.readouterr().err
     for _ in range(2):
         assert backtest(tmp_path, "--data", str(day), "--out", str(tmp_path / "out")) == 0
+    (tmp_path / "out" / "notes.txt").write_text("keep")
+    assert backtest(tmp_path, "--data", str(day), "--out", str(tmp_path / "out")) == 2
+    assert "notes.txt" in capsys.readouterr().err
+    assert (tmp_path / "out" / "notes.txt").read_text() == "keep"
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 

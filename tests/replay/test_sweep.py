@@ -194,3 +194,28 @@ def test_settings_that_no_point_could_use_are_refused_before_any_runs(
     assert run([*given, *changed, "--out", str(tmp_path / "out")]) == 2
     assert why in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_value_that_only_other_settings_of_its_point_allow_is_tried(task: Task, tmp_path: Path):
+    assert isinstance(task.load, Source)
+    band = THRESHOLD.rpartition(".")[0] + ".epsilon_band"
+    given = ["sweep", "--config", str(task.load.config_path), "--data", str(task.data.source)]
+    asked = [f"--set={band}=10,30", f"--set={THRESHOLD}=20,40", "--jobs", "1", "--json"]
+    assert run([*given, *asked, "--out", str(tmp_path / "out")]) == 1  # a band of 30 below a threshold of 20
+    outcomes = [json.loads(file.read_text()) for file in (tmp_path / "out" / "points").glob("*.json")]
+    tried = sorted(str(outcome["settings"][band]) for outcome in outcomes)
+    assert tried == ["10", "10", "30"]
+
+
+@pytest.mark.parametrize("name", ["result.json", "report.html", "notes.txt"])
+def test_a_folder_with_others_files_is_refused(
+    task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+):
+    assert isinstance(task.load, Source)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("mine")
+    given = ["sweep", "--config", str(task.load.config_path), "--data", str(task.data.source)]
+    assert run([*given, f"--set={THRESHOLD}=15", "--out", str(out)]) == 2
+    assert name in capsys.readouterr().err
+    assert [(file.name, file.read_text()) for file in out.iterdir()] == [(name, "mine")]
