@@ -108,7 +108,15 @@ def command(
             raise click.ClickException(_nothing(sources, span))
     rows = rows_of(cells, by)
     if as_json:
-        places = [{"journal_id": source.name, "place": source.place} for source in sources]
+        places = [
+            {
+                "journal_id": one.name,
+                "place": one.place,
+                "backtest": one.is_backtest,
+                "unfinished": one.is_unfinished,
+            }
+            for one in sources
+        ]
         told = [{"period": row.period, "strategy": row.strategy, **row.figures} for row in rows]
         print_json({"by": by, "since": span.since, "until": span.until, "sources": places, "rows": told})
     elif as_csv:
@@ -117,7 +125,11 @@ def command(
         print_rows(rows, by)
     for source in sources:
         click.echo(f"from {source.place}", err=True)
-    left = len(found) - len(sources)
+    of_all = every and journal is None and sources[0].is_backtest
+    unfinished = sum(one.is_unfinished for one in found) if of_all else 0
+    if unfinished:
+        click.echo(f"left out: {unfinished} unfinished backtest{'s' * (unfinished > 1)}", err=True)
+    left = len(found) - len(sources) - unfinished
     if left:
         click.echo(f"{left} more journal{'s' * (left > 1)} there: --journal ID, or --all", err=True)
 

@@ -34,11 +34,12 @@ REPLAYED = frozenset({"BACKTEST", "REPLAY"})
 class Source:
     """The records of one journal, or of one result.
 
-    name         the journal's id
-    place        where it is read, in words
-    sessions     the calendar that its days go by
-    is_backtest  its records are no daemon's
-    read         yields the facts that bear on a span, and others
+    name           the journal's id
+    place          where it is read, in words
+    sessions       the calendar that its days go by
+    is_backtest    its records are no daemon's
+    read           yields the facts that bear on a span, and others
+    is_unfinished  it is a backtest that was interrupted, or still runs
     """
 
     name: str
@@ -46,6 +47,7 @@ class Source:
     sessions: Sessions
     is_backtest: bool
     read: Callable[[Span, Days], Iterator[Fact]]
+    is_unfinished: bool = False
 
     def cells(self, span: Span) -> list[Cell]:
         """Return what was done on each trading day of a span, by strategy. Raises as reading does."""
@@ -56,10 +58,15 @@ class Source:
 def chosen(found: Sequence[Source], name: str | None, every: bool) -> list[Source]:
     """Return the source whose name begins with ``name``, else the first, with ``every`` all of its kind.
 
-    Raises ConfigError, naming those that there are.
+    Of backtests ``every`` takes those that are finished. Raises ConfigError, naming those that there are.
     """
+    if name is None and not every:
+        return [found[0]]
     if name is None:
-        return [one for one in found if one.is_backtest == found[0].is_backtest] if every else [found[0]]
+        alike = [one for one in found if one.is_backtest == found[0].is_backtest and not one.is_unfinished]
+        if not alike:
+            raise ConfigError("--all: there are only unfinished backtests; --journal ID counts one of them")
+        return alike
     matches = [one for one in found if one.name.startswith(name)]
     if len(matches) != 1:
         known = ", ".join(one.name + " (backtest)" * one.is_backtest for one in found)
@@ -143,6 +150,9 @@ def of_database(reader: Any, sessions: Sessions) -> Iterator[list[Source]]:
 
 def _of_tables(tables: Any, row: dict[str, Any], address: str, sessions: Sessions) -> Source:
     name = row["journal_id"]
+    is_replayed = "BACKTEST" in row["modes"]
+    is_unfinished = is_replayed and row["has_no_end"]
+    mark = " (backtest, unfinished: it has no end)" if is_unfinished else " (backtest)" * is_replayed
 
     def read(span: Span, days: Days) -> Iterator[Fact]:
         seen = tables.seen(name)
@@ -155,10 +165,11 @@ def _of_tables(tables: Any, row: dict[str, Any], address: str, sessions: Session
 
     return Source(
         name=name,
-        place=f"database {address}, journal {name}",
+        place=f"database {address}, journal {name}{mark}",
         sessions=sessions,
         is_backtest=bool(REPLAYED.intersection(row["modes"])),
         read=read,
+        is_unfinished=is_unfinished,
     )
 
 

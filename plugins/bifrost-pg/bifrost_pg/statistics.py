@@ -26,10 +26,12 @@ PATIENCE_S = 3_600.0
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0"
 
 _JOURNALS = """
-SELECT c.journal_id, coalesce(r.modes, '{}') AS modes
+SELECT c.journal_id, coalesce(r.modes, '{}') AS modes, coalesce(r.has_no_end, false) AS has_no_end
 FROM drain_checkpoint c
-LEFT JOIN LATERAL (SELECT array_agg(DISTINCT mode) AS modes FROM strategy_run r
+LEFT JOIN LATERAL (SELECT array_agg(DISTINCT mode) AS modes, bool_or(end_at IS NULL) AS has_no_end
+    FROM strategy_run r
     WHERE r.journal_id = c.journal_id) r ON true
+WHERE c.jseq > 0
 ORDER BY coalesce(r.modes, '{}') && ARRAY['BACKTEST', 'REPLAY'], c.updated_at DESC
 """
 
@@ -136,7 +138,11 @@ class Statistics:
             self._link.run(lambda conn: conn.execute("ROLLBACK"))
 
     def journals(self) -> list[Record]:
-        """Return ``journal_id`` and ``modes`` of each, the one that grew last first; backtests last."""
+        """Return ``journal_id`` and ``modes`` of each, the one that grew last first; backtests last.
+
+        ``has_no_end`` tells that no end of some run of a strategy is stored. A journal of which
+        nothing is stored yet is none.
+        """
         return list(self._rows(_JOURNALS, {}))
 
     def seen(self, journal_id: str) -> Record:

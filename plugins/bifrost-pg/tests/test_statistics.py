@@ -413,6 +413,69 @@ def test_the_newest_backtest_is_taken_and_others_are_offered(kept, capsys):
     assert all(month in said for month in ("2024-03-01", "2024-04-01", "2025-10-01", "2025-11-01"))
 
 
+class Interrupted(Exception):
+    """Ends a backtest in its middle."""
+
+
+@pytest.fixture
+def interrupt(conn, make_sink, tmp_path):
+    """Run a backtest of a day into the test's database until it has so many records."""
+    path = write_two_strategies(tmp_path / "bifrost.yaml", SPANS["holiday"][1])
+    config = load_config(RunOptions(config_path=path), {}).config
+
+    def until(records: float, seed: int = 5) -> str | None:
+        data = write_days(tmp_path / f"{seed}.csv", GOOD_FRIDAY[:1], seed)
+
+        def stop(record: Any, _run_id: str | None) -> None:
+            if record.jseq >= records:
+                raise Interrupted
+
+        with Archiving(make_sink().archive()) as archive:
+            archive.batch = 20
+            try:
+                told = run_backtest(config, DataSet(data), archive=archive, takers=(stop,), keep_trail=False)
+            except Interrupted:
+                return None
+        return str(told.provenance["journal_id"])
+
+    return until
+
+
+def test_a_backtest_that_was_interrupted_is_told_as_unfinished_until_it_is_completed(
+    interrupt, database_uri, capsys
+):
+    def asked(*arguments: str) -> tuple[dict[str, Any], str]:
+        assert run(["stats", "--db", database_uri, "--json", *arguments]) == 0
+        said = capsys.readouterr()
+        return json.loads(said.out)["sources"][0], said.err
+
+    interrupt(400)
+    source, said = asked()
+    assert (source["backtest"], source["unfinished"]) == (True, True)
+    assert f"journal {source['journal_id']} (backtest, unfinished: it has no end)\n" in said
+    assert run(["stats", "--db", database_uri, "--all"]) == 2
+    assert "there are only unfinished backtests" in capsys.readouterr().err
+
+    journal_id = interrupt(float("inf"))
+    source, said = asked("--all")
+    assert (source["journal_id"], source["unfinished"]) == (journal_id, False)
+    assert f"journal {journal_id} (backtest)\n" in said
+    assert "left out" not in said
+
+
+def test_an_unfinished_backtest_is_left_out_of_the_sum_of_all(interrupt, database_uri, capsys):
+    journal_id = interrupt(float("inf"))
+    assert run(["stats", "--db", database_uri, "--csv"]) == 0
+    alone = capsys.readouterr().out
+    interrupt(400, seed=6)
+    interrupt(1, seed=7)  # before anything was stored
+    assert run(["stats", "--db", database_uri, "--csv", "--all"]) == 0
+    said = capsys.readouterr()
+    assert said.out == alone
+    assert f"journal {journal_id} (backtest)\n" in said.err
+    assert "left out: 1 unfinished backtest\n" in said.err
+
+
 def test_an_unknown_journal_is_answered_with_those_that_there_are(kept, capsys):
     assert run(["stats", "--db", kept.uri, "--journal", "zzz"]) == 2
     said = capsys.readouterr().err
