@@ -18,7 +18,8 @@ from bifrost_engine.domain.contract import Contract, SecType, parse_contract_key
 from bifrost_engine.errors import ConfigError
 from bifrost_engine.replay.columns import Columns
 from bifrost_engine.replay.dataset import DataSet
-from bifrost_engine.replay.sessiontable import EARLIEST_NS, LATEST_NS
+from bifrost_engine.replay.parts import sessions_of
+from bifrost_engine.replay.sessiontable import EARLIEST_NS, LATEST_NS, NO_DAY, SessionTable
 
 if TYPE_CHECKING:
     from bifrost_engine.replay.columns import Integers
@@ -57,11 +58,16 @@ class _Head:
         for index, key in enumerate(rows.keys):
             self.times.setdefault(key, []).append(rows.ts_ns[rows.contract == index])
 
+    def times_of(self, key: str) -> Integers:
+        import numpy as np
+
+        return np.concatenate(self.times.get(key, [np.zeros(0, np.int64)]))
+
     def gap_ns(self, key: str) -> float:
         """Return the median time between two quotes of a contract; 0.0 with fewer."""
         import numpy as np
 
-        times = np.concatenate(self.times.get(key, [np.zeros(0, np.int64)]))
+        times = self.times_of(key)
         return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
 
 
@@ -86,7 +92,7 @@ def check_fit(data: DataSet, config: Config, positions: Iterable[str]) -> Fit:
     day = datetime.fromtimestamp(head.first_ns // SECOND_NS, UTC).date()
     _check_expiries(data, held, day)
     warnings = [text for strategy in config.strategies for text in _concerns(strategy, held, head, day)]
-    return Fit(first_ns=head.first_ns, warnings=(*_untraded(config, held), *warnings))
+    return Fit(first_ns=head.first_ns, warnings=(*_untraded(config, held), *warnings, *_closed(config, head)))
 
 
 def _look(data: DataSet, wanted: set[str], skipped: Counter[str]) -> _Head:
@@ -165,6 +171,21 @@ def _untraded(config: Config, held: list[Contract]) -> Iterator[str]:
     for contract in held:
         if contract.symbol not in traded:
             yield f"position {contract.key}: no strategy trades {contract.symbol}; it isn't hedged"
+
+
+def _closed(config: Config, head: _Head) -> Iterator[str]:
+    """Yield the strategies whose stock has quotes, but none while they may hedge."""
+    table = SessionTable(sessions_of(config))
+    for strategy in config.strategies:
+        times = head.times_of(stock_key(strategy.symbol))
+        if not strategy.gates.strategy.trading_hours_only or not len(times):
+            continue
+        if (table.session_days(times) == NO_DAY).all():
+            yield (
+                f"{strategy.id}: no quote of {strategy.symbol} among the first {head.quotes:,} is within a "
+                f"session, the first is of {_told(times.item(0))}: gates.strategy.trading_hours_only allows "
+                "no hedge outside"
+            )
 
 
 def _concerns(strategy: StrategyConfig, held: list[Contract], head: _Head, day: date) -> Iterator[str]:

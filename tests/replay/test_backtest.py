@@ -335,6 +335,17 @@ def test_what_may_keep_it_from_trading_is_told(tmp_path):
     assert "no quote of NVDA|OPT|20250307|120|C" in told
 
 
+@pytest.mark.parametrize(
+    ("at_s", "hours_only", "warned"), [(-3_600, "true", True), (-3_600, "false", False), (60, "true", False)]
+)
+def test_quotes_outside_sessions_are_told_where_hedges_wait_for_them(tmp_path, at_s, hours_only, warned):
+    quotes = [quote(at_s + n, 120.0) for n in range(5)]
+    config = configured(tmp_path, f"gates.strategy.trading_hours_only={hours_only}")
+    warnings = run_backtest(config, DataSet(write_quotes(tmp_path / "q.csv", quotes))).warnings
+    told = [text for text in warnings if "no quote of NVDA among the first 5 is within a session" in text]
+    assert len(told) == warned
+
+
 def test_a_position_whose_symbol_no_strategy_trades_is_told(tmp_path, day):
     held = {"SPY|OPT|20250328|500|C": 1, LEGS[0]: 1}
     warnings = run_backtest(configured(tmp_path), DataSet(day), positions=held).warnings
