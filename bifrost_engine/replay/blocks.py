@@ -129,11 +129,13 @@ class _Blocks:
         contract = meant[places]
         times = batch.column("ts_ms").cast(pa.int64())
         ts_ms = _values(times, np.int64)
-        timed = _is_there(times) & (abs(ts_ms) <= LATEST_MS)
+        is_there = _is_there(times)
+        timed = is_there & (abs(ts_ms) <= LATEST_MS)
         wanted = contract >= 0
         self._count("contract_key", int((contract == _NO_CONTRACT).sum()))
         self._count("other_symbol", int((contract == _OTHER).sum()))
-        self._count("non_numeric", int((wanted & ~timed).sum()))
+        self._count("non_numeric", int((wanted & ~is_there).sum()))
+        self._count("time", int((wanted & is_there & ~timed).sum()))
         wanted &= timed
         # Nearly always all of them: then the numbers stay where Arrow has read them to.
         rows = slice(None) if wanted.all() else wanted

@@ -28,6 +28,10 @@ HEAD = 20_000
 """Quotes that are looked at in any case; further ones only while a symbol is still missing."""
 SECOND_NS = 1_000_000_000
 NAMED = 6
+_BEYOND = (
+    "; ts_ms is beyond what milliseconds since 1970 can mean: if it is in micro- or nanoseconds, "
+    "`bifrost data import --time-unit us` (or `ns`) converts it"
+)
 
 
 @frozen(kw_only=True)
@@ -85,6 +89,7 @@ def check_fit(data: DataSet, config: Config, positions: Iterable[str]) -> Fit:
         raise ConfigError(
             f"{data.path}: expected quotes{_window(data)}, found none"
             + (f"; rows left out: {left_out}" if left_out else "")
+            + (_BEYOND if skipped["time"] else "")
         )
     _check_clock(data, head.first_ns)
     _check_symbols(data, config, head)

@@ -311,6 +311,15 @@ def test_a_clock_in_another_unit_is_named_with_the_unit_that_would_do(tmp_path):
         run_backtest(configured(tmp_path), DataSet(path))
 
 
+@pytest.mark.parametrize("per_s", [10**6, 10**9])
+def test_a_clock_too_fine_to_be_read_is_named_with_the_way_to_convert_it(tmp_path, per_s):
+    path = tmp_path / "q.csv"
+    ts = OPEN_NS // SECOND_NS * per_s
+    path.write_text(f"ts_ms,contract_key,bid,ask,bid_size,ask_size\n{ts},{STOCK},1,2,1,1\n")
+    with pytest.raises(ConfigError, match=r"rows left out: time 1; .*micro- or nanosec.*import --time-unit"):
+        run_backtest(configured(tmp_path), DataSet(path))
+
+
 def test_a_position_that_had_expired_is_named(tmp_path, day):
     with pytest.raises(ConfigError, match=r"20250228\|120\|C.*expired before"):
         run_backtest(configured(tmp_path), DataSet(day), positions={"NVDA|OPT|20250228|120|C": 1})
