@@ -24,7 +24,7 @@ from bifrost_engine.replay.cluster import on_cluster
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.figures import FIGURES
 from bifrost_engine.replay.fit import check_fit
-from bifrost_engine.replay.folder import names_in, refuse
+from bifrost_engine.replay.folder import check_place, names_in
 from bifrost_engine.replay.lanes import Lanes
 from bifrost_engine.replay.mapped import mapped_in
 from bifrost_engine.replay.parts import sessions_of
@@ -111,7 +111,9 @@ class Run:
         """Run, keep and rank; return the exit code."""
         base = self._check_each_value()
         require_pyarrow()
-        _check_place(self.out)
+        # What begins with a dot or ends so was being written when a sweep was killed.
+        names = {name for name in names_in(self.out) if name[0] != "." and not name.endswith(".partial")}
+        check_place(self.out, names, OWN, POINTS in names)
         finished = Finished(self.out)
         with ExitStack() as stack:
             data = stack.enter_context(mapped_in(self.out, self.data))
@@ -214,13 +216,6 @@ class Run:
     def _progress(self, points: int, is_shown: bool) -> AbstractContextManager[OnOutcome]:
         rank = self.rank if self.walk is None else None
         return shown_progress(points, rank, self.lowest) if is_shown else nullcontext(_show_nothing)
-
-
-def _check_place(path: Path) -> None:
-    names = {name for name in names_in(path) if not name.startswith(".") and not name.endswith(".partial")}
-    others = names - OWN
-    if others or (names and POINTS not in names):
-        refuse(path, others or names)
 
 
 def _show_nothing(_outcome: Outcome, _is_new: bool) -> None:

@@ -18,7 +18,7 @@ from bifrost_engine.engine.question import ask, bounded
 from bifrost_engine.engine.repair import Repair
 from bifrost_engine.engine.shown import LastLook, shown
 from bifrost_engine.engine.sight import Sight
-from bifrost_engine.engine.state import FAR
+from bifrost_engine.engine.state import FAR, SETTLED
 from bifrost_engine.oms.event import Severity
 from bifrost_engine.recon import reconcile
 from bifrost_engine.recon.evidence import Evidence
@@ -38,7 +38,6 @@ IN_FLIGHT = (
     OrderState.UNKNOWN,
 )
 _BAD = (Severity.ERROR, Severity.CRITICAL)
-_SETTLED = ("CLEAN", "REPAIRED", "OPEN_ITEMS")
 
 
 class Reconciler:
@@ -165,7 +164,7 @@ class Reconciler:
         self._end(recon_id, trigger, result, told, earlier)
         if result != "INCOMPLETE":
             core.end_doubts(state.as_of_start_ns)
-        if result in _SETTLED and not look.look_again and not state.incomplete:
+        if result in SETTLED and not look.look_again and not state.incomplete:
             core.compared_ns = state.as_of_start_ns
         if look.look_again and self._retry[0] == FAR and core.connected:
             self._again(core.config.recon.proof_gap, "TARGETED")

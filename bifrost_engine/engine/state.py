@@ -27,6 +27,8 @@ from bifrost_engine.risk.restraint import REJECTS, Level, Restraint
 FAR = 1 << 63
 """A time, nanoseconds, that never comes."""
 MINUTE_NS = 60_000_000_000
+SETTLED = ("CLEAN", "REPAIRED", "OPEN_ITEMS")
+"""Results of a comparison after which we know where we stand."""
 REMEMBERED = 4000
 """Orders that the controls on repetition and rate look back on, at most."""
 EVERYBODY = ""
@@ -380,7 +382,7 @@ class State:
         (self.flattening.add if payload["on"] else self.flattening.discard)(record.strategy_id)
 
     def _on_recon_end(self, record: Record, payload: Mapping[str, Any]) -> None:
-        if not self.opened and payload["result"] in ("CLEAN", "REPAIRED", "OPEN_ITEMS"):
+        if not self.opened and payload["result"] in SETTLED:
             self.opened = True
             self.earlier_executions = frozenset(payload.get("earlier", ()))
 

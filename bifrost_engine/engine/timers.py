@@ -9,8 +9,7 @@ from bifrost_engine.engine.core import SECOND_NS, Core
 from bifrost_engine.engine.state import FAR
 
 FETCH, PARKED = "fetch", "parked"
-OUTLASTS = (FETCH, PARKED)
-"""Deadlines that are kept even if their order is done."""
+"""Deadlines that outlast an order: fills of it that are missing, and events of orders that aren't known."""
 
 
 class Timers:
@@ -46,4 +45,4 @@ class Timers:
 
     def _is_over(self, client_order_id: str, kind: str) -> bool:
         order = self._core.state.orders.get(client_order_id)
-        return kind not in OUTLASTS and order is not None and not order.is_open
+        return kind != FETCH and order is not None and not order.is_open

@@ -106,19 +106,9 @@ class Columns:
         return tuple(views)  # type: ignore[return-value]
 
     @cached_property
-    def twice_mid(self) -> Floats:
-        """Bid plus ask, quote currency, (n,)."""
-        return self.bid + self.ask
-
-    @cached_property
-    def spread(self) -> Floats:
-        """Ask less bid, quote currency, (n,)."""
-        return self.ask - self.bid
-
-    @cached_property
     def mid(self) -> Floats:
         """Mean of bid and ask, quote currency, (n,); as ``Quote.mid``, to the last bit."""
-        return self.twice_mid / 2.0
+        return (self.bid + self.ask) / 2.0
 
     @cached_property
     def spread_pct(self) -> Floats:
@@ -126,7 +116,7 @@ class Columns:
         import numpy as np
 
         with np.errstate(divide="ignore", invalid="ignore"):
-            return 100.0 * self.spread / self.mid
+            return 100.0 * (self.ask - self.bid) / self.mid
 
     def first_late(self, row: int, end: int, within_ns: int) -> int:
         """Return the first of the rows (row, end) that comes later than ``within_ns`` after the one before.
@@ -160,12 +150,12 @@ class Columns:
 
     @cached_property
     def extremes(self) -> Extremes:
-        """What ``twice_mid`` and ``spread`` are between."""
+        """What bid plus ask, and the spread, are between."""
         return Extremes.of(self.bid, self.ask)
 
     @cached_property
     def extremes_pct(self) -> Extremes:
-        """What ``twice_mid`` and ``spread_pct`` are between."""
+        """What bid plus ask, and ``spread_pct``, are between."""
         return self.extremes.in_percent()
 
     @cached_property

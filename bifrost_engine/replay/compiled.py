@@ -49,8 +49,17 @@ def stretches_in(block: Columns, row: int, end: int, cells: Cells) -> tuple[int,
 
 
 @_compiled
-def _is_good(bid: float, ask: float, bid_size: float, ask_size: float) -> bool:
-    return 0.0 < bid <= ask < inf and 0.0 < bid_size < inf and 0.0 < ask_size < inf
+def _follows(
+    contract: Integers,
+    ts_ns: Integers,
+    bids: Floats,
+    asks: Floats,
+    bid_sizes: Floats,
+    ask_sizes: Floats,
+    at: int,
+) -> bool:
+    is_good = 0.0 < bids[at] <= asks[at] < inf and 0.0 < bid_sizes[at] < inf and 0.0 < ask_sizes[at] < inf
+    return is_good and at > 0 and contract[at] == contract[at - 1] and ts_ns[at] > ts_ns[at - 1]
 
 
 @_compiled
@@ -72,9 +81,7 @@ def _first_outside(
         bid, ask = bids[at], asks[at]
         if not (low <= bid + ask <= high and least <= ask - bid <= most):
             return at
-        if not _is_good(bid, ask, bid_sizes[at], ask_sizes[at]):
-            return at
-        if at == 0 or contract[at] != contract[at - 1] or ts_ns[at] <= ts_ns[at - 1]:
+        if not _follows(contract, ts_ns, bids, asks, bid_sizes, ask_sizes, at):
             return at
     return end
 
@@ -97,11 +104,9 @@ def _stretches_in(
     count, last_code, last_width = 0, UNKNOWN, UNKNOWN
     low = high = least = most = 0.0
     for at in range(row, end):
+        if not _follows(contract, ts_ns, bids, asks, bid_sizes, ask_sizes, at):
+            return at, changes[:count], found[:count]
         bid, ask = bids[at], asks[at]
-        if not _is_good(bid, ask, bid_sizes[at], ask_sizes[at]):
-            return at, changes[:count], found[:count]
-        if at == 0 or contract[at] != contract[at - 1] or ts_ns[at] <= ts_ns[at - 1]:
-            return at, changes[:count], found[:count]
         mid = (bid + ask) / 2.0
         percent = 100.0 * (ask - bid) / mid
         if low < mid <= high and least <= percent < most:

@@ -6,10 +6,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any
 
 from bifrost_engine.errors import ConfigError
 from bifrost_engine.replay.report import REPORT, is_possible, write_report
@@ -20,8 +20,6 @@ INSTALL = "pip install 'bifrost-engine[backtest]'"
 BATCH_ROWS = 8_192
 FORMAT = "bifrost-backtest-1"
 """Stands in each ``result.json``; a folder with it may be replaced by a newer result."""
-
-
 OWN = frozenset([RESULT, REPORT, *(f"{name}.parquet" for name in TABLES)])
 NAMED = 3
 
@@ -35,7 +33,7 @@ class ResultFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
-        _check_place(self.path)
+        check_place(self.path, names_in(self.path), OWN, _is_result(self.path))
         self._parquet = _parquet()
         self._work: Path | None = None
         self._files: dict[str, _File] = {}
@@ -113,13 +111,6 @@ def _umask() -> int:
     return mask
 
 
-def _check_place(path: Path) -> None:
-    names = names_in(path)
-    others = names - OWN
-    if names and (others or not _is_result(path)):
-        refuse(path, others or names)
-
-
 def names_in(path: Path) -> set[str]:
     """Return the names in a folder, none if there is no such folder; a file's own name."""
     if path.is_dir():
@@ -127,12 +118,20 @@ def names_in(path: Path) -> set[str]:
     return {path.name} if path.exists() else set()
 
 
-def refuse(path: Path, others: Collection[str]) -> NoReturn:
-    """Raise ConfigError for a place that holds what isn't ours."""
-    named = ", ".join(sorted(others)[:NAMED])
-    raise ConfigError(
-        f"{path}: expected a new folder, or one with an earlier result alone; it holds other files: {named}"
-    )
+def check_place(path: Path, names: set[str], own: frozenset[str], is_ours: bool) -> None:
+    """Raise ConfigError for a place that holds what isn't ours.
+
+    names    what counts of what is there
+    own      the names that a result of ours has
+    is_ours  whether what is there is a result of ours
+    """
+    others = names - own
+    if names and (others or not is_ours):
+        named = ", ".join(sorted(others or names)[:NAMED])
+        raise ConfigError(
+            f"{path}: expected a new folder, or one with an earlier result alone; "
+            f"it holds other files: {named}"
+        )
 
 
 def _is_result(path: Path) -> bool:
