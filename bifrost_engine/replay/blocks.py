@@ -17,6 +17,7 @@ from bifrost_engine.errors import DataError
 from bifrost_engine.replay.columns import BLOCK_ROWS, Columns, columns_of
 from bifrost_engine.replay.readers import (
     COLUMNS,
+    LATEST_MS,
     NS_PER_MS,
     ContractKeys,
     quote_files,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from bifrost_engine.replay.columns import Flags, Floats
 
 BLOCK_BYTES = 4 << 20
-LATEST_MS = ((1 << 63) - 1) // NS_PER_MS
 
 
 def read_blocks(
@@ -130,7 +130,7 @@ class _Blocks:
         times = batch.column("ts_ms").cast(pa.int64())
         ts_ms = _values(times, np.int64)
         is_there = _is_there(times)
-        timed = is_there & (abs(ts_ms) <= LATEST_MS)
+        timed = is_there & (ts_ms >= -LATEST_MS) & (ts_ms <= LATEST_MS)
         wanted = contract >= 0
         self._count("contract_key", int((contract == _NO_CONTRACT).sum()))
         self._count("other_symbol", int((contract == _OTHER).sum()))

@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from hashlib import file_digest
-from itertools import chain, dropwhile
+from itertools import chain
 from pathlib import Path
 
 from attrs import frozen
 
-from bifrost_engine.domain.quote import Quote
 from bifrost_engine.errors import DataError
+from bifrost_engine.replay.ahead import blocks_in_time
 from bifrost_engine.replay.blocks import read_blocks
 from bifrost_engine.replay.columns import Columns
-from bifrost_engine.replay.readers import quote_files, read_quotes
+from bifrost_engine.replay.readers import quote_files
 
 
 @frozen(kw_only=True)
@@ -67,16 +67,13 @@ class DataSet:
                 raise DataError(f"{file}: can't be read: {error}") from error
         return tuple(found)
 
-    def quotes(self, skipped: Counter[str], symbols: frozenset[str] = frozenset()) -> Iterator[Quote]:
-        """Return the quotes from ``start_ns`` on; see ``read_quotes``."""
-        quotes = chain.from_iterable(read_quotes(file, skipped, symbols) for file in self.files)
-        start_ns = self.start_ns
-        return dropwhile(lambda quote: quote.ts_ns < start_ns, quotes) if start_ns else quotes
-
     def blocks(self, skipped: Counter[str], symbols: frozenset[str] = frozenset()) -> Iterator[Columns]:
-        """Return the same quotes in blocks, none of them empty; see ``read_blocks``."""
+        """Return the quotes from ``start_ns`` on in blocks, none of them empty; see ``read_blocks``.
+
+        skipped  also gets the rows whose time is far ``ahead`` of what follows
+        """
         is_before = True
-        for block in self._all_blocks(skipped, symbols):
+        for block in blocks_in_time(self.all_blocks(skipped, symbols), skipped):
             first = 0
             if is_before:
                 later = block.ts_ns >= self.start_ns
@@ -85,5 +82,6 @@ class DataSet:
                 is_before = False
                 yield block.since(first)
 
-    def _all_blocks(self, skipped: Counter[str], symbols: frozenset[str]) -> Iterator[Columns]:
-        return chain.from_iterable(read_blocks(file, skipped, symbols) for file in self.files)
+    def all_blocks(self, skipped: Counter[str], symbols: frozenset[str] = frozenset()) -> Iterator[Columns]:
+        """Return all quotes, whatever their time, in blocks, none of them empty; see ``read_blocks``."""
+        return filter(len, chain.from_iterable(read_blocks(file, skipped, symbols) for file in self.files))

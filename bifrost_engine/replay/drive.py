@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from itertools import chain
 from time import monotonic
 from typing import Protocol
@@ -177,7 +178,10 @@ class Drive:
     async def _advance(self, to_ns: int, is_over: Callable[[], bool]) -> bool:
         """Pass all beats, timers and reports up to ``to_ns``; return False if the run is over."""
         if self._next_beat_ns != FAR and to_ns - self._clock.now_ns() > LONGEST_GAP_NS:
-            raise DataError(f"the feed leaps to {to_ns} ns since the epoch, over a year ahead")
+            raise DataError(
+                f"the feed leaps from {_told(self._clock.now_ns())} to {_told(to_ns)}, over a year ahead: "
+                "is the time of its quotes right?"
+            )
         if self._next_beat_ns == FAR:
             self._next_beat_ns = (to_ns // self._beat_ns + 1) * self._beat_ns
         while (stop_ns := self._next_stop_ns()) <= to_ns:
@@ -217,3 +221,7 @@ class Drive:
             self._pipeline.flush()
         if self._on_beat is not None:
             await self._on_beat()
+
+
+def _told(ts_ns: int) -> str:
+    return f"{datetime.fromtimestamp(ts_ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"

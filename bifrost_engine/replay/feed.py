@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from bifrost_engine.domain import Contract, Quote
 from bifrost_engine.hookspecs import HOOK_VERSION, PluginContext, hookimpl
+from bifrost_engine.replay.ahead import rows_in_time
 from bifrost_engine.replay.readers import read_quotes
 
 
@@ -23,7 +24,7 @@ class ReplayFeed:
     """Plays recorded quotes; the host's clock follows them.
 
     skipped  rows left out so far, by reason: ``columns``, ``non_numeric``, ``contract_key``,
-             ``other_symbol``
+             ``other_symbol``, ``time``, ``ahead``
     """
 
     Config = ReplayConfig
@@ -32,6 +33,7 @@ class ReplayFeed:
     def __init__(self, config: ReplayConfig, context: PluginContext) -> None:
         self.path = config.path
         self.skipped: Counter[str] = Counter()
+        self._log = context.log
 
     @hookimpl
     async def connect(self) -> None:
@@ -39,7 +41,9 @@ class ReplayFeed:
 
     @hookimpl
     async def disconnect(self) -> None:
-        """Do nothing: the files are closed with the iterator."""
+        """Tell which rows were left out; the files are closed with the iterator."""
+        if self.skipped:
+            self._log.warning("rows left out", **dict(sorted(self.skipped.items())))
 
     @hookimpl
     async def subscribe(self, contracts: Sequence[Contract]) -> None:
@@ -51,4 +55,5 @@ class ReplayFeed:
 
         Raises DataError, naming file and line, when a file can't be read.
         """
-        return read_quotes(self.path, self.skipped, frozenset(contract.symbol for contract in contracts))
+        symbols = frozenset(contract.symbol for contract in contracts)
+        return rows_in_time(read_quotes(self.path, self.skipped, symbols), self.skipped)

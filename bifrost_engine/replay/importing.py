@@ -119,7 +119,7 @@ def _checked(
 ) -> Iterator[Columns]:
     """Yield the source's blocks, counting what goes back in time. Raises ConfigError for a strange clock."""
     if layout.is_plain:
-        blocks: Iterable[Columns] = data.blocks(found.skipped)
+        blocks: Iterable[Columns] = data.all_blocks(found.skipped)
     else:
         blocks = columns_of(mapped_quotes(data.path, layout, found.skipped))
     rows, newest_ns = 0, None

@@ -10,13 +10,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
-from bifrost_engine.domain.quote import Quote
 from bifrost_engine.replay.blocks import read_blocks
 from bifrost_engine.replay.columns import BLOCK_ROWS, Columns
 from bifrost_engine.replay.dataset import DataFile, DataSet
@@ -24,7 +22,6 @@ from bifrost_engine.replay.dataset import DataFile, DataSet
 FLOATS = ("bid", "ask", "bid_size", "ask_size")
 INTEGERS = ("contract", "ts_ns")
 PREFIX, LEGEND = ".quotes-", "quotes.json"
-FEW_ROWS = 1_024
 BYTES = 8
 """Of each value."""
 
@@ -122,16 +119,8 @@ class MappedData(DataSet):
         """The files with their digests, as they were when the columns were made."""
         return self._mapped.digests
 
-    def quotes(self, skipped: Counter[str], symbols: frozenset[str] = frozenset()) -> Iterator[Quote]:
-        """Return the quotes one by one."""
-        # A look at the beginning shouldn't make quotes of a whole block.
-        return chain.from_iterable(
-            block.quotes(first, first + FEW_ROWS)
-            for block in self.blocks(skipped, symbols)
-            for first in range(0, len(block), FEW_ROWS)
-        )
-
-    def _all_blocks(self, skipped: Counter[str], symbols: frozenset[str]) -> Iterator[Columns]:
+    def all_blocks(self, skipped: Counter[str], symbols: frozenset[str] = frozenset()) -> Iterator[Columns]:
+        """Return all quotes, whatever their time, in blocks."""
         import numpy as np
 
         folder = self._mapped.folder

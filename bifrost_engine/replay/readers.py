@@ -28,6 +28,8 @@ COLUMNS = ("ts_ms", "contract_key", "bid", "ask", "bid_size", "ask_size")
 """Columns that every file has, in any order; further ones are ignored."""
 
 NS_PER_MS = 1_000_000
+LATEST_MS = ((1 << 63) - 1) // NS_PER_MS
+LATEST_NS = LATEST_MS * NS_PER_MS
 BATCH_ROWS = 65_536
 UNREADABLE = (OSError, EOFError, zlib.error, csv.Error)
 
@@ -122,17 +124,20 @@ def _csv_rows(
         if key is None:
             skipped["other_symbol"] += 1
             continue
+        quote: Quote | None
         try:
-            yield new(
+            quote = new(
                 Quote,
                 (key, float(bid), float(ask), float(bid_size), float(ask_size), int(ts_ms) * NS_PER_MS, 0),
             )
         except ValueError:
             quote = _quote_with_gaps(ts_ms, key, (bid, ask, bid_size, ask_size))
-            if quote is None:
-                skipped["non_numeric"] += 1
-            else:
-                yield quote
+        if quote is None:
+            skipped["non_numeric"] += 1
+        elif -LATEST_NS <= quote.ts_ns <= LATEST_NS:
+            yield quote
+        else:
+            skipped["time"] += 1
 
 
 def _quote_with_gaps(ts_ms: str, key: str, numbers: Sequence[str]) -> Quote | None:
@@ -222,6 +227,8 @@ def _parquet_rows(batch: Any, pa: Any, keys: ContractKeys, skipped: Counter[str]
             skipped["other_symbol"] += 1
         elif ts_ms is None:
             skipped["non_numeric"] += 1
+        elif not -LATEST_MS <= ts_ms <= LATEST_MS:
+            skipped["time"] += 1
         else:
             bid, ask, bid_size, ask_size = (nan if number is None else number for number in numbers)
             yield new(Quote, (key, bid, ask, bid_size, ask_size, ts_ms * NS_PER_MS, 0))

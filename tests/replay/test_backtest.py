@@ -410,6 +410,23 @@ def test_bad_rows_and_bad_quotes_are_counted_and_the_run_goes_on(tmp_path):
     assert sum(period["quotes_rejected"].values()) >= 2
 
 
+@pytest.mark.parametrize("part", [{}, {"end_ns": OPEN_NS + 480 * 10**9}, {"start_ns": OPEN_NS + 60 * 10**9}])
+@pytest.mark.parametrize("at", [1, 500])
+def test_a_row_far_ahead_of_its_time_costs_itself_only(at, part, tmp_path, day):
+    lines = day.read_text().splitlines()
+    ts_ms, rest = lines[at].split(",", 1)
+    (tmp_path / "q.csv").write_text(
+        "\n".join([*lines[:at], f"{int(ts_ms) + 86_400_000},{rest}", *lines[at:]]) + "\n"
+    )
+    true, found = (
+        run_backtest(configured(tmp_path), DataSet(path, **part)).as_json()
+        for path in (day, tmp_path / "q.csv")
+    )
+    assert (found["period"].pop("rows_left_out"), true["period"].pop("rows_left_out")) == ({"ahead": 1}, {})
+    for what in ("period", "result", "strategies"):
+        assert found[what] == true[what]
+
+
 # --- ids, positions, the trail -------------------------------------------------------------
 
 

@@ -89,6 +89,7 @@ def test_windows_line_ends_and_a_byte_order_mark_do_no_harm(tmp_path):
         ("noon,SPY|STK|||,167.27,167.41,100,600", "non_numeric"),
         (",SPY|STK|||,167.27,167.41,100,600", "non_numeric"),
         ("1000,SPY|STK|||,cheap,167.41,100,600", "non_numeric"),
+        ("9223372036855,SPY|STK|||,167.27,167.41,100,600", "time"),
         ("1000,SPY,167.27,167.41,100,600", "contract_key"),
         ("1000,SPY|FUT|||,167.27,167.41,100,600", "contract_key"),
         ("1000,SPY|OPT|2014|70|C,1,2,3,4", "contract_key"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,8 +14,10 @@ from generated_day import market, write_config, write_quotes
 
 from bifrost_engine.cli.main import run
 from bifrost_engine.cli.sweeping import Source
+from bifrost_engine.domain import Quote
 from bifrost_engine.errors import ConfigError
 from bifrost_engine.replay.backtest import run_backtest
+from bifrost_engine.replay.columns import Columns
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.figures import FIGURES, figures
 from bifrost_engine.replay.lanes import Lanes
@@ -81,12 +84,17 @@ def test_each_points_figures_are_those_of_its_own_run(task: Task, tmp_path: Path
 
 def test_a_mapped_recording_is_the_recording(task: Task):
     one, other = Counter(), Counter()
-    quotes = list(DataSet(task.data.source).quotes(one, frozenset({"NVDA"})))
-    assert list(task.data.data().quotes(other, frozenset({"NVDA"}))) == quotes
-    assert list(task.data.data().quotes(other, frozenset({"QQQ"}))) == []
+    source, mapped = DataSet(task.data.source), task.data.data()
+    quotes = rows(source.blocks(one, frozenset({"NVDA"})))
+    assert rows(mapped.blocks(other, frozenset({"NVDA"}))) == quotes
+    assert rows(mapped.blocks(other, frozenset({"QQQ"}))) == []
     assert other["other_symbol"] == len(quotes)
     later = quotes[len(quotes) // 2].ts_ns
-    assert next(task.data.data(start_ns=later).quotes(one)).ts_ns == later
+    assert rows(task.data.data(start_ns=later).blocks(one))[0].ts_ns == later
+
+
+def rows(blocks: Iterable[Columns]) -> list[Quote]:
+    return [quote for block in blocks for quote in block.quotes(0, len(block))]
 
 
 def test_what_has_finished_is_not_run_again(task: Task, tmp_path: Path):
