@@ -47,7 +47,6 @@ class Sample:
     """A strategy's books at one time; amounts in quote currency, since the run's beginning.
 
     kind      ``start``, ``minute``, ``fill`` or ``end``
-    in_session  whether the exchange was open
     options   result of the options before commissions; None while a mark is missing
     stock     of the shares and all else in its book, likewise
     values    spot, and net delta and greeks as the strategy tells them, None where it doesn't
@@ -57,7 +56,6 @@ class Sample:
     kind: str
     strategy_id: str
     trading_day: str
-    in_session: bool
     shares: float
     options: float | None
     stock: float | None
@@ -250,7 +248,6 @@ class _Books:
                 shares = line.units
             elif is_option and line.units and mark is not None:
                 legs.append(self._leg(contract_key, line.units, mark))
-        in_session = core.sessions.session_at(core.now_ns) is not None
         if kind != MINUTE or self._counts(core.now_ns):
             # Outside the hours spreads are too wide for a mid to say by what a price moved.
             self._attribute(shares, legs, fill)
@@ -259,7 +256,6 @@ class _Books:
             kind=kind,
             strategy_id=slot.id,
             trading_day=str(core.state.trading_day),
-            in_session=in_session,
             shares=shares,
             options=sums[True],
             stock=sums[False],

@@ -52,11 +52,18 @@ class Gathering:
         if record.kind == "operation":
             self._add("operations", operation_row, record)
         elif record.kind == "portfolio":
-            self._add("books", book_row, record)
+            self._take_worth(record)
         elif record.kind == "commission":
             self._add("fills", commission_row, record)
         elif record.kind in Slippage.KINDS:
             self._take_order(record)
+
+    def _take_worth(self, record: Record) -> None:
+        if record.strategy_id in self.trading:
+            pnl = record.payload["daily_pnl"]
+            day = str(record.payload["trading_day"])
+            self.performance.see_day(record.strategy_id, day, None if pnl is None else float(pnl))
+        self._add("books", book_row, record)
 
     def _take_order(self, record: Record) -> None:
         trading = self.trading.get(record.strategy_id or "")
@@ -71,8 +78,7 @@ class Gathering:
         pnls = [sample.pnl for sample in samples]
         known = [pnl for pnl in pnls if pnl is not None]
         total = sum(known) if len(known) == len(self.trading) else None
-        first = samples[0]
-        drawdown = self.performance.see(first.ts_ns, first.trading_day, first.in_session, total)
+        drawdown = self.performance.see(samples[0].ts_ns, total)
         for sample in samples:
             self.last[sample.strategy_id] = sample
             self._add("equity", equity_row, sample, total, drawdown)

@@ -17,6 +17,9 @@ class Performance:
 
     capital   quote currency, what returns are of
     drawdown  deepest fall from a peak so far, quote currency, with the peak and the times of both ends
+
+    Days are the exchange's trading days, with the results that are recorded of them: those that
+    statistics count, so both tell the same of each.
     """
 
     capital: float
@@ -27,14 +30,10 @@ class Performance:
     drawdown_to_ns: int | None = None
     _peak: float = 0.0
     _peak_ns: int = 0
-    _days: dict[str, float] = Factory(dict)
-    _day: str = ""
+    _days: dict[str, dict[str, float | None]] = Factory(dict)
 
-    def see(self, ts_ns: int, trading_day: str, in_session: bool, pnl: float | None) -> float | None:
-        """Take the result at a time; return how far it is below its peak.
-
-        A day begins with its session: what comes after the one before it is still that one's.
-        """
+    def see(self, ts_ns: int, pnl: float | None) -> float | None:
+        """Take the result at a time; return how far it is below its peak."""
         if pnl is None:
             return None
         if not self._peak_ns or pnl > self._peak:  # what is lost at once is a fall, too
@@ -43,10 +42,13 @@ class Performance:
         if fall > self.drawdown:
             self.drawdown, self.drawdown_peak = fall, self._peak
             self.drawdown_from_ns, self.drawdown_to_ns = self._peak_ns, ts_ns
-        if in_session or not self._day:
-            self._day = trading_day
-        self.pnl = self._days[self._day] = pnl
+        self.pnl = pnl
         return fall
+
+    def see_day(self, strategy_id: str, trading_day: str, pnl: float | None) -> None:
+        """Take what a strategy's trading day has come to so far; None while a mark is missing."""
+        known = self._days.setdefault(trading_day, {})
+        known[strategy_id] = known.get(strategy_id) if pnl is None else pnl
 
     @property
     def drawdown_pct(self) -> float:
@@ -59,10 +61,12 @@ class Performance:
         return None if self.pnl is None else 100.0 * self.pnl / self.capital
 
     def by_day(self) -> dict[str, float]:
-        """Return each trading day's result."""
-        found, before = {}, 0.0
-        for day, pnl in self._days.items():
-            found[day], before = pnl - before, pnl
+        """Return each trading day's result; a day that isn't known of each strategy is left out."""
+        found = {}
+        for day, results in self._days.items():
+            known = [pnl for pnl in results.values() if pnl is not None]
+            if len(known) == len(results):
+                found[day] = sum(known)
         return found
 
     def ratios(self) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from bifrost_engine.replay.identity import digest_of, effective, versions
 from bifrost_engine.replay.mapped import Mapped
 from bifrost_engine.replay.points import Point
 
-FORMAT = "bifrost-sweep-1"
+FORMAT = "bifrost-sweep-2"
 POINTS = "points"
 
 
