@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
 from bifrost_engine.calendar import Sessions
+from bifrost_engine.domain.contract import plain
 from bifrost_engine.domain.record import Record
-from bifrost_engine.journal.chain import as_read
+from bifrost_engine.journal.attribution import order_field
 from bifrost_engine.journal.story import SHRUNK, VETOED, Decisions, Span
 from bifrost_engine.replay.tables import Row
 
@@ -101,7 +103,7 @@ class Watch:
         if ended is not None:
             self._keep(ended)
         if record.kind == "order_event" and record.payload["event"] == "SUBMIT":
-            self._sent(as_read(record))
+            self._sent(record)
 
     def add(self, table: str, row: Row) -> None:
         """Take a row of a result's tables; only samples of the books are looked at."""
@@ -138,16 +140,17 @@ class Watch:
         return next(made, None)
 
     def _sent(self, record: Record) -> None:
-        order = record.payload["order"]
+        order = partial(order_field, record.payload)
+        limit_price = order("limit_price")
         sent = Sent(
             ts_ns=record.ts_ns,
             strategy_id=record.strategy_id or "",
-            contract_key=order["contract_key"],
-            side=order["side"],
-            quantity=order["quantity"],
-            order_type=order["order_type"],
-            limit_price=order["limit_price"],
-            purpose=order["purpose"],
+            contract_key=order("contract_key"),
+            side=str(order("side")),
+            quantity=plain(order("quantity")),
+            order_type=str(order("order_type")),
+            limit_price=None if limit_price is None else plain(limit_price),
+            purpose=str(order("purpose")),
         )
         self.sent.setdefault(sent.strategy_id, []).append(sent)
 
