@@ -81,15 +81,19 @@ def command(
         bifrost stats --shadow --by week
 
     Days are the exchange's trading days, weeks begin on Monday. A day's result is that of
-    'bifrost status': the strategy's own book with the options that it manages, after
-    commissions. A hedge's result is the change of it since the hedge before, or since the
-    day began: the move that the hedge answered, less what it cost. Time is that of regular
-    sessions.
+    'bifrost status' and 'bifrost backtest': the strategy's own book with the options that it
+    manages, after commissions. A hedge's result is the change of it since the hedge before,
+    or since the day began: the move that the hedge answered, less what it cost. Time is that
+    of regular sessions.
+
+    --all adds up what can have happened one after the other. Backtests of one day are
+    alternatives, and so are rehearsals of one simulated day: these are refused.
     """
     from bifrost_engine.cli.output import print_json
     from bifrost_engine.cli.periods import print_csv, print_rows
     from bifrost_engine.stats.days import Span
     from bifrost_engine.stats.figures import rows_of
+    from bifrost_engine.stats.sources import cells_of
 
     if dsn is not None and folder is not None:
         raise click.UsageError("give --db or --data, not both")
@@ -103,7 +107,7 @@ def command(
         return
     with _found(config_path, dsn, folder) as found:
         sources = _chosen(found, journal, every)
-        cells = [cell for source in sources for cell in source.cells(span)]
+        cells = cells_of(sources, span)
         if not cells:
             raise click.ClickException(_nothing(sources, span))
     rows = rows_of(cells, by)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import time
+from datetime import date, time
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ class Source:
     place          where it is read, in words
     sessions       the calendar that its days go by
     is_backtest    its records are no daemon's
+    rivals         what it shares with those of which only one can have been at a time: a backtest is
+                   another one's alternative, and an account has one daemon; None: not known
     read           yields the facts that bear on a span, and others
     is_unfinished  it is a backtest that was interrupted, or still runs
     """
@@ -46,6 +49,7 @@ class Source:
     place: str
     sessions: Sessions
     is_backtest: bool
+    rivals: str | None
     read: Callable[[Span, Days], Iterator[Fact]]
     is_unfinished: bool = False
 
@@ -72,6 +76,37 @@ def chosen(found: Sequence[Source], name: str | None, every: bool) -> list[Sourc
         known = ", ".join(one.name + " (backtest)" * one.is_backtest for one in found)
         raise ConfigError(f"--journal {name}: expected one of {known}")
     return matches
+
+
+def cells_of(sources: Sequence[Source], span: Span) -> list[Cell]:
+    """Return what all sources have of a span.
+
+    Raises ConfigError where two are of the same time of which only one can have been: several backtests,
+    or rehearsals, of one day are alternatives and no sum. Else as reading does.
+    """
+    found = [(source, source.cells(span)) for source in sources]
+    for (one, ours), (other, theirs) in combinations(found, 2):
+        day = _day_of_both(ours, theirs) if one.rivals and one.rivals == other.rivals else None
+        if day is not None:
+            raise ConfigError(
+                f"--all: {one.place} and {other.place} are both of {day:%Y-%m-%d}: alternatives, which don't "
+                f"add up; count one with --journal {one.name}, or days of one alone with --since and --until"
+            )
+    return [cell for _, cells in found for cell in cells]
+
+
+def _day_of_both(ours: Sequence[Cell], theirs: Sequence[Cell]) -> date | None:
+    """Return the first day on which decisions of both stood at one time, None if there is none."""
+    return min(
+        (
+            cell.day
+            for cell in ours
+            for other in theirs
+            if cell.day == other.day
+            and max(cell.first_us, other.first_us) < min(cell.until_us, other.until_us)
+        ),
+        default=None,
+    )
 
 
 # --- journals and results --------------------------------------------------------------------
@@ -115,7 +150,9 @@ def of_journal(path: Path, sessions: Sessions) -> Source:
         with JournalReader(path) as reader:
             yield from journal.facts(Proven(reader).records())
 
-    return Source(name=name, place=f"journal {path}", sessions=sessions, is_backtest=False, read=read)
+    return Source(
+        name=name, place=f"journal {path}", sessions=sessions, is_backtest=False, rivals=path.name, read=read
+    )
 
 
 def _of_result(path: Path) -> Source:
@@ -128,6 +165,7 @@ def _of_result(path: Path) -> Source:
         place=f"backtest {path}",
         sessions=sessions_of(rolls),
         is_backtest=True,
+        rivals="backtest",
         read=lambda _span, _days: folder.facts(path, frozenset(told["strategies"])),
     )
 
@@ -150,9 +188,9 @@ def of_database(reader: Any, sessions: Sessions) -> Iterator[list[Source]]:
 
 def _of_tables(tables: Any, row: dict[str, Any], address: str, sessions: Sessions) -> Source:
     name = row["journal_id"]
-    is_replayed = "BACKTEST" in row["modes"]
-    is_unfinished = is_replayed and row["has_no_end"]
-    mark = " (backtest, unfinished: it has no end)" if is_unfinished else " (backtest)" * is_replayed
+    is_backtest = not REPLAYED.isdisjoint(row["modes"])
+    is_unfinished = is_backtest and row["has_no_end"]
+    mark = " (backtest, unfinished: it has no end)" if is_unfinished else " (backtest)" * is_backtest
 
     def read(span: Span, days: Days) -> Iterator[Fact]:
         seen = tables.seen(name)
@@ -167,7 +205,8 @@ def _of_tables(tables: Any, row: dict[str, Any], address: str, sessions: Session
         name=name,
         place=f"database {address}, journal {name}{mark}",
         sessions=sessions,
-        is_backtest=bool(REPLAYED.intersection(row["modes"])),
+        is_backtest=is_backtest,
+        rivals="backtest" if is_backtest else None,
         read=read,
         is_unfinished=is_unfinished,
     )

@@ -52,6 +52,7 @@ class Scalp:
 class Cell:
     """One strategy's day.
 
+    first_us, until_us  of the decisions that stood in its session; 0 without any
     pnl     the day's result when it was last known; None: never
     trades  executions as their newest revisions have them; ``commissions`` as far as they were told
     scalps  one for each order that was filled, in their order
@@ -60,6 +61,8 @@ class Cell:
 
     strategy_id: str
     day: date
+    first_us: int = 0
+    until_us: int = 0
     pnl: float | None = None
     hedges: int = 0
     decisions: int = 0
@@ -106,6 +109,8 @@ class Tally:
         for day, length_us in self._days.in_sessions(fact.first_us, fact.until_us):
             cell = self._cell(fact.strategy_id, day)
             if cell is not None:
+                cell.first_us = min(cell.first_us or fact.first_us, fact.first_us)
+                cell.until_us = max(cell.until_us, fact.until_us)
                 cell.decisions += count
                 if fact.state is not None:
                     cell.states[fact.state] += length_us

@@ -476,6 +476,15 @@ def test_an_unfinished_backtest_is_left_out_of_the_sum_of_all(interrupt, databas
     assert "left out: 1 unfinished backtest\n" in said.err
 
 
+def test_two_backtests_of_one_day_are_not_added_up(interrupt, database_uri, capsys):
+    journals = [interrupt(float("inf"), seed=seed) for seed in (5, 6)]
+    assert run(["stats", "--db", database_uri, "--all", "--csv"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "are both of 2024-03-27: alternatives, which don't add up; count one with --journal" in said.err
+    assert all(f"journal {journal_id} (backtest)" in said.err for journal_id in journals)
+
+
 def test_an_unknown_journal_is_answered_with_those_that_there_are(kept, capsys):
     assert run(["stats", "--db", kept.uri, "--journal", "zzz"]) == 2
     said = capsys.readouterr().err
