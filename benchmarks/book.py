@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from math import erfc, log, sqrt
+from pathlib import Path
 
 from bifrost_engine.domain import Contract, Quote, Right
 
@@ -40,6 +42,18 @@ def walk(count: int, *, step: float = 0.003, gap_ms: int = 20, seed: int = 1) ->
         mid += rng.gauss(0.0, step)
         cents = round(mid, 2)
         yield Quote(key, cents - 0.01, cents + 0.01, 500.0, 500.0, ts_ns)
+
+
+def recorded(folder: Path, count: int, *, step: float = 0.003, gap_ms: int = 20) -> list[str]:
+    """Write a recording and a configuration, and return the options that name them."""
+    with open(folder / "day.csv", "w") as file:
+        file.write("ts_ms,contract_key,bid,ask,bid_size,ask_size\n")
+        for key, bid, ask, bid_size, ask_size, ts_ns, _ in walk(count, step=step, gap_ms=gap_ms):
+            file.write(f"{ts_ns // 1_000_000},{key},{bid!r},{ask!r},{bid_size!r},{ask_size!r}\n")
+    legs = {contract.key: quantity for contract, quantity in straddles(2)}
+    config = {"symbol": "NVDA", "broker": "paper", "paper": {"positions": legs}, "status": {"sink": []}}
+    (folder / "bifrost.yaml").write_text(json.dumps(config))  # JSON is YAML
+    return ["--config", str(folder / "bifrost.yaml"), "--data", str(folder / "day.csv")]
 
 
 def bare_delta(spot: float, strike: float, years: float) -> float:

@@ -9,46 +9,24 @@ neighbours on the machine matter less.
 
 from __future__ import annotations
 
-import json
-import resource
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
-from book import straddles, walk
+from book import recorded
+from commands import BIFROST, timed
 
 QUOTES, FURTHER, ROUNDS = 100_000, 4, 3
 KEY = "gates.state.delta.threshold_hedge_shares"
-BIFROST = [sys.executable, "-m", "bifrost_engine.cli"]
-
-
-def recorded(folder: Path, count: int) -> list[str]:
-    """Write a recording and a configuration, and return the options that name them."""
-    with open(folder / "day.csv", "w") as file:
-        file.write("ts_ms,contract_key,bid,ask,bid_size,ask_size\n")
-        for key, bid, ask, bid_size, ask_size, ts_ns, _ in walk(count):
-            file.write(f"{ts_ns // 1_000_000},{key},{bid!r},{ask!r},{bid_size!r},{ask_size!r}\n")
-    legs = {contract.key: quantity for contract, quantity in straddles(2)}
-    config = {"symbol": "NVDA", "broker": "paper", "paper": {"positions": legs}, "status": {"sink": []}}
-    (folder / "bifrost.yaml").write_text(json.dumps(config))  # JSON is YAML
-    return ["--config", str(folder / "bifrost.yaml"), "--data", str(folder / "day.csv")]
-
-
-def seconds(*arguments: str) -> float:
-    """Return the processor time of a command, its processes included."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([*BIFROST, *arguments], check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def swept(options: list[str], points: int, jobs: int) -> float:
     """Return the processor time of a new sweep."""
     values = ",".join(str(20 + 5 * point) for point in range(points))
     with tempfile.TemporaryDirectory() as out:
-        return seconds("sweep", *options, f"--set={KEY}={values}", f"--jobs={jobs}", "--out", f"{out}/sweep")
+        command = [BIFROST, "sweep", *options, f"--set={KEY}={values}", f"--jobs={jobs}"]
+        return timed(*command, "--out", f"{out}/sweep").processor
 
 
 def main() -> None:
@@ -62,7 +40,7 @@ def main() -> None:
             further = (all_of_them - first) / FURTHER
             firsts.append(first)
             ratios.append(further / first)
-            alone.append(further / seconds("backtest", *options))
+            alone.append(further / timed(BIFROST, "backtest", *options).processor)
         two = swept(options, 2, 2)
         beside = (swept(options, 2 + FURTHER, 2) - two) / FURTHER
         print(f"a sweep of one point, {count:,} quotes: {median(firsts):.2f} s of processor time")

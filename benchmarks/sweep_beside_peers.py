@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
-import subprocess
 import sys
-import time
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from commands import BIFROST, Seconds, timed
 from peers.environment import VARIABLE, python_of, usual_place
 from peers.workload import KINDS, generated, make
 from replay import ENGINES, run
@@ -29,16 +27,13 @@ FIRST = 20
 """Shares; each point's threshold is one more than that of the point before."""
 
 
-def swept(folder: Path, points: int, jobs: int, out: Path) -> tuple[float, float]:
-    """Return the processor seconds and the seconds by the clock of a sweep."""
+def swept(folder: Path, points: int, jobs: int, out: Path) -> Seconds:
+    """Return what a sweep takes."""
     values = ",".join(str(FIRST + number) for number in range(points))
-    command = [Path(sys.executable).with_name("bifrost"), "sweep", "--config", folder / "bifrost.yaml"]
+    command = [BIFROST, "sweep", "--config", folder / "bifrost.yaml"]
     command += ["--data", folder / "quotes.parquet", "--set", f"{SETTING}={values}"]
     command += ["--jobs", str(jobs), "--out", out]
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([*map(str, command)], check=True, capture_output=True)
-    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
+    return timed(*command)
 
 
 def main() -> None:
