@@ -90,6 +90,12 @@ def to_record(row: Row) -> Record:
     return Record(row.jseq, parse_rfc3339(row.ts), row.kind, row.strategy_id, row.coid, payload)
 
 
+def as_read(record: Record) -> Record:
+    """Return a record as a journal's file would give it back; see ``to_record``."""
+    payload = json.loads(canonical(record.payload))
+    return Record(record.jseq, record.ts_ns, record.kind, record.strategy_id, record.client_order_id, payload)
+
+
 def to_audit_row(row: Row) -> AuditRow:
     """Return the row as a sink gets it."""
     return AuditRow(
