@@ -70,10 +70,11 @@ class Cluster:
         """
         base = task.base()
         shared = Shared(task=task, config=effective(base))
-        self._check_workers(shared, versions(base))
         rest = iter(points)
-        busy = {self._submit(shared, point): point for point in islice(rest, AT_ONCE)}
+        busy: dict[Any, Point] = {}
         try:
+            self._check_workers(shared, versions(base))
+            busy = {self._submit(shared, point): point for point in islice(rest, AT_ONCE)}
             while busy:
                 for future in self._done(list(busy)):
                     point = busy.pop(future)
@@ -125,13 +126,27 @@ class Cluster:
         problems = [
             f"worker {worker}: {text}" for worker, found in told.items() for text in _other(found, wanted)
         ]
-        if not problems:
-            asked = [
-                self._client.submit(_made_ready, shared, workers=[worker], pure=False) for worker in told
-            ]
-            problems = [text for text in self._client.gather(asked) if text]
+        problems = problems or list(self._make_ready(shared, list(told)))
         if problems:
             raise ConfigError(*(f"--dask {self._address}: {text}" for text in problems))
+
+    def _make_ready(self, shared: Shared, workers: Sequence[str]) -> Iterator[str]:
+        """Make workers ready, and yield why one can't be; one that is lost meanwhile isn't waited for."""
+        asked = {
+            self._client.submit(_made_ready, shared, workers=[worker], pure=False): worker
+            for worker in workers
+        }
+        while asked:
+            for future in self._done(list(asked)):
+                del asked[future]
+                text = future.result()
+                if text:
+                    yield text
+            there = self._workers()
+            lost = [future for future, worker in asked.items() if worker not in there]
+            self._client.cancel(lost)
+            for future in lost:
+                del asked[future]
 
 
 def _outcome(future: Any, point: Point) -> Outcome:

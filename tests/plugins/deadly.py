@@ -1,4 +1,4 @@
-"""A configuration that kills the process which loads it for one point of a sweep, as often as it is told."""
+"""Configurations that kill the process which loads them: for a point of a sweep, or in a folder."""
 
 from __future__ import annotations
 
@@ -30,5 +30,17 @@ class Deadly(Source):
         wanted = any(one.path == self.key and one.value == self.value for one in settings)
         if wanted and len(list(self.graves.iterdir())) < self.deaths:
             (self.graves / str(os.getpid())).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(settings)
+
+
+@frozen(kw_only=True)
+class DeadlyIn(Source):
+    """Loads as ``Source``, but ends a process whose working directory is ``folder`` by SIGKILL."""
+
+    folder: Path
+
+    def __call__(self, settings: Sequence[Override]) -> Config:
+        if Path.cwd() == self.folder:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().__call__(settings)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deadly import Deadly
+from deadly import Deadly, DeadlyIn
 from generated_day import market, write_config, write_quotes
 from processes import wait_for
 
@@ -214,6 +214,22 @@ def test_another_version_of_the_engine_is_named(
     monkeypatch.chdir(ours)
     assert swept(address) == 2
     assert "bifrost-engine is 9.9 there" in capsys.readouterr().err
+
+
+def test_a_worker_that_is_lost_while_it_makes_ready_is_waited_for_no_more(
+    hosts: Hosts, here: Source, tmp_path: Path
+):
+    folders = [tmp_path / name for name in ("lives", "dies")]
+    for folder in folders:
+        folder.mkdir()
+    address = hosts.start(*folders)
+    task = task_with(
+        DeadlyIn(config_path=here.config_path, data=here.data, folder=folders[1]), tmp_path / "mapped"
+    )
+    with on_cluster(address) as runner:
+        there = sweep(task, list(grid(AXES)), Finished(tmp_path), runner)
+    assert hosts.processes[2].wait(60) < 0
+    assert there == sweep(task_with(here, tmp_path / "again"), list(grid(AXES)), Finished(tmp_path / "again"))
 
 
 def test_a_scheduler_that_is_lost_ends_the_sweep_and_keeps_what_had_finished(
