@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Generator
@@ -34,6 +35,12 @@ _excused: set[threading.Thread] = set()
 def pytest_xdist_auto_num_workers() -> int:
     """As many as there are cores and one: many tests wait for processes, servers and timers."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_configure() -> None:
+    """Have what tests start hear Ctrl-C: a shell that puts them in the background has them ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,7 +16,8 @@
     │   ├── JournalCorrupt   its hash chain or its file is broken; only a person mends it
     │   ├── JournalPruned    asked for rows that aren't kept any more
     │   └── JournalUnwritable disk full or I/O error; no order leaves meanwhile
-    ├── DataError            a file of quotes that can't be read
+    ├── DataError            a file of quotes, or of a result, that can't be read
+    ├── OutputError          a result, recording or import that can't be written
     └── InvariantViolated    us: a defect
 
 Every message names the object, what was expected, what was found and the next
@@ -119,7 +120,11 @@ class JournalUnwritable(JournalError):
 
 
 class DataError(BifrostError):
-    """A file of market data can't be read; the message names file and line."""
+    """A file of market data, or of a result, can't be read; the message names it, and its line."""
+
+
+class OutputError(BifrostError):
+    """A file or folder to make can't be written (permission, disk full, I/O error); nothing of it is left."""
 
 
 class InvariantViolated(BifrostError):

@@ -65,8 +65,8 @@ def command(ctx: click.Context, /, as_json: bool, progress: bool | None, **given
         bifrost backtest --data quotes --positions postgres
         bifrost backtest --data quotes --positions postgres@2025-03-03T09:30
 
-    Exit codes: 0 done, 1 the data can't be read, 2 configuration and data don't fit,
-    130 interrupted; then nothing is left in --out.
+    Exit codes: 0 done, 1 the data can't be read or --out can't be written, 2 configuration
+    and data don't fit, 130 interrupted; --out then has nothing new, or all.
     """
     from bifrost_engine.cli.backtesting import Run
 

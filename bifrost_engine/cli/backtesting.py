@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -74,8 +74,8 @@ class Run:
         """Run, keep what is to be kept, tell what came of it; return the exit code."""
         for warning in self.loaded.warnings:
             click.echo(f"warning: {warning}", err=True)
-        with ExitStack() as stack:
-            folder = None if self.out is None else stack.enter_context(ResultFolder(self.out))
+        # A statement of its own: an interrupt before a stack had taken it would leave it there.
+        with nullcontext() if self.out is None else ResultFolder(self.out) as folder, ExitStack() as stack:
             show = stack.enter_context(_progress(self.zone)) if show_progress else None
             archive = None if self.sink is None else stack.enter_context(self._archive(self.sink))
             result = run_backtest(

@@ -21,6 +21,7 @@ from bifrost_engine.daemon.recording import recordings_folder
 from bifrost_engine.logs import configure
 from bifrost_engine.replay.parts import sessions_of
 from bifrost_engine.replay.recordings import Recordings
+from bifrost_engine.replay.writing import writing
 
 
 class Run:
@@ -51,7 +52,8 @@ class Run:
 
     def execute(self, *, as_json: bool) -> int:
         """Record, tell how much; return the exit code."""
-        recordings = Recordings(self.folder, sessions_of(self.config))
+        with writing(self.folder):
+            recordings = Recordings(self.folder, sessions_of(self.config))
         with _progress() as show:
             capture = Capture(
                 self.config,

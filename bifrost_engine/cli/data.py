@@ -95,7 +95,7 @@ def describe(ctx: click.Context, /, as_json: bool, progress: bool | None, **give
 )
 @click.option("--zone", default="UTC", show_default=True, help="Of dates that don't say.")
 @click.option("--sort", is_flag=True, help="Put each day in order of time; else rows keep their order.")
-@click.option("--force", is_flag=True, help="Let an earlier import in the folder make way.")
+@click.option("--force", is_flag=True, help="Let an earlier import, alone in the folder, make way.")
 @click.option("--progress/--no-progress", default=None, help="Show how far it is; else on a terminal only.")
 @json_option
 @click.pass_context
@@ -116,8 +116,8 @@ def import_(ctx: click.Context, /, as_json: bool, progress: bool | None, **given
     A file that has one contract after the other:
         bifrost data import chain.parquet --out quotes --sort
 
-    Exit codes: 0 done, 1 a file can't be read (it says which line), 2 usage or a place that is taken,
-    130 interrupted.
+    Exit codes: 0 done, 1 a file can't be read (it says which line) or --out can't be written, 2 usage
+    or a place that is taken, 130 interrupted.
     """
     from bifrost_engine.cli.importing import Run
 

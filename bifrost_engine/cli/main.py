@@ -196,8 +196,9 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("aborted", err=True)
+    except (click.Abort, KeyboardInterrupt) as error:
+        is_no = isinstance(error, click.Abort) and error.__context__ is None
+        click.echo("declined" if is_no else "interrupted", err=True)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as "head" does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -212,6 +213,9 @@ def run(arguments: Sequence[str]) -> int:
 def _told(error: Exception) -> int:
     from bifrost_engine.errors import BifrostError, ConfigError, LockHeld, PluginError
 
+    if isinstance(error, OSError) and error.filename is not None:
+        click.echo(f"bifrost: {error.filename}: {error.strerror}", err=True)
+        return 1
     if not isinstance(error, BifrostError):
         what = " ".join(f"{type(error).__name__}: {error}".split())
         click.echo(f"bifrost: unexpected {what}; add --debug for the traceback, and report it", err=True)

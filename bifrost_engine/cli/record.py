@@ -43,8 +43,8 @@ def command(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
         bifrost record --feed sim --for 1h --out quotes
         bifrost backtest --data quotes
 
-    Exit codes: 0 ended as asked, 1 the feed failed or quotes were dropped, 2 bad configuration,
-    3 another process records to the same folder.
+    Exit codes: 0 ended as asked, 1 the feed failed, quotes were dropped or --out can't be
+    written, 2 bad configuration, 3 another process records to the same folder.
     """
     from bifrost_engine.cli.capturing import Run
 

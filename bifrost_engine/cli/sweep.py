@@ -73,8 +73,9 @@ def command(ctx: click.Context, /, as_json: bool, progress: bool | None, **given
         bifrost sweep --data quotes --walk-forward train=5d,test=1d \\
             --set gates.state.delta.threshold_hedge_shares=15,25,40
 
-    Exit codes: 0 every point has its figures, 1 some failed (the table says why) or the
-    cluster was lost, 2 the settings or the data can't be used, 130 interrupted; what had finished is kept.
+    Exit codes: 0 every point has its figures, 1 some failed (the table says why), the cluster
+    was lost or --out can't be written, 2 the settings or the data can't be used, 130
+    interrupted; what had finished is kept.
     """
     from bifrost_engine.cli.sweeping import Run
 

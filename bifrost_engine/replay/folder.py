@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from uuid import uuid4
 
-from bifrost_engine.errors import ConfigError
+from bifrost_engine.errors import ConfigError, DataError
 from bifrost_engine.replay.report import REPORT, is_possible, write_report
 from bifrost_engine.replay.tables import TABLES, Row
+from bifrost_engine.replay.writing import writing
 
 RESULT = "result.json"
 INSTALL = "pip install 'bifrost-engine[backtest]'"
@@ -27,27 +29,24 @@ NAMED = 3
 class ResultFolder:
     """A context that makes the folder ``path`` when ``complete`` was called, and nothing otherwise.
 
-    Raises ConfigError when made: if the place is taken by something that isn't a result, or Parquet
-    files can't be written.
+    Raises ConfigError when made, if the place is taken by something that isn't a result, or without
+    pyarrow; afterwards OutputError for what can't be written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         check_place(self.path, names_in(self.path), OWN, _is_result(self.path))
         self._parquet = _parquet()
-        self._work: Path | None = None
+        # Known before it is there: an interrupt may come as soon as it is.
+        self._work = self.path.with_name(f".{self.path.name}.partial-{uuid4().hex[:8]}")
         self._files: dict[str, _File] = {}
 
     def __enter__(self) -> ResultFolder:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            work = tempfile.mkdtemp(prefix=f".{self.path.name}.partial-", dir=self.path.parent)
-        except OSError as error:
-            raise ConfigError(f"{self.path}: can't be written: {error}") from error
-        self._work = Path(work)
-        try:
-            for name in TABLES:
-                self._files[name] = _File(self._parquet, self._work, name)
+            with writing(self.path):
+                self._work.mkdir(parents=True)
+                for name in TABLES:
+                    self._files[name] = _File(self._parquet, self._work, name)
         except BaseException:  # an interrupt, too
             self._discard()
             raise
@@ -60,41 +59,53 @@ class ResultFolder:
 
     def _discard(self) -> None:
         for file in self._files.values():
-            file.close()
-        if self._work is not None:
-            shutil.rmtree(self._work, ignore_errors=True)
+            file.give_up()
+        shutil.rmtree(self._work, ignore_errors=True)
 
     def add(self, table: str, row: Row) -> None:
-        """Add a row to a table."""
-        self._files[table].add(row)
+        """Add a row to a table. Raises OutputError."""
+        if self._files[table].add(row):
+            with writing(self.path):
+                self._files[table].flush()
 
     def complete(self, result: Mapping[str, Any]) -> None:
-        """Write ``result.json`` and move everything to its place. Raises OSError."""
-        assert self._work is not None
-        for file in self._files.values():
-            file.close()
+        """Write ``result.json`` and move everything to its place. Raises OutputError."""
         text = json.dumps({"format": FORMAT, **result}, indent=2, ensure_ascii=False, allow_nan=False)
-        if is_possible():
-            write_report(self._work, result)
-        (self._work / RESULT).write_text(text + "\n", encoding="utf-8")
-        os.chmod(self._work, 0o777 & ~_umask())
-        put_in_place(self._work, self.path)
-        self._work = None
+        with writing(self.path):
+            for file in self._files.values():
+                file.close()
+            if is_possible():
+                write_report(self._work, result)
+            (self._work / RESULT).write_text(text + "\n", encoding="utf-8")
+            put_in_place(self._work, self.path)
 
 
 def read_table(folder: Path, name: str, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the rows of a result's table, times in nanoseconds since the epoch. Raises OSError."""
+    """Return the rows of a result's table, times in nanoseconds since the epoch. Raises DataError."""
     pa = _parquet()
-    table = pa.parquet.read_table(folder / f"{name}.parquet", columns=list(columns))
-    return _plain(pa, name, table)
+    with _reading(pa, folder, name) as path:
+        return _plain(pa, name, pa.parquet.read_table(path, columns=list(columns)))
 
 
 def table_rows(folder: Path, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a result's table likewise, of which few are in memory at a time. Raises OSError."""
+    """Yield the rows of a result's table likewise, of which few are in memory at a time. Raises DataError."""
     pa = _parquet()
-    with pa.parquet.ParquetFile(folder / f"{name}.parquet") as file:
-        for batch in file.iter_batches(BATCH_ROWS):
+    with _reading(pa, folder, name) as path, pa.parquet.ParquetFile(path) as file:
+        lacking = ", ".join(TABLES[name].keys() - set(file.schema_arrow.names))
+        if lacking:
+            raise pa.ArrowInvalid(f"it has no {lacking}")
+        for batch in file.iter_batches(BATCH_ROWS, columns=list(TABLES[name])):
             yield from _plain(pa, name, pa.Table.from_batches([batch]))
+
+
+@contextmanager
+def _reading(pa: Any, folder: Path, name: str) -> Iterator[Path]:
+    path = folder / f"{name}.parquet"
+    try:
+        yield path
+    except (OSError, ValueError, pa.ArrowException) as error:
+        why = " ".join(str(error).split())
+        raise DataError(f"{path}: can't be read: {why}; run 'bifrost backtest --out' again") from error
 
 
 def _plain(pa: Any, name: str, table: Any) -> list[dict[str, Any]]:
@@ -103,12 +114,6 @@ def _plain(pa: Any, name: str, table: Any) -> list[dict[str, Any]]:
             table = table.set_column(index, column, table.column(column).cast(pa.int64()))
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def names_in(path: Path) -> set[str]:
@@ -147,9 +152,16 @@ def put_in_place(work: Path, path: Path) -> None:
         work.rename(path)
         return
     earlier = Path(tempfile.mkdtemp(prefix=f".{path.name}.earlier-", dir=path.parent))
-    path.rename(earlier / path.name)
-    work.rename(path)
-    shutil.rmtree(earlier, ignore_errors=True)
+    kept = earlier / path.name
+    try:
+        path.rename(kept)
+        work.rename(path)
+    except BaseException:  # an interrupt, too
+        if kept.exists() and not path.exists():
+            kept.rename(path)
+        raise
+    finally:
+        shutil.rmtree(earlier, ignore_errors=True)
 
 
 def _parquet() -> Any:
@@ -178,12 +190,12 @@ class _File:
         self._writer = pa.parquet.ParquetWriter(folder / f"{name}.parquet", self._schema)
         self._rows: list[Row] = []
 
-    def add(self, row: Row) -> None:
+    def add(self, row: Row) -> bool:
+        """Take a row; return whether there are enough to be written."""
         self._rows.append(row)
-        if len(self._rows) >= BATCH_ROWS:
-            self._flush()
+        return len(self._rows) >= BATCH_ROWS
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         if self._rows:
             columns = [
                 self._pa.array([row.get(field.name) for row in self._rows], field.type)
@@ -194,6 +206,13 @@ class _File:
 
     def close(self) -> None:
         if self._writer is not None:
-            self._flush()
+            self.flush()
             self._writer.close()
             self._writer = None
+
+    def give_up(self) -> None:
+        """Leave it as it is, which nobody will read."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with suppress(Exception):
+                writer.close()

@@ -8,15 +8,14 @@ are to be sorted. The folder appears whole or not at all.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from attrs import Factory, define
 
@@ -25,11 +24,12 @@ from bifrost_engine.errors import ConfigError
 from bifrost_engine.replay.columns import Columns, columns_of
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.fit import clock_fault
-from bifrost_engine.replay.folder import put_in_place
+from bifrost_engine.replay.folder import check_place, names_in, put_in_place
 from bifrost_engine.replay.layout import Layout, mapped_quotes
 from bifrost_engine.replay.partition import PARQUET, STREAM, DayFile, StreamFile, require_pyarrow, schema
 from bifrost_engine.replay.readers import NS_PER_MS, stream_batches
 from bifrost_engine.replay.sessiontable import NO_DAY, SessionTable
+from bifrost_engine.replay.writing import writing
 
 FORMAT = "bifrost-import-1"
 MANIFEST = "import.json"
@@ -63,18 +63,16 @@ def import_quotes(
     """Write the quotes of ``path`` to the folder ``out``.
 
     sort   put each day's quotes in order of time; else they stay as they are
-    force  let an earlier import in ``out`` make way
+    force  let an earlier import in ``out`` make way; a folder with anything else is refused
 
     Raises ConfigError if the place is taken or a clock is in another unit, DataError, naming file and
-    line, if something can't be read, OSError if it can't be written. There is no folder then.
+    line, if something can't be read, OutputError if it can't be written. There is no folder then.
     """
     require_pyarrow("an import")
     data, out = DataSet(path), out.absolute()
     _check_place(out, force)
     found = Imported()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
-    try:
+    with writing(out), _beside(out) as work:
         blocks = _checked(data, layout, found, on_progress)
         table = SessionTable(sessions or ExchangeSessions())
         found.rows = _write_sorted(blocks, work, table, found) if sort else _write(blocks, work, table)
@@ -88,27 +86,35 @@ def import_quotes(
             "rows_left_out": dict(sorted(found.skipped.items())),
         }
         (work / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-        os.chmod(work, 0o755)
         put_in_place(work, out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return found
 
 
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """Make a folder to work in, which is gone afterwards unless it was moved."""
+    work = out.with_name(f".{out.name}.partial-{uuid4().hex[:8]}")
+    try:
+        work.mkdir(parents=True)
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
 def _check_place(out: Path, force: bool) -> None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not _is_import(out):
-        raise ConfigError(f"{out}: expected a new folder; it holds other files")
-    if not force:
+    names, written = names_in(out), _written(out)
+    check_place(out, names, written, bool(written))
+    if names and not force:
         raise ConfigError(f"{out}: holds an earlier import; --force makes it anew")
 
 
-def _is_import(out: Path) -> bool:
+def _written(out: Path) -> frozenset[str]:
+    """Return the names of the files that an earlier import wrote there, none if there was none."""
     try:
-        return bool(json.loads((out / MANIFEST).read_text("utf-8"))["format"] == FORMAT)
+        told = json.loads((out / MANIFEST).read_text("utf-8"))
+        return frozenset([MANIFEST, *told["rows"]] if told["format"] == FORMAT else [])
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return frozenset()
 
 
 # --- in ------------------------------------------------------------------------------------

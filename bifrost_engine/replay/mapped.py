@@ -18,6 +18,7 @@ from attrs import frozen
 from bifrost_engine.replay.blocks import read_blocks
 from bifrost_engine.replay.columns import BLOCK_ROWS, Columns
 from bifrost_engine.replay.dataset import DataFile, DataSet
+from bifrost_engine.replay.writing import writing
 
 FLOATS = ("bid", "ask", "bid_size", "ask_size")
 INTEGERS = ("contract", "ts_ns")
@@ -61,15 +62,19 @@ class Mapped:
 
 @contextmanager
 def mapped_in(folder: Path, data: DataSet) -> Iterator[Mapped]:
-    """Map a recording below ``folder`` for as long as the context lasts. Raises DataError.
+    """Map a recording below ``folder`` for as long as the context lasts. Raises DataError, OutputError.
 
     What an earlier process had there and could no longer remove goes, too.
     """
     for left in folder.glob(f"{PREFIX}*"):
         with suppress(OSError), _locked(left):
             shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder) as own, _locked(Path(own)):
-        yield map_data(data, Path(own))
+    with ExitStack() as stack:
+        with writing(folder):
+            own = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder)))
+            stack.enter_context(_locked(own))
+            mapped = map_data(data, own)
+        yield mapped
 
 
 @contextmanager

@@ -99,9 +99,11 @@ class DayFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        self._part.unlink(missing_ok=True)
+        try:
+            if self._writer is not None:
+                self._writer.close()
+        finally:
+            self._part.unlink(missing_ok=True)
 
     def write(self, batch: Any) -> None:
         """Add an Arrow batch with the columns of a file of quotes."""

@@ -15,6 +15,7 @@ from bifrost_engine.replay.census import ContractCount
 from bifrost_engine.replay.curves import MINUTE_NS, Curves, Point
 from bifrost_engine.replay.describing import Description
 from bifrost_engine.replay.report import INSTALL, RED, STYLE, is_possible, local_time, over_time
+from bifrost_engine.replay.writing import whole_file
 
 MOST_LINES, MOST_ROWS = 10, 80
 EDGE = 170
@@ -34,7 +35,7 @@ def require_bokeh() -> None:
 
 
 def write_picture(path: Path, found: Description, curves: Curves, zone: ZoneInfo) -> None:
-    """Write the page, whole or not at all. Raises OSError."""
+    """Write the page, whole or not at all. Raises OutputError."""
     from bokeh.embed import components
     from bokeh.resources import Resources
 
@@ -48,12 +49,8 @@ def write_picture(path: Path, found: Description, curves: Curves, zone: ZoneInfo
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>{library}</head><body>'
         f"<h1>{title}</h1>{_head(found, curves)}{sections}{script}</body></html>\n"
     )
-    part = path.with_name(f".{path.name}.partial")
-    try:
+    with whole_file(path) as part:
         part.write_text(page, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _head(found: Description, curves: Curves) -> str:

@@ -8,7 +8,6 @@ inputs, so a sweep that was cut short goes on where it was.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +22,7 @@ from bifrost_engine.replay.figures import figures
 from bifrost_engine.replay.identity import digest_of, effective, versions
 from bifrost_engine.replay.mapped import Mapped
 from bifrost_engine.replay.points import Point
+from bifrost_engine.replay.writing import whole_file, writing
 
 FORMAT = "bifrost-sweep-2"
 POINTS = "points"
@@ -115,11 +115,15 @@ def one_by_one(task: Task, points: Sequence[Point]) -> Outcomes:
 
 
 class Finished:
-    """The outcomes that a folder holds, one file each, written whole or not at all."""
+    """The outcomes that a folder holds, one file each, written whole or not at all.
+
+    Raises OutputError for what can't be written.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / POINTS
-        self._folder.mkdir(parents=True, exist_ok=True)
+        with writing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
 
     def find(self, digest: str, point: Point) -> Outcome | None:
         """Return what came of these inputs before, under the point's number now; None if they never ran."""
@@ -132,10 +136,10 @@ class Finished:
         )
 
     def keep(self, digest: str, outcome: Outcome) -> None:
-        """Write an outcome down. Raises OSError."""
-        whole, part = self._folder / f"{digest}.json", self._folder / f".{digest}.{os.getpid()}.partial"
-        part.write_text(json.dumps(asdict(outcome), default=str, allow_nan=False), encoding="utf-8")
-        part.replace(whole)
+        """Write an outcome down. Raises OutputError."""
+        text = json.dumps(asdict(outcome), default=str, allow_nan=False)
+        with whole_file(self._folder / f"{digest}.json") as part:
+            part.write_text(text, encoding="utf-8")
 
 
 def sweep(

@@ -24,6 +24,7 @@ from bifrost_engine.replay.sweep_plots import (
 )
 from bifrost_engine.replay.walking import Step, changes, heading, sides, totals, walked
 from bifrost_engine.replay.windows import days_told
+from bifrost_engine.replay.writing import whole_file
 
 MOST_ROWS = 1_000
 SHOWN = ("net", "return_pct", "drawdown", "sharpe", "hedges", "shares", "commission", "slippage_bps")
@@ -146,9 +147,8 @@ def _write(
         f"</head><body>{_head(title, about, count, made)}{head}{''.join(sections)}{words}{script}"
         f"<script>{SORT}</script></body></html>\n"
     )
-    part = (folder / REPORT).with_suffix(".partial")
-    part.write_text(page, encoding="utf-8")
-    part.replace(folder / REPORT)
+    with whole_file(folder / REPORT) as part:
+        part.write_text(page, encoding="utf-8")
 
 
 def _head(title: str, about: About, count: int, made_at: datetime) -> str:

@@ -11,6 +11,7 @@ from bifrost_engine.errors import ConfigError
 from bifrost_engine.replay.figures import FIGURES
 from bifrost_engine.replay.sweep import Outcome
 from bifrost_engine.replay.walking import Step
+from bifrost_engine.replay.writing import whole_file
 
 INSTALL = "pip install 'bifrost-engine[backtest]'"
 SWEEP, WALK = "sweep.parquet", "walk_forward.parquet"
@@ -25,12 +26,12 @@ def require_pyarrow() -> None:
 
 
 def write_sweep(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """Write what came of each point, whole or not at all."""
+    """Write what came of each point, whole or not at all. Raises OutputError."""
     _write(path, {"point": _whole([outcome.number for outcome in outcomes])} | _told(outcomes))
 
 
 def write_walk(folder: Path, steps: Sequence[Step]) -> None:
-    """Write what came of each window, and of each point in it, whole or not at all."""
+    """Write what came of each window, and of each point in it, whole or not at all. Raises OutputError."""
     rows = [(step, number, outcome) for step in steps for number, outcome in enumerate(step.tried)]
     every = {
         "window": _whole([step.window.number for step, _, _ in rows]),
@@ -67,9 +68,8 @@ def _told(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 def _write(path: Path, columns: Mapping[str, Any]) -> None:
     from pyarrow import parquet  # type: ignore[import-untyped]
 
-    part = path.with_suffix(".partial")
-    parquet.write_table(_pa().table(dict(columns)), part)
-    part.replace(path)
+    with whole_file(path) as part:
+        parquet.write_table(_pa().table(dict(columns)), part)
 
 
 def _pa() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -54,6 +55,13 @@ def test_without_a_daemon_suspend_and_kill_hold_for_the_next_start(bifrost, fold
     bifrost("control", "kill", "--confirm")
     flags = LocalControl(folder / "control.db").flags()
     assert (flags.suspended, flags.killed) == (True, True)
+
+
+def test_an_answer_of_no_declines_and_is_no_interrupt(bifrost, folder: Path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    answer = bifrost("control", "kill")
+    assert (answer.code, answer.err.splitlines()[-1]) == (130, "declined")
+    assert not LocalControl(folder / "control.db").flags().killed
 
 
 def test_resume_clear_kill_lifts_both_flags(bifrost, folder: Path):

@@ -249,12 +249,13 @@ def test_an_interrupted_run_leaves_nothing_that_looks_whole(number, tmp_path):
     while process.poll() is None and not list(tmp_path.glob(".out.partial-*/*.parquet")):
         os.sched_yield()
     process.send_signal(number)
-    process.communicate(timeout=240)
-    assert process.returncode in (-signal.SIGKILL, 130)
+    _, said = process.communicate(timeout=240)
+    assert process.returncode in (-signal.SIGKILL, 130), said
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".out.partial-*/result.json"))
     if number != signal.SIGKILL:
         assert not list(tmp_path.glob(".out*"))
+        assert said.decode().splitlines()[-1] == "interrupted"
 
 
 def test_without_the_extra_the_command_that_installs_it_is_named_before_the_run(tmp_path):

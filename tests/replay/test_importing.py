@@ -202,6 +202,13 @@ def test_a_place_that_is_taken_is_left_alone_but_for_an_earlier_import_that_may_
     assert "--force makes it anew" in capfd.readouterr().err
     assert len(read(out)) == 1
     assert len(read(imported(source, "--force"))) == 2
+    (out / "notes.txt").write_text("mine")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    capfd.readouterr()
+    assert run(["data", "import", str(source), "--out", str(out), "--force"]) == 2
+    assert "it holds other files: notes.txt" in capfd.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    (out / "notes.txt").unlink()
     (out / "import.json").unlink()
     assert run(["data", "import", str(source), "--out", str(out), "--force"]) == 2
     assert "it holds other files" in capfd.readouterr().err
