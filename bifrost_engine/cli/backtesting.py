@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from bifrost_engine.cli.output import print_pairs, print_table, signed_money
+from bifrost_engine.cli.output import print_pairs, print_table, signed_money, warn
 from bifrost_engine.cli.recording import Beginning, sink_plugin, time_given
 from bifrost_engine.cli.times import show_length, show_time
 from bifrost_engine.config.loader import Override, parse_override
@@ -73,7 +73,7 @@ class Run:
     def execute(self, *, as_json: bool, show_progress: bool) -> int:
         """Run, keep what is to be kept, tell what came of it; return the exit code."""
         for warning in self.loaded.warnings:
-            click.echo(f"warning: {warning}", err=True)
+            warn(warning)
         # A statement of its own: an interrupt before a stack had taken it would leave it there.
         with nullcontext() if self.out is None else ResultFolder(self.out) as folder, ExitStack() as stack:
             show = stack.enter_context(_progress(self.zone)) if show_progress else None
@@ -87,6 +87,7 @@ class Run:
                 archive=archive,
                 keep_trail=False,
                 driver=self.driver,
+                on_warning=warn,
                 on_progress=show,
             )
             told = result.as_json()
@@ -127,8 +128,6 @@ def _progress(zone: ZoneInfo) -> Iterator[Callable[[Progress], None]]:
 
 def print_result(result: Result, told: Mapping[str, Any], zone: ZoneInfo) -> None:
     """Print what came of a backtest."""
-    for warning in result.warnings:
-        click.echo(f"warning: {warning}", err=True)
     print_pairs(_facts(result, told, zone))
     for name, part in told["strategies"].items():
         click.echo()

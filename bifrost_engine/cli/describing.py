@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bifrost_engine.cli.output import print_json, print_pairs, print_table
+from bifrost_engine.cli.output import print_json, print_pairs, print_table, warn
 from bifrost_engine.cli.times import NEW_YORK, show_length, show_time
 from bifrost_engine.errors import ConfigError
 from bifrost_engine.replay.census import ContractCount, DayCount, Gaps
@@ -77,7 +77,7 @@ def progress() -> Iterator[Callable[[int, int], None]]:
 def print_description(found: Description, most: int) -> None:
     """Print what quotes hold; of many contracts those with the most."""
     for warning in found.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        warn(warning)
     print_pairs(_facts(found))
     if found.days:
         click.echo()

@@ -1,4 +1,7 @@
-"""Tables and JSON on standard output: columns in colour on a terminal, plain and unbroken elsewhere."""
+"""Tables and JSON on standard output: columns in colour on a terminal, plain and unbroken elsewhere.
+
+Warnings go to standard error, so that they never stand within an answer.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,11 @@ def show(renderable: Any) -> None:
     with console.capture() as capture:
         console.print(renderable)
     click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def warn(text: str) -> None:
+    """Print what should be looked at, on the error stream."""
+    click.echo(f"warning: {text}", err=True)
 
 
 def print_json(value: Any) -> None:

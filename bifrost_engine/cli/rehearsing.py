@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from bifrost_engine.cli.output import print_json, print_table, signed_money
+from bifrost_engine.cli.output import print_json, print_table, signed_money, warn
 from bifrost_engine.cli.recording import Beginning, time_given
 from bifrost_engine.cli.times import show_length, show_time
 from bifrost_engine.config.loader import LoadedConfig, Override, parse_override
@@ -84,7 +84,7 @@ class Run:
         """Run both, tell what they did; return the exit code."""
         for name, loaded in ((CURRENT, self.current), (PROPOSED, self.proposed)):
             for warning in loaded.warnings:
-                click.echo(f"warning: {name}: {warning}", err=True)
+                _warn(name, warning)
         with ExitStack() as stack:
             show = stack.enter_context(_progress(self.zone)) if show_progress else None
             found = rehearse(
@@ -93,10 +93,15 @@ class Run:
                 self.data,
                 positions=self.positions,
                 capital=self.capital,
+                on_warning=_warn,
                 on_progress=show,
             )
         print_json(found.as_json()) if as_json else print_rehearsal(found, self.zone)
         return 0
+
+
+def _warn(name: str, warning: str) -> None:
+    warn(f"{name}: {warning}")
 
 
 def _days(text: str) -> int:
@@ -133,9 +138,6 @@ def _progress(zone: ZoneInfo) -> Iterator[Callable[[str, Progress], None]]:
 
 def print_rehearsal(found: Rehearsal, zone: ZoneInfo) -> None:
     """Print two runs side by side."""
-    for name, side in ((CURRENT, found.current), (PROPOSED, found.proposed)):
-        for warning in side.result.warnings:
-            click.echo(f"warning: {name}: {warning}", err=True)
     result = found.current.result
     span = f"{show_time(result.first_ns, zone)} to {show_time(result.last_ns, zone, '%Y-%m-%d %H:%M:%S %Z')}"
     click.echo(f"{span}, {result.quotes:,} quotes\n")

@@ -12,14 +12,15 @@ from typing import Any
 import click
 from attrs import frozen
 
-from bifrost_engine.cli.output import print_json
+from bifrost_engine.cli.output import print_json, warn
 from bifrost_engine.cli.ranking import print_ranking, print_walk, told, told_walk
 from bifrost_engine.cli.recording import Beginning, time_given
 from bifrost_engine.cli.sweep_progress import shown_progress
-from bifrost_engine.config.loader import Override, find_config
+from bifrost_engine.config.loader import LoadedConfig, Override, find_config
 from bifrost_engine.config.schema import Config
 from bifrost_engine.daemon.assemble import RunOptions, load_config
 from bifrost_engine.errors import ConfigError
+from bifrost_engine.replay.backtest import as_backtested
 from bifrost_engine.replay.cluster import on_cluster
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.figures import FIGURES
@@ -27,6 +28,7 @@ from bifrost_engine.replay.fit import check_fit
 from bifrost_engine.replay.folder import check_place, names_in
 from bifrost_engine.replay.lanes import Lanes
 from bifrost_engine.replay.mapped import mapped_in
+from bifrost_engine.replay.paper_run import PAPER
 from bifrost_engine.replay.parts import sessions_of
 from bifrost_engine.replay.points import Point, grid, parse_axes, sample
 from bifrost_engine.replay.report import INSTALL, REPORT, is_possible
@@ -50,13 +52,17 @@ class Source:
 
     def __call__(self, settings: Sequence[Override]) -> Config:
         """Return the configuration. Raises ConfigError."""
+        return self.loaded(settings).config
+
+    def loaded(self, settings: Sequence[Override]) -> LoadedConfig:
+        """Return the configuration with its warnings. Raises ConfigError."""
         on_paper = (
             Override("broker", "paper", "bifrost sweep"),
             Override("feed", f"replay:{self.data}", "--data"),
             Override("status.sink", [], "bifrost sweep"),
         )
         options = RunOptions(config_path=self.config_path, overrides=(*on_paper, *settings))
-        return load_config(options, os.environ).config
+        return load_config(options, os.environ)
 
 
 class Run:
@@ -170,12 +176,15 @@ class Run:
         return 1 if failures or any(step.error for step in steps) else 0
 
     def _check_each_value(self) -> Config:
-        """Return the configuration without further settings.
+        """Return the configuration without further settings, after telling what should be looked at.
 
         Raises ConfigError for data that don't fit, and for any value that no point could use.
         """
-        base = self.load(())
-        check_fit(self.data, base, getattr(base.sections.get("paper"), "positions", {}))
+        loaded = self.load.loaded(())
+        base = loaded.config
+        held = as_backtested(base, self.data, self.positions).sections[PAPER].positions
+        for warning in (*loaded.warnings, *check_fit(self.data, base, held).warnings):
+            warn(warning)
         for key, values in self.axes.items():
             for value in values:
                 self._check_value(key, value)

@@ -125,7 +125,7 @@ class Document:
 
     def put(self, path: KeyPath, value: Any, source: str) -> bool:
         """Set the value at ``path``; return False, changing nothing, where no section can hold it."""
-        parent = self._section_for(path)
+        parent = self._section_for(path, source)
         if parent is None:
             return False
         self._forget(path)
@@ -133,12 +133,16 @@ class Document:
         self.sources.update((path + below, source) for below in _paths(value))
         return True
 
-    def _section_for(self, path: KeyPath) -> dict[str, Any] | None:
-        """Return the section that holds or will hold ``path``, made where there is none."""
+    def _section_for(self, path: KeyPath, source: str = "") -> dict[str, Any] | None:
+        """Return the section that holds or will hold ``path``, made where there is none.
+
+        source  where a section that is made came from; empty: where the one around it did
+        """
         node: Any = self.values
-        for key in path[:-1]:
+        for at, key in enumerate(path[:-1], start=1):
             if isinstance(node, dict) and node.get(str(key)) is None:
                 node[str(key)] = {}
+                self.sources.update({path[:at]: source} if source else {})
             try:
                 node = node[key]
             except (KeyError, IndexError, TypeError):

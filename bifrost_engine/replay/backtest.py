@@ -119,6 +119,7 @@ def run_backtest(
     archive: Archiving | None = None,
     keep_trail: bool = True,
     driver: Callable[[Road], Driver] = fast,
+    on_warning: Callable[[str], None] = lambda _warning: None,
     on_progress: Callable[[Progress], None] | None = None,
     log: Any = None,
 ) -> Result:
@@ -131,6 +132,7 @@ def run_backtest(
     takers      get each record of the journal
     archive     gets the audit trail
     keep_trail  keep the audit trail in memory, which grows with the number of records
+    on_warning  told of what should be looked at, before it begins; ``Result.warnings`` has it, too
 
     Raises ConfigError or PluginError before it begins, DataError if the data can't be read,
     SinkError if the archive can't be written.
@@ -140,6 +142,8 @@ def run_backtest(
     with tempfile.TemporaryDirectory(prefix="bifrost-backtest-") as folder:
         kept = takers if archive is None else (*takers, archive.take)
         run = Backtest(config, data, Path(folder), log, tables, kept, keep_trail, capital)
+        for warning in run.fit.warnings:
+            on_warning(warning)
         if archive is not None:
             archive.begin(run.identity.journal_id)
         result = asyncio.run(run.run(driver, on_progress))

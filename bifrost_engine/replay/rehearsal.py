@@ -126,12 +126,14 @@ def rehearse(
     positions: Mapping[str, Any] | None = None,
     capital: float | None = None,
     driver: Callable[[Road], Driver] = fast,
+    on_warning: Callable[[str, str], None] = lambda _name, _warning: None,
     on_progress: Callable[[str, Progress], None] | None = None,
 ) -> Rehearsal:
     """Run both configurations on ``data`` and return what they did, side by side.
 
     positions    what the account begins with, as in ``run_backtest``; None: what ``current`` begins
                  with, in both runs
+    on_warning   told, before anything runs, ``current`` or ``proposed``, and what should be looked at
     on_progress  told ``current`` or ``proposed``, and how far it is
 
     Raises ConfigError, saying which of the two, or PluginError before anything runs; DataError if
@@ -139,8 +141,9 @@ def rehearse(
     """
     ours = as_backtested(current, data, positions)
     theirs = _beginning_with(ours.sections[PAPER].positions, as_backtested(proposed, data))
-    for config in (ours, theirs):
-        check_fit(data, config, config.sections[PAPER].positions)
+    for name, config in ((CURRENT, ours), (PROPOSED, theirs)):
+        for warning in check_fit(data, config, config.sections[PAPER].positions).warnings:
+            on_warning(name, warning)
     with tempfile.TemporaryDirectory(prefix="bifrost-rehearsal-") as folder:
         sides, watches = [], []
         for name, config in ((CURRENT, ours), (PROPOSED, theirs)):

@@ -246,6 +246,9 @@ def test_problems_name_the_layer_that_they_came_from():
     assert problems_of("symbol: SPY", overrides=[Override("daemon.heartbeat_interval", 3)]) == [
         "command line --set: daemon.heartbeat_interval: expected a whole number from 5 to 120, was 3"
     ]
+    (problem,) = problems_of("symbol: SPY", overrides=[parse_override("portfolia.roll_tz=x")])
+    assert problem.startswith("command line --set: portfolia: expected one of ")
+    assert problem.endswith("was an unknown key; did you mean portfolio?")
     assert problems_of("symbol: SPY", database={"daemon": {"instance": 5}}) == [
         "database: daemon.instance: expected 1 to 32 letters, digits, _ and -, was 5"
     ]
