@@ -182,7 +182,7 @@ def _parts(name: str, result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("  delta that was left open", made["delta"]),
         ("  spread and slippage", made["spread"]),
         ("  commission", made["commission"]),
-        ("  residual", made["residual"]),
+        ("  residual: moves too large for these, nights above all", made["residual"]),
     ]
     return [(what, "" if what == "made of" else f"{signed_money(value):>12} USD") for what, value in rows]
 

@@ -213,6 +213,7 @@ class Backtest:
         self.engine, self.pipeline = self.paper.engine, self.paper.pipeline
         self.equity = Equity(self.engine.core, self.clock, self.gathering.take_samples)
         self.pipeline.on_operation = self.equity.on_operation
+        self.pipeline.on_booking = self.equity.on_booking
 
     # --- the run -----------------------------------------------------------------------------
 

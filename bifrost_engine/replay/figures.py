@@ -20,7 +20,7 @@ FIGURES: Mapping[str, str] = {
     "vega": "changes of the implied volatility",
     "delta": "delta that was left open",
     "spread": "spread and slippage",
-    "residual": "what the attribution leaves unexplained",
+    "residual": "higher orders: moves too large for delta, gamma and theta, most over nights",
     "return_pct": "net result, percent of the capital",
     "drawdown": "deepest drawdown, quote currency",
     "drawdown_pct": "deepest drawdown, percent of the capital",

@@ -13,7 +13,6 @@ from typing import Any
 from bifrost_engine.domain.record import Record
 from bifrost_engine.journal.attribution import Slippage
 from bifrost_engine.journal.story import Decisions, Span
-from bifrost_engine.replay.equity import Sample
 from bifrost_engine.replay.performance import Performance
 from bifrost_engine.replay.tables import (
     Row,
@@ -26,6 +25,7 @@ from bifrost_engine.replay.tables import (
     operation_row,
 )
 from bifrost_engine.replay.trading import Trading
+from bifrost_engine.replay.worth import Sample
 
 
 class Gathering:

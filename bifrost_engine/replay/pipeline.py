@@ -57,6 +57,8 @@ from bifrost_engine.replay.misfit import fitting, is_readable, quote_misfit
 PLACE_DEADLINE_S = 5.0
 FETCH_DEADLINE_S = 30.0
 FLUSH_AT = 100
+TOLD = frozenset(["operation", "baseline", "day", "fill"])
+"""Kinds of record that hosts hear of as they are made."""
 COMMIT_BOUNDS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 OBSERVER_PATIENCE = 100
 _CAME = {BrokerEventKind.ORDER_ACK: "K07", BrokerEventKind.ORDER_FILL: "K08"}
@@ -153,6 +155,7 @@ class Pipeline:
     is_live         quotes come on the wall clock, which says when they are handled
     on_records      told of the records once they are on disk
     on_operation    told of each operation as it is made
+    on_booking      told of the records by which a position's result or its opening changes, likewise
     on_stop         told when the engine wants the host to stop
     on_subscribe, on_connect  carry out those effects
     on_broker_state told of each snapshot of the broker
@@ -180,6 +183,7 @@ class Pipeline:
         self.wake: Callable[[], None] = lambda: None
         self.on_records: Callable[[], None] = lambda: None
         self.on_operation: Callable[[Mapping[str, Any]], None] = lambda _operation: None
+        self.on_booking: Callable[[Record], None] = lambda _record: None
         self.on_stop: Callable[[str], None] = lambda _why: None
         self.on_subscribe: Callable[[Subscribe], Awaitable[None]] | None = None
         self.on_connect: Callable[[], Awaitable[None]] | None = None
@@ -301,12 +305,12 @@ class Pipeline:
 
     async def carry_out(self, effects: Sequence[Effect]) -> None:
         """Carry out effects in order; operations are told of afterwards, so that no order waits for it."""
-        operations: list[Record] = []
+        told: list[Record] = []
         rest = iter(effects)
         try:
             for effect in rest:
                 if isinstance(effect, Record):
-                    self._keep(effect, operations)
+                    self._keep(effect, told)
                 elif isinstance(effect, WakeAt):
                     self._wake_at(effect.at_ns)
                 elif isinstance(effect, Notice):
@@ -316,24 +320,27 @@ class Pipeline:
                 else:
                     await self._carriers[effect.__class__](effect)
         finally:
-            self._keep_rest(rest, operations)
-        for record in operations:
-            self.on_operation(record.payload)
+            self._keep_rest(rest, told)
+        for record in told:
+            if record.kind == "operation":
+                self.on_operation(record.payload)
+            else:
+                self.on_booking(record)
         if len(self._records) >= FLUSH_AT:
             self.flush()
 
-    def _keep(self, record: Record, operations: list[Record]) -> None:
+    def _keep(self, record: Record, told: list[Record]) -> None:
         self._records.append(record)
-        if record.kind == "operation":
-            operations.append(record)
+        if record.kind in TOLD:
+            told.append(record)
         elif record.kind == "run":
             self._run_id = record.payload["run_id"]
 
-    def _keep_rest(self, rest: Iterator[Effect], operations: list[Record]) -> None:
+    def _keep_rest(self, rest: Iterator[Effect], told: list[Record]) -> None:
         """Keep the records of effects that a cut-off left over: the engine counts on them."""
         for effect in rest:
             if isinstance(effect, Record):
-                self._keep(effect, operations)
+                self._keep(effect, told)
 
     def _wake_at(self, at_ns: int | None) -> None:
         self.clock.wake_at(at_ns, lambda: self.emit(Timer(ts_ns=at_ns or 0)))

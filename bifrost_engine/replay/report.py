@@ -32,6 +32,12 @@ MOST_POINTS, MOST_FILLS, MOST_SPANS, MOST_CODES, MOST_FILES = 3_000, 1_000, 3_00
 NS = 1_000_000_000
 WIDTH, LEFT = 1_000, 150
 BLUE, GREY, RED, GREEN, AMBER = "#1f5fa8", "#8a94a3", "#b3261e", "#1b7f3b", "#b26a00"
+RESIDUAL = (
+    "The residual is of higher order: what moves of the price and of time between two looks came to beyond "
+    "delta, gamma and theta at the first of them. Within a session looks are at most a minute apart, which "
+    "leaves next to nothing. A night or another gap is one step: it leaves most, the more the nearer an "
+    "option is to its end."
+)
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1040px; padding: 0 1rem;
        color: #1c2430; background: #fff }
@@ -271,6 +277,7 @@ def _tables(result: Row) -> str:
             f"{_pairs('Made of, USD', money['attribution'])}{_pairs('Trading', counts)}"
             f"{_pairs('Slippage to mid', costs)}{_pairs('Hours in states', hours)}"
             f"{_grid('Gates', part['gates'])}{_grid('No order for', part['reasons'])}"
+            f"<p>{RESIDUAL}</p>"
         )
     return "".join(parts)
 

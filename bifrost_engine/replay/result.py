@@ -10,9 +10,9 @@ from attrs import frozen
 
 from bifrost_engine.audit import Collected
 from bifrost_engine.replay.attribution import Attribution
-from bifrost_engine.replay.equity import Sample
 from bifrost_engine.replay.performance import Performance
 from bifrost_engine.replay.trading import NS, Trading
+from bifrost_engine.replay.worth import Sample
 
 Plain = dict[str, Any]
 DIGITS = 10

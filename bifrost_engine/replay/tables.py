@@ -13,7 +13,7 @@ from bifrost_engine.domain.record import Record
 from bifrost_engine.domain.rows import with_numbers
 from bifrost_engine.journal.canonical import canonical
 from bifrost_engine.journal.story import SHRUNK, VETOED, Span
-from bifrost_engine.replay.equity import Sample
+from bifrost_engine.replay.worth import Sample
 
 Row = Mapping[str, Any]
 

@@ -8,7 +8,7 @@ import pytest
 from generated_day import market, write_config, write_quotes
 
 from bifrost_engine.cli.main import run
-from bifrost_engine.replay.report import MOST_POINTS, MOST_SPANS, band_of, block_spans, thinned
+from bifrost_engine.replay.report import MOST_POINTS, MOST_SPANS, RESIDUAL, band_of, block_spans, thinned
 
 pytest.importorskip("bokeh")
 
@@ -33,6 +33,7 @@ def test_it_shows_each_curve_and_each_table(page):
         assert title in page
     for caption in ("All strategies", "By day, USD", "Made of, USD", "Slippage to mid", "No order for"):
         assert f"<caption>{caption}</caption>" in page
+    assert page.count(RESIDUAL) == 1  # of one strategy
 
 
 def span(code: str, first: int, until: int, outcome: str = "FILTERED") -> dict[str, object]:
