@@ -78,7 +78,8 @@ class Attribution:
     """Adds up the parts, quote currency; positive is a gain.
 
     delta   what the delta left open, shares included, earned on the moves
-    spread  what fills gained against the mid at which they were booked
+    spread  what fills gained against the mark at which they were booked
+    higher  of higher order: what the moves came to beyond delta, gamma and theta
     """
 
     rate: float
@@ -88,6 +89,7 @@ class Attribution:
     vega: float = 0.0
     delta: float = 0.0
     spread: float = 0.0
+    higher: float = 0.0
     _seen: dict[Key, _Seen] = Factory(dict)
 
     def begin(self, ts_ns: int, spot: float | None, line: Line) -> None:
@@ -136,9 +138,12 @@ class Attribution:
         expected = now.price + seen.mark - then.price
         mark = expected if line.mark is None else line.mark
         move = spot - seen.spot
-        self.delta += units * then.delta * move
-        self.gamma += units * 0.5 * then.gamma * move * move
-        self.theta += units * then.theta * (years - left)
+        delta, gamma = then.delta * move, 0.5 * then.gamma * move * move
+        theta = then.theta * (years - left)
+        self.delta += units * delta
+        self.gamma += units * gamma
+        self.theta += units * theta
+        self.higher += units * (now.price - then.price - delta - gamma - theta)
         self.vega += units * (mark - expected)
         return mark, volatility
 

@@ -77,6 +77,8 @@ def test_the_parts_and_a_small_rest_are_all_that_the_options_gained():
     made = moved(*[(*look, held) for look, held in zip(looks, legs, strict=True)])
     gained = 1_000 * (legs[-1].mark - legs[0].mark)
     assert made.gamma + made.theta + made.vega + made.delta == pytest.approx(gained, abs=0.05)
+    explained = made.gamma + made.theta + made.vega + made.delta + made.higher
+    assert explained == pytest.approx(gained, abs=1e-9)
 
 
 def test_a_fill_earns_what_it_was_better_than_the_mark():

@@ -32,16 +32,17 @@ ENDS_NS = {  # closes at 16:00 of New York's summer time
 
 
 def attributed(folder: Path, data: Path, *settings: str, config: Path | None = None, **changed: object):
-    """Return a result and what it was made of, the same by both drivers."""
+    """Return a result and what it was made of, the same by both drivers, nothing but higher orders left."""
     path = config or write_config(folder / "bifrost.yaml", **changed)
     loaded = load_config(RunOptions(config_path=path, overrides=tuple(map(parse_override, settings))), {})
-    each, one = (
-        run_backtest(loaded.config, DataSet(data), driver=driver).as_json() for driver in (exactly, fast)
-    )
-    assert each == one
-    parts = one["result"]["attribution"]
-    assert sum(parts.values()) == pytest.approx(one["result"]["total"], abs=1e-8)
-    return one["result"], parts
+    each, passed = (run_backtest(loaded.config, DataSet(data), driver=driver) for driver in (exactly, fast))
+    assert each.as_json() == passed.as_json()
+    told = passed.as_json()["result"]
+    parts = told["attribution"]
+    assert sum(parts.values()) == pytest.approx(told["total"], abs=1e-8)
+    (part,) = passed.parts.values()
+    assert parts["residual"] == pytest.approx(part.attribution.higher, abs=1e-6)
+    return told, parts
 
 
 def unexplained(parts: dict[str, float]) -> float:
