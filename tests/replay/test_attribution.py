@@ -139,3 +139,13 @@ def test_after_its_last_minute_an_option_costs_no_more_time():
     made.begin(EXPIRY_NS - minute_ns, SPOT, held)
     made.look(EXPIRY_NS + 600 * minute_ns, SPOT, [held])
     assert (made.theta, made.vega) == (0.0, pytest.approx(0.0))
+
+
+def test_what_happens_before_the_stock_has_a_price_is_not_made_up():
+    held = leg(SPOT)
+    made = Attribution(RATE, 0.0)
+    made.begin(NOW_NS, None, held)
+    made.look(NOW_NS, SPOT, [held._replace(mark=held.mark + 0.5)])
+    assert (made.vega, made.delta, made.spread) == (0.0, 0.0, 0.0)
+    made.look(NOW_NS, SPOT, [held._replace(mark=held.mark + 0.6)])
+    assert made.vega == pytest.approx(100.0)
