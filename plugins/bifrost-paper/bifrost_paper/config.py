@@ -137,7 +137,7 @@ class Opening:
 
     quantity: Decimal = field(metadata={"help": "shares or contracts, negative for short"})
     average_cost: Decimal | None = setting(
-        None, "quote currency per contract, multiplier included; null: opened at the first mark"
+        None, "quote currency per contract, multiplier included; null: opened at the first mark", ge=0
     )
     multiplier: Decimal | None = setting(None, "null for the usual one: 1, options 100", gt=0)
 

@@ -42,6 +42,7 @@ def test_faults_are_a_list_of_sections():
         (PaperConfig, {"latency_ms": -1}),
         (PaperConfig, {"market_order_rest": "run"}),
         (PaperConfig, {"positions": {"SPY": 100}}),
+        (PaperConfig, {"positions": {"SPY|STK|||": {"quantity": 1, "average_cost": -5}}}),
         (PaperConfig, {"faults": [{"kind": "earthquake"}]}),
         (PaperConfig, {"zone": "Mars/Base"}),
         (PaperConfig, {"day_end": "25:00"}),
