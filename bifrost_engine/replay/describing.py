@@ -13,7 +13,7 @@ from bifrost_engine.calendar import ExchangeSessions, Sessions
 from bifrost_engine.replay.census import Census, ContractCount, DayCount, Gaps
 from bifrost_engine.replay.curves import Curves
 from bifrost_engine.replay.dataset import DataSet
-from bifrost_engine.replay.fit import clock_fault
+from bifrost_engine.replay.fit import BEYOND, clock_fault
 from bifrost_engine.replay.result import iso, rounded
 from bifrost_engine.replay.sessiontable import NO_DAY, SessionTable
 
@@ -151,7 +151,10 @@ def describe(
     span = table.between(days[0][0].toordinal(), days[-1][0].toordinal()) if days else []
     first_ns = min((count.first_ns for count in contracts), default=0)
     last_ns = max((count.last_ns for count in contracts), default=0)
-    warning = None if first_row_ns is None else clock_fault(first_row_ns)
+    faults = (
+        None if first_row_ns is None else clock_fault(first_row_ns),
+        BEYOND if skipped["time"] and not rows else None,
+    )
     rejected: Counter[str] = Counter()
     for count in contracts:
         rejected.update(count.rejected)
@@ -171,7 +174,7 @@ def describe(
             if session.day not in covered and first_ns <= session.open_ns and session.close_ns <= last_ns
         ),
         silences=tuple(census.silences),
-        warnings=() if warning is None else (warning,),
+        warnings=tuple(fault for fault in faults if fault is not None),
         sessions={session.day: (session.open_ns, session.close_ns) for session in span},
     )
 

@@ -28,8 +28,8 @@ HEAD = 20_000
 """Quotes that are looked at in any case; further ones only while a symbol is still missing."""
 SECOND_NS = 1_000_000_000
 NAMED = 6
-_BEYOND = (
-    "; ts_ms is beyond what milliseconds since 1970 can mean: if it is in micro- or nanoseconds, "
+BEYOND = (
+    "ts_ms is beyond what milliseconds since 1970 can mean: if it is in micro- or nanoseconds, "
     "`bifrost data import --time-unit us` (or `ns`) converts it"
 )
 
@@ -85,12 +85,7 @@ def check_fit(data: DataSet, config: Config, positions: Iterable[str]) -> Fit:
     skipped: Counter[str] = Counter()
     head = _look(data, {stock_key(s.symbol) for s in config.strategies}, skipped)
     if not head.quotes:
-        left_out = ", ".join(f"{why} {count}" for why, count in skipped.items())
-        raise ConfigError(
-            f"{data.path}: expected quotes{_window(data)}, found none"
-            + (f"; rows left out: {left_out}" if left_out else "")
-            + (_BEYOND if skipped["time"] else "")
-        )
+        raise ConfigError(f"{data.path}: expected quotes{_window(data)}, found none{left_out(skipped)}")
     _check_clock(data, head.first_ns)
     _check_symbols(data, config, head)
     held = [parse_contract_key(key) for key in positions]
@@ -98,6 +93,12 @@ def check_fit(data: DataSet, config: Config, positions: Iterable[str]) -> Fit:
     _check_expiries(data, held, day)
     warnings = [text for strategy in config.strategies for text in _concerns(strategy, held, head, day)]
     return Fit(first_ns=head.first_ns, warnings=(*_untraded(config, held), *warnings, *_closed(config, head)))
+
+
+def left_out(skipped: Counter[str]) -> str:
+    """Return the rows that aren't quotes, by reason, as what follows "found none"; empty without any."""
+    why = ", ".join(f"{why} {count}" for why, count in skipped.items() if count)
+    return (f"; rows left out: {why}" if why else "") + (f"; {BEYOND}" if skipped["time"] else "")
 
 
 def _look(data: DataSet, wanted: set[str], skipped: Counter[str]) -> _Head:

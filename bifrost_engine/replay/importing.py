@@ -23,7 +23,7 @@ from bifrost_engine.calendar import ExchangeSessions, Sessions
 from bifrost_engine.errors import ConfigError
 from bifrost_engine.replay.columns import Columns, columns_of
 from bifrost_engine.replay.dataset import DataSet
-from bifrost_engine.replay.fit import clock_fault
+from bifrost_engine.replay.fit import clock_fault, left_out
 from bifrost_engine.replay.folder import check_place, names_in, put_in_place
 from bifrost_engine.replay.layout import Layout, mapped_quotes
 from bifrost_engine.replay.partition import PARQUET, STREAM, DayFile, StreamFile, require_pyarrow, schema
@@ -77,7 +77,7 @@ def import_quotes(
         table = SessionTable(sessions or ExchangeSessions())
         found.rows = _write_sorted(blocks, work, table, found) if sort else _write(blocks, work, table)
         if not found.rows:
-            raise ConfigError(f"{path}: has no quotes")
+            raise ConfigError(f"{path}: expected quotes, found none{left_out(found.skipped)}")
         manifest = {
             "format": FORMAT,
             "source": [{"name": f.name, "size": f.size, "sha256": f.sha256} for f in data.digests],

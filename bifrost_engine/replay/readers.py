@@ -192,7 +192,10 @@ def require_columns(file: Path, header: Sequence[str]) -> None:
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         found = ",".join(header) or "nothing"
-        raise DataError(f"{file}:1: expected the columns {','.join(COLUMNS)}, found {found}")
+        raise DataError(
+            f"{file}:1: expected the columns {','.join(COLUMNS)}, found {found}; "
+            "'bifrost data import --columns' takes a file with other names in"
+        )
 
 
 def _parquet_quotes(file: Path, keys: ContractKeys, skipped: Counter[str]) -> Iterator[Quote]:

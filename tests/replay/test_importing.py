@@ -184,6 +184,22 @@ def test_a_column_that_isnt_there_is_told_with_the_way_to_name_it(tmp_path, capf
     assert "found Time,BidPx,AskPx; --columns contract_key=… names another" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("factor", [1_000, 1_000_000])
+def test_micro_and_nanoseconds_are_refused_and_described_with_the_option_that_reads_them(
+    tmp_path, capfd, factor
+):
+    at_ms = OPEN_NS // 1_000_000
+    source = tmp_path / "q.csv"
+    source.write_text(f"{HEADER}{at_ms * factor},{STOCK},1,2,3,4\n")
+    hint = "`bifrost data import --time-unit us` (or `ns`) converts it"
+    assert run(["data", "describe", str(source)]) == 0
+    assert f"{hint}\n" in capfd.readouterr().err
+    assert run(["data", "import", str(source), "--out", str(tmp_path / "out")]) == 2
+    assert "expected quotes, found none; rows left out: time 1; ts_ms is beyond" in capfd.readouterr().err
+    unit = {1_000: "us", 1_000_000: "ns"}[factor]
+    assert [quote.ts_ns for quote in read(imported(source, "--time-unit", unit))] == [OPEN_NS]
+
+
 def test_a_clock_in_another_unit_is_refused_with_the_unit(tmp_path, capfd):
     source = write_quotes(tmp_path / "q.csv", [quote(0)._replace(ts_ns=1_741_012_200_000_000)])
     assert run(["data", "import", str(source), "--out", str(tmp_path / "out")]) == 2
@@ -227,7 +243,7 @@ def test_a_source_that_is_cut_short_leaves_nothing(tmp_path, capfd):
 def test_a_source_without_quotes_makes_no_folder(tmp_path, capfd):
     (tmp_path / "q.csv").write_text(HEADER)
     assert run(["data", "import", str(tmp_path / "q.csv"), "--out", str(tmp_path / "out")]) == 2
-    assert "has no quotes" in capfd.readouterr().err
+    assert "expected quotes, found none" in capfd.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["q.csv"]
 
 

@@ -170,7 +170,10 @@ def test_a_missing_column_is_an_error_that_names_it(tmp_path, name):
 
 def test_an_empty_file_is_an_error(tmp_path):
     (tmp_path / "q.csv").touch()
-    with pytest.raises(DataError, match=r"q\.csv:1: expected the columns .*found nothing"):
+    with pytest.raises(
+        DataError,
+        match=r"q\.csv:1: expected the columns .*found nothing; 'bifrost data import --columns' takes",
+    ):
         read(tmp_path / "q.csv")
 
 
