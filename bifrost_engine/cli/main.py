@@ -6,6 +6,7 @@ a name that isn't built in, and for the overall help.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -48,6 +49,8 @@ COMMANDS = {
 
 COMES_WITH = {"db": "bifrost-pg", "monitor": "bifrost-monitor", "notify": "bifrost-notify"}
 """Command of a plugin → the distribution to install, where it is missing."""
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 EXIT_CODES = (
     "Exit codes: 0 well, 1 failed, 2 bad configuration or usage, 3 locked by another daemon, 130 interrupted."
@@ -213,8 +216,9 @@ def run(arguments: Sequence[str]) -> int:
 def _told(error: Exception) -> int:
     from bifrost_engine.errors import BifrostError, ConfigError, LockHeld, PluginError
 
-    if isinstance(error, OSError) and error.filename is not None:
-        click.echo(f"bifrost: {error.filename}: {error.strerror}", err=True)
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in DISK_FULL):
+        where = "" if error.filename is None else f"{error.filename}: "
+        click.echo(f"bifrost: {where}{error.strerror}", err=True)
         return 1
     if not isinstance(error, BifrostError):
         what = " ".join(f"{type(error).__name__}: {error}".split())

@@ -88,6 +88,13 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path):
     assert "BrokenPipe" not in done.stderr
 
 
+def test_an_answer_that_a_full_disk_cant_take_is_no_defect():
+    command = [sys.executable, "-m", "bifrost_engine.cli", "plugins", "--json"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "bifrost: No space left on device\n")
+
+
 def test_the_commands_of_plugins_are_those_that_the_entry_points_name():
     expected = {(entry.name, entry.dist.name) for entry in entry_points(group="bifrost.commands")}
     assert ("db", "bifrost-pg") in expected
