@@ -132,7 +132,8 @@ def run_backtest(
     takers      get each record of the journal
     archive     gets the audit trail
     keep_trail  keep the audit trail in memory, which grows with the number of records
-    on_warning  told of what should be looked at, before it begins; ``Result.warnings`` has it, too
+    on_warning  told of what should be looked at, before it begins and at the end; ``Result.warnings``
+                has it, too
 
     Raises ConfigError or PluginError before it begins, DataError if the data can't be read,
     SinkError if the archive can't be written.
@@ -149,6 +150,8 @@ def run_backtest(
         result = asyncio.run(run.run(driver, on_progress))
         if archive is not None:
             archive.flush()
+        for warning in result.warnings[len(run.fit.warnings) :]:
+            on_warning(warning)
         return result
 
 
@@ -282,7 +285,7 @@ class Backtest:
             quotes=drive.quotes,
             skipped=dict(self._skipped),
             rejected=dict(self.engine.core.quotes.rejected),
-            warnings=self.fit.warnings,
+            warnings=(*self.fit.warnings, *self.equity.warnings()),
             capital=self.capital,
             performance=gathering.performance,
             parts=parts,

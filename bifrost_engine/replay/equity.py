@@ -5,7 +5,7 @@ Looks come by the clock's timers and by what the engine tells, never per quote.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bifrost_engine.domain.record import Record
@@ -80,6 +80,11 @@ class Equity:
         """Take what was booked: a fill of anybody's, or marks from which results count."""
         for books in self._books.values():
             books.booked(record)
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what a result doesn't have that it may be thought to have."""
+        for books in self._books.values():
+            yield from books.warnings()
 
     def end(self) -> None:
         """Look a last time."""

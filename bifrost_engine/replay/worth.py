@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from attrs import frozen
 
 from bifrost_engine.domain.contract import Contract, Right, SecType
+from bifrost_engine.domain.fill import EXTERNAL, FillKind
 from bifrost_engine.domain.record import Record
 from bifrost_engine.engine.core import Core
 from bifrost_engine.engine.slot import Slot
@@ -101,6 +102,7 @@ class Books:
         self._held: dict[Key, _Held] = {}
         self._seen: tuple[object, ...] = ()
         self._since_ns = 0
+        self._exercised: dict[str, float] = {}
         self.is_begun = False
 
     # --- the beginning ---------------------------------------------------------------------
@@ -123,7 +125,7 @@ class Books:
         """Take a fill, or the openings that the engine has just set, of options not managed yet, too."""
         payload = record.payload
         if record.kind == FILL:
-            self._take_fill((payload["owner"], payload["contract_key"]))
+            self._take_fill((payload["owner"], payload["contract_key"]), payload["kind"])
             return
         self._turn_day()
         told = payload["baselines"] if record.kind == DAY else [(payload["owner"], payload["contract_key"])]
@@ -132,12 +134,25 @@ class Books:
             if key in self._core.state.baselines and key not in self._fixed and self._may_count(key):
                 self._take_opening(key)
 
-    def _take_fill(self, key: Key) -> None:
+    def _take_fill(self, key: Key, kind: str) -> None:
         """Look at a position as it changes: no order need be behind it, as where an option ends."""
-        if key in self._opening:
-            line = self._line(key)
-            if line is not None:
-                self._attribute([line])
+        line = self._line(key) if key in self._opening else None
+        if line is None:
+            return
+        before = self.attribution.spread
+        self._attribute([line])
+        owner, contract_key = key
+        if kind == FillKind.ASSIGNMENT and owner != self._slot.id:
+            worth = before - self.attribution.spread
+            self._exercised[contract_key] = self._exercised.get(contract_key, 0.0) + worth
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what the result lacks: shares for an option of another book are in that book, too."""
+        for contract_key, worth in self._exercised.items():
+            yield (
+                f"{self._slot.id}: {contract_key} was exercised, and its shares are in the book {EXTERNAL}: "
+                f"what it was worth then, {worth:+,.2f}, is theirs and lacks in this result"
+            )
 
     def _take_opening(self, key: Key) -> None:
         state = self._core.state

@@ -113,3 +113,20 @@ def test_options_that_end_in_mid_run_leave_hardly_anything(tmp_path):
     told, parts = attributed(tmp_path, data, "gates.strategy.structure.min_dte=0")
     assert told["options"] != 0.0
     assert unexplained(parts) < 0.02
+
+
+def test_what_an_exercised_option_of_another_book_was_worth_is_told_to_lack(tmp_path):
+    close_ns, spot = ENDS_NS[LEGS[1]], 118.0
+    quotes = [
+        quote for n in range(-360, 60) for quote in drifting(close_ns + 5 * n * SECOND_NS, spot, LEGS[1:])
+    ]
+    data = write_quotes(tmp_path / "last.csv", quotes)
+    path = write_config(tmp_path / "bifrost.yaml", paper={"positions": {LEGS[1]: 10}})
+    minimum = parse_override("gates.strategy.structure.min_dte=0")
+    config = load_config(RunOptions(config_path=path, overrides=(minimum,)), {}).config
+    told: list[str] = []
+    result = run_backtest(config, DataSet(data), on_warning=told.append)
+    warning = f"gamma: {LEGS[1]} was exercised, and its shares are in the book EXTERNAL: what it was worth"
+    assert told == list(result.warnings)
+    (found,) = [text for text in told if text.startswith(warning)]
+    assert "+2,000.00" in found, "a put of 120 on 1,000 shares at 118"
