@@ -16,7 +16,8 @@ from bifrost_engine.replay.recorder import Recorder
 from bifrost_engine.replay.recordings import Recordings
 
 NAME = "record"
-LEAVE_DEADLINE_S = 2.0
+LEAVE_DEADLINE_S = 30.0
+"""Where nobody waits for the end; else there is what is left of the time for a stop."""
 LOOK_S = 0.02
 
 
@@ -47,10 +48,11 @@ def start_recorder(parts: Assembly) -> Recorder | None:
 
 
 async def leave_recorder(recorder: Recorder | None, within_s: float) -> None:
-    """Let it write what is left. What it doesn't put together in time, the next one does."""
+    """Let it write what is left. Streams that it doesn't put together in time, the next one does."""
     if recorder is None:
         return
     recorder.close()
     until_s = time.monotonic() + within_s
     while recorder.is_alive() and time.monotonic() < until_s:
         await asyncio.sleep(LOOK_S)
+    recorder.leave()

@@ -46,6 +46,7 @@ class Recorder(Thread):
         self._queue: deque[Quote] = deque()
         self._wake = Event()
         self._closing = False
+        self._in_hand = 0
         self._told = 0
         self._told_s = -TOLD_EVERY_S
         self._not_before_s = 0.0
@@ -65,6 +66,12 @@ class Recorder(Thread):
         self._closing = True
         self._wake.set()
 
+    def leave(self) -> None:
+        """Tell what is lost when the process ends before it has."""
+        lost = len(self._queue) + self._in_hand
+        if self.is_alive() and lost:
+            self._log.warning("left before all was recorded", quotes=lost)
+
     def run(self) -> None:
         """Write until closed."""
         self._guarded(self._recordings.tidy)
@@ -80,9 +87,11 @@ class Recorder(Thread):
 
     def _write(self) -> None:
         if self._queue and (self._closing or monotonic() >= self._not_before_s):
-            quotes = [self._queue.popleft() for _ in range(len(self._queue))]
+            self._in_hand = len(self._queue)
+            quotes = [self._queue.popleft() for _ in range(self._in_hand)]
             if not self._guarded(lambda: self._recordings.write(quotes)):
                 self.dropped += len(quotes)
+            self._in_hand = 0
         self._tell()
 
     def _guarded(self, work: Callable[[], None]) -> bool:

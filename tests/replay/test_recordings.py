@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from generated_day import OPEN_NS, market
 from structlog.testing import capture_logs
 
 from bifrost_engine.calendar import ExchangeSessions
+from bifrost_engine.daemon.recording import leave_recorder
 from bifrost_engine.domain import Quote
 from bifrost_engine.errors import LockHeld
 from bifrost_engine.replay.blocks import read_blocks
@@ -251,6 +253,21 @@ def test_whoever_hands_quotes_over_never_waits_and_hears_of_what_was_dropped(rec
     assert read(recordings.folder) == [quote(at) for at in range(11)]
     assert counted == [("quotes_dropped", 15)]
     assert [(log["event"], log["so_far"]) for log in logs] == [("quotes not recorded", 15)]
+
+
+def test_what_a_disk_had_no_time_for_at_the_end_is_told(recordings):
+    stuck = Stuck(recordings)
+    with capture_logs() as logs:
+        recorder = Recorder(stuck, structlog.get_logger())
+        recorder.take(quote(0))
+        recorder.start()
+        assert stuck.writes.wait(30)
+        recorder.take(quote(1))
+        asyncio.run(leave_recorder(recorder, 0.0))
+        stuck.goes_on.set()
+        recorder.join(30)
+        asyncio.run(leave_recorder(recorder, 0.0))
+    assert [(log["event"], log["quotes"]) for log in logs] == [("left before all was recorded", 2)]
 
 
 def test_a_disk_that_fails_costs_the_recording_and_nothing_else(recordings):
