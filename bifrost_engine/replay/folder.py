@@ -158,10 +158,11 @@ def put_in_place(work: Path, path: Path) -> None:
         work.rename(path)
     except BaseException:  # an interrupt, too
         if kept.exists() and not path.exists():
-            kept.rename(path)
+            kept.rename(path)  # where even that fails, it stays where it is
+        with suppress(OSError):
+            earlier.rmdir()
         raise
-    finally:
-        shutil.rmtree(earlier, ignore_errors=True)
+    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def _parquet() -> Any:
