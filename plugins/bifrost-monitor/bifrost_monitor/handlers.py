@@ -57,13 +57,13 @@ async def operations(call: Call, query: OperationsQuery) -> OperationsPage:
 
 async def history(call: Call, query: HistoryQuery) -> History:
     """Answer with the curves of a strategy."""
-    known = {state.strategy_id: state.ts for state in (await call.monitor.watch.fresh()).strategies}
-    strategy_id = query.strategy_id or next(iter(known), None)
+    known = (state.strategy_id for state in (await call.monitor.watch.fresh()).strategies)
+    strategy_id = query.strategy_id or next(known, None)
     if strategy_id is None:
         return History(strategy_id=None, points=[], fills=[])
-    now, since, until = known.get(strategy_id), query.since_ts, query.until_ts
+    since, until = query.since_ts, query.until_ts
     points, fills = await call.read(
-        lambda conn: queries.history(conn, strategy_id, now, since, until, query.limit)
+        lambda conn: queries.history(conn, strategy_id, since, until, query.limit)
     )
     seen = call.monitor.watch.samples.of(strategy_id, since or 0.0, until or queries.END_OF_TIME_S)
     return trail.history_answer(strategy_id, points, fills, seen, query.limit)

@@ -203,9 +203,7 @@ class Pages:
         try:
             if not self._monitor.watch.trouble:
                 midnight = self._midnight(strategy.ts)
-                self._rows[name] = self._monitor.database.read(
-                    partial(_page_rows, name, strategy.ts, midnight)
-                )
+                self._rows[name] = self._monitor.database.read(partial(_page_rows, name, midnight))
         except SinkError:
             pass  # the next look at the state says so
         return self._rows.get(name, {})
@@ -237,8 +235,8 @@ class Pages:
         )
 
 
-def _page_rows(strategy_id: str, now: float | None, since: float, conn: queries.Conn) -> queries.Row:
-    return queries.page_rows(conn, strategy_id, now, since)
+def _page_rows(strategy_id: str, since: float, conn: queries.Conn) -> queries.Row:
+    return queries.page_rows(conn, strategy_id, since)
 
 
 def _live(status: Status, strategy: StrategyState | None) -> bool:

@@ -82,7 +82,7 @@ def command(conn: Conn, command_id: int) -> Row | None:
     return _first(rows(conn, "SELECT * FROM daemon_control WHERE id = %s", (command_id,)))
 
 
-def page_rows(conn: Conn, strategy_id: str, now: float | None, since: float) -> Row:
+def page_rows(conn: Conn, strategy_id: str, since: float) -> Row:
     """Return what the page shows beside the state: operations, decisions, open orders, the day's curves."""
     return {
         "operations": rows(conn, "SELECT * FROM operations ORDER BY id DESC LIMIT %s", (FEED_ROWS,)),
@@ -93,7 +93,7 @@ def page_rows(conn: Conn, strategy_id: str, now: float | None, since: float) -> 
             f"SELECT * FROM orders WHERE journal_id = {_JOURNAL} AND closed_at IS NULL"
             " AND origin <> 'EXTERNAL' ORDER BY created_at DESC LIMIT 5",
         ),
-        "history": history(conn, strategy_id, now, since, None, CURVE_POINTS),
+        "history": history(conn, strategy_id, since, None, CURVE_POINTS),
         "told": rows(conn, _TOLD, (list(TOLD), TOLD_ROWS)),
     }
 
@@ -119,6 +119,7 @@ _KEPT = (
     " WHERE strategy_id = %(strategy)s AND ts >= %(since)s AND ts <= %(until)s"
     " ORDER BY id DESC LIMIT %(limit)s"
 )
+_NOW = "SELECT ts FROM status_current WHERE strategy_id = %(strategy)s AND ts IS NOT NULL"
 _FILLS = (
     f"SELECT * FROM operations WHERE type = 'fill' AND strategy_id = %(strategy)s AND journal_id = {_JOURNAL}"
     " AND ts >= %(since)s AND ts <= %(until)s ORDER BY id DESC LIMIT %(limit)s"
@@ -131,12 +132,11 @@ END_OF_TIME_S = 32_503_680_000.0
 
 
 def history(
-    conn: Conn, strategy_id: str, now: float | None, since: float | None, until: float | None, limit: int
+    conn: Conn, strategy_id: str, since: float | None, until: float | None, limit: int
 ) -> tuple[list[Row], list[Row]]:
     """Return what was known at the newest ``limit`` times, and the fills among them, oldest first.
 
     It was told at each hedge operation, and seen at each decision that differed from the one before.
-    now  the strategy's time: what is later comes from a rehearsal that began anew since
     """
     bounds = {
         "strategy": strategy_id,
@@ -144,7 +144,10 @@ def history(
         "until": END_OF_TIME_S if until is None else until,
         "limit": limit,
     }
-    points = [*rows(conn, _SEEN, bounds)[::-1], *_of_one_life(rows(conn, _KEPT, bounds), now)]
+    kept = rows(conn, _KEPT, bounds)
+    # The strategy's time, read after them: what is later comes from a rehearsal that began anew since.
+    now = next((row["ts"] for row in rows(conn, _NOW, bounds)), None)
+    points = [*rows(conn, _SEEN, bounds)[::-1], *_of_one_life(kept, now)]
     newest = sorted(points, key=lambda row: row["ts"])[-limit:]
     return newest, rows(conn, _FILLS, bounds)[::-1]
 

@@ -35,8 +35,6 @@ def opened() -> Iterator[Browser]:
 @pytest.fixture
 def browser(opened: Browser) -> Iterator[Browser]:
     opened.size(1440, 1000)
-    # Where the last test left it, it reads a curve as soon as the page is laid out anew.
-    opened.do("Input.dispatchMouseEvent", type="mouseMoved", x=0, y=0)
     opened.do("Network.clearBrowserCookies")
     opened.complaints.clear()
     yield opened
