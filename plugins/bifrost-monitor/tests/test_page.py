@@ -7,6 +7,7 @@ from math import cos, sin
 from urllib.parse import urlencode
 
 import pytest
+from bifrost_monitor import queries
 from bifrost_monitor.pages import REGIONS
 from bifrost_pg import rows
 from bifrost_pg.control import write_flags
@@ -222,3 +223,10 @@ def test_beyond_loopback_the_page_is_behind_the_login(desk, serve):
 @pytest.mark.parametrize("name", ["nothing.css", "..%2Fapp.py", "%2e%2e%2fapp.py"])
 def test_only_the_pages_own_files_are_served(client, name):
     assert client.get(f"/static/{name}").status == 404
+
+
+def test_curves_have_what_the_newest_rehearsal_kept_up_to_its_newest_row(conn):
+    for ts in (1741014240.0, 1741024240.0, 1741014240.0, 1741014840.0):  # the third began anew
+        rows.write_snapshot(conn, 1, snapshot(ts=ts), True)
+    points, _ = queries.history(conn, "gamma", None, None, 10)
+    assert [point["ts"] for point in points] == [1741014240.0, 1741014840.0]
