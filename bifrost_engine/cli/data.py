@@ -40,7 +40,8 @@ def command() -> None:
     "--picture",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.html",
-    help="Draw prices, spreads, quotes a minute and gaps: one page that needs nothing else.",
+    help="Draw prices, spreads, quotes a minute and gaps: one page that needs nothing else. It "
+    "replaces an earlier one, and no other file.",
 )
 @click.option("--contracts", "most", default=20, show_default=True, help="Contracts to list; 0 for all.")
 @click.option("--progress/--no-progress", default=None, help="Show how far it is; else on a terminal only.")

@@ -10,12 +10,11 @@ import click
 
 from bifrost_engine.cli.output import print_json, print_pairs, print_table, warn
 from bifrost_engine.cli.times import NEW_YORK, show_length, show_time
-from bifrost_engine.errors import ConfigError
 from bifrost_engine.replay.census import ContractCount, DayCount, Gaps
 from bifrost_engine.replay.curves import Curves
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.describing import Description, describe
-from bifrost_engine.replay.picture import require_bokeh, write_picture
+from bifrost_engine.replay.picture import check_page, require_bokeh, write_picture
 
 REPORT_ROWS = 250_000
 NAMED = 6
@@ -28,8 +27,7 @@ class Run:
     def __init__(self, path: Path, gap_s: float, all_hours: bool, picture: Path | None, most: int) -> None:
         if picture is not None:
             require_bokeh()
-            if not picture.absolute().parent.is_dir():
-                raise ConfigError(f"--picture {picture}: no such folder: {picture.absolute().parent}")
+            check_page(picture)
         self.data = DataSet(path)
         self.gap_s, self.all_hours = gap_s, all_hours
         self.picture, self.most = picture, most

@@ -25,6 +25,10 @@ COLOURS = (
 )
 SHADES = tuple(f"#{170 - 18 * n:02x}{196 - 13 * n:02x}{224 - 8 * n:02x}" for n in range(9))
 
+GENERATOR = '<meta name="generator" content="bifrost data describe">'
+"""Stands in each page near its beginning; a file with it may be replaced by a newer page."""
+HEAD_BYTES = 1024
+
 New = Callable[..., Any]
 
 
@@ -32,6 +36,23 @@ def require_bokeh() -> None:
     """Raise ConfigError, with what to install, where bokeh is missing."""
     if not is_possible():
         raise ConfigError(f"a picture needs bokeh: {INSTALL}")
+
+
+def check_page(path: Path) -> None:
+    """Raise ConfigError unless ``path`` is a place for a page: named so, and free or an earlier page's."""
+    if path.suffix.lower() != ".html":
+        raise ConfigError(f"--picture {path}: expected a name ending in .html")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"--picture {path}: no such folder: {path.absolute().parent}")
+    if path.exists() and not _is_page(path):
+        raise ConfigError(f"--picture {path}: holds something else than an earlier page; give another name")
+
+
+def _is_page(path: Path) -> bool:
+    if not path.is_file():  # reading another kind might wait for ever
+        return False
+    with path.open("rb") as file:
+        return GENERATOR.encode() in file.read(HEAD_BYTES)
 
 
 def write_picture(path: Path, found: Description, curves: Curves, zone: ZoneInfo) -> None:
@@ -45,7 +66,8 @@ def write_picture(path: Path, found: Description, curves: Curves, zone: ZoneInfo
     title = escape(found.data.path.name)
     sections = "".join(f"<section>{block}</section>" for block in blocks)
     page = (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{GENERATOR}'
+        f"<title>{title}</title>"
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>{library}</head><body>'
         f"<h1>{title}</h1>{_head(found, curves)}{sections}{script}</body></html>\n"
     )

@@ -291,6 +291,24 @@ def test_a_picture_is_one_page_that_fetches_nothing(tmp_path, day, capfd):
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
 
 
+def test_a_picture_replaces_an_earlier_one_and_nothing_else(tmp_path, day, capfd):
+    pytest.importorskip("bokeh")
+    page, other = tmp_path / "day.html", tmp_path / "other.html"
+    other.write_text("<!doctype html><p>mine</p>")
+    recorded = day.read_bytes()
+    assert run(["data", "describe", str(day), "--picture", str(page)]) == 0
+    page.write_text(page.read_text("utf-8") + "<!-- older -->", "utf-8")
+    assert run(["data", "describe", str(day), "--picture", str(page)]) == 0
+    assert "<!-- older -->" not in page.read_text("utf-8")
+    capfd.readouterr()
+    assert run(["data", "describe", str(day), "--picture", str(other)]) == 2
+    assert "holds something else than an earlier page" in capfd.readouterr().err
+    assert run(["data", "describe", str(day), "--picture", str(day)]) == 2
+    assert f"--picture {day}: expected a name ending in .html" in capfd.readouterr().err
+    assert other.read_text() == "<!doctype html><p>mine</p>"
+    assert day.read_bytes() == recorded
+
+
 def test_a_place_for_the_picture_that_isnt_there_is_told_before_anything_is_read(tmp_path, capfd):
     pytest.importorskip("bokeh")
     assert (

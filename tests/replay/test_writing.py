@@ -46,7 +46,7 @@ def beside(folder: Path) -> set[str]:
 @pytest.mark.parametrize("way", [name for name in WAYS if name != "record"])
 def test_a_full_disk_is_told_with_the_place_and_leaves_nothing_that_looks_whole(day, way):
     full = subprocess.run(
-        [sys.executable, "-m", "bifrost_engine.cli", *WAYS[way], "made"],
+        [sys.executable, "-m", "bifrost_engine.cli", *WAYS[way], f"made{'.html' * (way == 'picture')}"],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_BYTES, MOST_BYTES)),
         capture_output=True,
         text=True,
