@@ -49,6 +49,39 @@ def test_a_wrong_stretch_is_left_out_and_others_after_it() -> None:
     assert left(at(times)) == (seconds(1_800), len(wrong) + 1)
 
 
+@pytest.mark.parametrize("leap_minutes", [5, 60, 24 * 60])
+@pytest.mark.parametrize("wrong", [1, 3])
+def test_single_rows_are_found_where_rows_are_minutes_apart(leap_minutes: int, wrong: int) -> None:
+    keys = ["SPY|STK|||", "SPY|OPT|20271217|500|C", "SPY|OPT|20271217|500|P"]
+    true = [
+        quote for minute in range(200) for key in keys for quote in at([START + 60 * SECOND * minute], key)
+    ]
+    ahead = [row._replace(ts_ns=row.ts_ns + 60 * SECOND * leap_minutes) for row in true[300 : 300 + wrong]]
+    quotes = [*true[:300], *ahead, *true[300:]]
+    assert left(quotes, 90) == ([row.ts_ns for row in true], wrong)
+
+
+def test_a_quote_that_was_held_up_doesnt_spoil_the_one_before_it() -> None:
+    times = [*seconds(10), START + 300 * SECOND, START + 15 * SECOND, *seconds(700, 301)]
+    assert left(at(times)) == (times, 0)
+
+
+@pytest.mark.parametrize("gap_s", [1, 300])
+def test_one_contract_after_the_other_is_kept(gap_s: int) -> None:
+    times = [START + day * DAY + row * gap_s * SECOND for day in range(2) for row in range(78)]
+    quotes = [*at(times), *at(times, "SPY|OPT|20271217|500|C"), *at(times, "SPY|OPT|20271217|500|P")]
+    assert left(quotes) == (times * 3, 0)
+
+
+def test_the_newest_first_stays_for_the_market_to_refuse() -> None:
+    times = [START - minute * 60 * SECOND for minute in range(500)]
+    assert left(at(times)) == (times, 0)
+
+
+def test_a_last_row_that_leaps_by_years_is_left_out() -> None:
+    assert left(at([*seconds(10), START + 3_000 * DAY])) == (seconds(10), 1)
+
+
 @pytest.mark.parametrize("more", [[], seconds(3, 5), [START + DAY, START + DAY + SECOND]])
 def test_near_the_end_what_is_there_decides(more: list[int]) -> None:
     times = [*seconds(5), START + DAY, *more]
@@ -83,15 +116,21 @@ def test_rows_that_go_back_stay_for_the_market_to_refuse() -> None:
     assert left(at(times)) == (times, 0)
 
 
+KEYS = ["SPY|STK|||", "SPY|OPT|20271217|500|C", "QQQ|STK|||"]
 STEPS = st.sampled_from([0, SECOND, 30 * SECOND, LEAP_NS, LEAP_NS + 1, DAY, -SECOND, -LEAP_NS - 1, -DAY])
 
 
-@given(st.lists(st.tuples(STEPS, st.integers(1, 400)), max_size=12), st.integers(1, 700))
+@given(
+    st.lists(st.tuples(STEPS, st.integers(1, 400), st.sampled_from([SECOND, LEAP_NS])), max_size=12),
+    st.integers(1, 3),
+    st.integers(1, 700),
+)
 def test_blocks_leave_out_the_rows_that_are_left_out_singly(
-    stretches: list[tuple[int, int]], block_rows: int
+    stretches: list[tuple[int, int, int]], contracts: int, block_rows: int
 ) -> None:
-    times, ts_ns = [], START
-    for step, rows in stretches:
+    quotes, ts_ns = [], START
+    for step, rows, gap_ns in stretches:
         ts_ns += step
-        times += [ts_ns + row * SECOND for row in range(rows)]
-    left(at(times), block_rows)
+        for row in range(rows):
+            quotes += at([ts_ns + row * gap_ns], KEYS[row % contracts])
+    left(quotes, block_rows)
