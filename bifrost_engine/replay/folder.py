@@ -34,7 +34,7 @@ class ResultFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
+        self.path = path.resolve()
         check_place(self.path, names_in(self.path), OWN, _is_result(self.path))
         self._parquet = _parquet()
         # Known before it is there: an interrupt may come as soon as it is.

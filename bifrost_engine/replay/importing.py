@@ -69,7 +69,7 @@ def import_quotes(
     line, if something can't be read, OutputError if it can't be written. There is no folder then.
     """
     require_pyarrow("an import")
-    data, out = DataSet(path), out.absolute()
+    data, out = DataSet(path), out.resolve()
     _check_place(out, force)
     found = Imported()
     with writing(out), _beside(out) as work:

@@ -227,6 +227,15 @@ def test_another_folder_of_files_is_left_alone_and_an_earlier_result_makes_way(t
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
+def test_a_result_goes_where_a_link_leads(tmp_path, day):
+    write_config(tmp_path / "bifrost.yaml")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    assert backtest(tmp_path, "--data", str(day), "--out", str(tmp_path / "out")) == 0
+    assert (tmp_path / "out").is_symlink()
+    assert (tmp_path / "disk" / "result.json").is_file()
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_nothing_that_looks_whole(number, tmp_path):
     write_config(tmp_path / "bifrost.yaml")
