@@ -11,12 +11,12 @@ from pathlib import Path
 
 import click
 
-from bifrost_engine.cli.output import print_json
+from bifrost_engine.cli.output import print_json, warn
 from bifrost_engine.cli.recording import time_given
 from bifrost_engine.cli.times import parse_length
 from bifrost_engine.config.loader import Override, parse_override
 from bifrost_engine.daemon.assemble import RunOptions, instance_folder, load_config
-from bifrost_engine.daemon.capture import Capture, wanted_contracts
+from bifrost_engine.daemon.capture import Capture, check_place, wanted_contracts
 from bifrost_engine.daemon.recording import recordings_folder
 from bifrost_engine.logs import configure
 from bifrost_engine.replay.parts import sessions_of
@@ -45,6 +45,7 @@ class Run:
         ).config
         self.instance = instance_folder(self.config, os.environ)
         self.folder = recordings_folder(self.config, self.instance) if out is None else out
+        check_place(self.config, self.folder)
         self.contracts = wanted_contracts(self.config, contracts)
         self.account = not no_account
         self.until_ns = time_given(until)
@@ -53,7 +54,11 @@ class Run:
     def execute(self, *, as_json: bool) -> int:
         """Record, tell how much; return the exit code."""
         with writing(self.folder):
-            recordings = Recordings(self.folder, sessions_of(self.config))
+            recordings = Recordings(
+                self.folder,
+                sessions_of(self.config),
+                lambda place: warn(f"time begins anew: earlier recordings were moved to {place}"),
+            )
         with _progress() as show:
             capture = Capture(
                 self.config,

@@ -23,8 +23,11 @@ from bifrost_engine.hookspecs import Clock, PluginContext
 from bifrost_engine.plugins import PluginSet
 from bifrost_engine.plugins import load as load_plugin
 from bifrost_engine.replay.calling import answer_within
+from bifrost_engine.replay.feed import ReplayConfig
+from bifrost_engine.replay.importing import MANIFEST
 from bifrost_engine.replay.misfit import fitting, quote_misfit
 from bifrost_engine.replay.parts import section_value, seed_of
+from bifrost_engine.replay.readers import quote_files
 from bifrost_engine.replay.recorder import Recorder
 from bifrost_engine.replay.recordings import Recordings
 
@@ -51,6 +54,31 @@ def wanted_contracts(config: Config, further: Sequence[str]) -> tuple[Contract, 
     if not found:
         raise ConfigError("nothing to record: expected a strategy, or --contract")
     return tuple(found.values())
+
+
+def feed_section(config: Config) -> tuple[str, Any]:
+    """Return the kind of the feed and its section, with the path of a ``replay:PATH``. Raises ConfigError."""
+    kind, _, argument = config.feed_name.partition(":")
+    raw = config.sections.get(kind)
+    return kind, section_value("feeds", kind, {**(raw or {}), "path": argument} if argument else raw)
+
+
+def check_place(config: Config, folder: Path) -> None:
+    """Look whether a folder may be recorded to, where earlier days are rewritten and may be set aside.
+
+    Raises ConfigError if it holds an import or what the feed reads, DataError if the feed can't be read.
+    """
+    if (folder / MANIFEST).exists():
+        raise ConfigError(f"{folder}: holds an import ({MANIFEST}); give another --out to record to")
+    _, section = feed_section(config)
+    if not isinstance(section, ReplayConfig):
+        return
+    place = folder.resolve()
+    for file in quote_files(section.path):
+        if place in (file.parent.resolve(), file.resolve().parent):
+            raise ConfigError(
+                f"{folder}: holds what the feed reads ({file}); give another --out to record to"
+            )
 
 
 class Capture:
@@ -96,9 +124,7 @@ class Capture:
             loop.add_signal_handler(number, self.stop)
         recorder: Recorder | None = None
         try:
-            kind, _, argument = self._config.feed_name.partition(":")
-            raw = self._config.sections.get(kind)
-            section = section_value("feeds", kind, {**(raw or {}), "path": argument} if argument else raw)
+            kind, section = feed_section(self._config)
             if hasattr(load_plugin("feeds", kind), "read_quotes"):
                 self._start(section, EventClock(), lambda _name, _report: None)
                 await self._pull()

@@ -37,7 +37,11 @@ def start_recorder(parts: Assembly) -> Recorder | None:
     folder = recordings_folder(parts.config, parts.folder)
     log: Any = parts.log.bind(folder=str(folder))
     try:
-        recordings = Recordings(folder, sessions_of(parts.config))
+        recordings = Recordings(
+            folder,
+            sessions_of(parts.config),
+            lambda place: log.warning("earlier recordings set aside", place=str(place)),
+        )
     except (LockHeld, OSError) as error:
         log.error("quotes aren't recorded", error=str(error))
         return None

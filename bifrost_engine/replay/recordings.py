@@ -12,7 +12,9 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from bifrost_engine.calendar import Sessions
@@ -45,16 +47,23 @@ class Recordings:
     strange  quotes left out, since their time is before 1980 or after 2100
     """
 
-    def __init__(self, folder: Path, sessions: Sessions) -> None:
-        """Raises ConfigError without pyarrow, LockHeld if another process records there, OSError."""
+    def __init__(
+        self, folder: Path, sessions: Sessions, on_aside: Callable[[Path], None] = lambda _place: None
+    ) -> None:
+        """Make the folder. ``on_aside`` is told where earlier recordings went that had to make way.
+
+        Raises ConfigError without pyarrow, LockHeld if another process records there, OSError.
+        """
         require_pyarrow("recording quotes")
         self.folder = folder
+        self._on_aside = on_aside
         self.rows = self.strange = 0
         self._sessions = sessions
         self._stream: StreamFile | None = None
         self._day = ""
         self._until_ns = 0
         self._is_new = True
+        self._is_made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         try:
             self._lock = FileLock(folder / LOCK, "recording")
@@ -97,10 +106,12 @@ class Recordings:
         newest_ms = last_ms(days[-1]) if days else None
         if newest_ms is None or ts_ns >= newest_ms * NS_PER_MS - BACK_NS:
             return
-        target = self.folder / f"before-{1 + sum(1 for _ in self.folder.glob('before-*'))}"
-        target.mkdir()
+        places = (self.folder / f"before-{number}" for number in count(1))
+        place = next(place for place in places if not place.exists())
+        place.mkdir()
         for path in days:
-            path.rename(target / path.name)
+            path.rename(place / path.name)
+        self._on_aside(place)
 
     # --- what is there -----------------------------------------------------------------------
 
@@ -143,11 +154,19 @@ class Recordings:
             stream.close()
 
     def close(self) -> None:
-        """Leave the folder to others; may be called twice."""
+        """Leave the folder to others, or remove it if it was made for nothing; may be called twice."""
         try:
             self.end_stream()
         finally:
+            if self._is_made and self._lock.held:
+                self._remove_empty()
             self._lock.release()
+
+    def _remove_empty(self) -> None:
+        with suppress(OSError):
+            if [path.name for path in self.folder.iterdir()] == [LOCK]:
+                (self.folder / LOCK).unlink()
+                self.folder.rmdir()
 
 
 def newest_days(folder: Path, count: int) -> list[Path]:

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from generated_day import LEGS, OPEN_NS, market, write_config
+from generated_day import LEGS, OPEN_NS, market, write_config, write_quotes
 from processes import wait_for
 
 from bifrost_engine.cli.main import run
@@ -20,6 +20,7 @@ from bifrost_engine.replay.readers import read_quotes
 
 STOCK = "NVDA|STK|||"
 PATIENCE_S = 60
+DAY_NS = 86_400 * 10**9
 
 
 @pytest.fixture
@@ -69,6 +70,46 @@ def test_an_end_and_a_further_contract_can_be_asked_for(config, tmp_path, capfd)
 def test_what_cant_be_recorded_is_told_and_leaves_no_folder(config, tmp_path, capfd, arguments, why):
     assert run(["record", "--config", str(config), "--out", str(tmp_path / "q"), *arguments]) == 2
     assert why in capfd.readouterr().err
+    assert not (tmp_path / "q").exists()
+
+
+def bytes_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("feed", ["sim", "replay:{}/taken", "replay:{}/taken/2025-03-03.parquet"])
+def test_a_folder_with_an_import_or_with_what_the_feed_reads_is_left_alone(config, tmp_path, capfd, feed):
+    taken = tmp_path / "taken"
+    day = write_quotes(tmp_path / "day.csv", market(2))
+    assert run(["data", "import", str(day), "--out", str(taken)]) == 0
+    if feed != "sim":
+        (taken / "import.json").unlink()
+    before = bytes_in(taken)
+    capfd.readouterr()
+    arguments = ["--feed", feed.format(tmp_path), "--out", str(taken)]
+    assert run(["record", "--config", str(config), *arguments]) == 2
+    why = "holds an import (import.json)" if feed == "sim" else "holds what the feed reads"
+    assert f"{taken}: {why}" in capfd.readouterr().err
+    assert bytes_in(taken) == before
+
+
+def test_earlier_recordings_make_way_with_a_word(config, tmp_path, capfd):
+    out = tmp_path / "out"
+    first = write_quotes(tmp_path / "first.csv", market(2))
+    next_day = (row._replace(ts_ns=row.ts_ns + DAY_NS) for row in market(1))
+    for day in (write_quotes(tmp_path / "next.csv", next_day), first):
+        assert capfd.readouterr().err == ""
+        assert run(["record", "--config", str(config), "--feed", f"replay:{day}", "--out", str(out)]) == 0
+    assert f"were moved to {out / 'before-1'}" in capfd.readouterr().err
+    assert [path.name for path in (out / "before-1").iterdir()] == ["2025-03-04.parquet"]
+    assert [path.name for path in out.glob("*.parquet")] == ["2025-03-03.parquet"]
+
+
+def test_a_feed_that_fails_leaves_no_folder(config, tmp_path, capfd):
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    arguments = ["--feed", f"replay:{tmp_path / 'bad.csv'}", "--out", str(tmp_path / "q")]
+    assert run(["record", "--config", str(config), *arguments]) == 1
+    assert "bad.csv" in capfd.readouterr().err
     assert not (tmp_path / "q").exists()
 
 

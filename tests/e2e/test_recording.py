@@ -16,13 +16,16 @@ import pyarrow.parquet as pq
 from generated_day import LEGS, write_config
 from processes import wait_for
 
+from bifrost_engine.calendar import ExchangeSessions
 from bifrost_engine.daemon.assemble import RunOptions, load_config
+from bifrost_engine.domain.quote import Quote
 from bifrost_engine.domain.record import Record
 from bifrost_engine.domain.rows import with_numbers
 from bifrost_engine.journal import JournalReader
 from bifrost_engine.replay.backtest import run_backtest
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.readers import read_quotes
+from bifrost_engine.replay.recordings import Recordings
 
 UNTIL = "2025-03-03T10:10"
 UNTIL_NS = int(datetime(2025, 3, 3, 15, 10, tzinfo=UTC).timestamp()) * 10**9
@@ -96,6 +99,19 @@ def test_a_day_that_a_daemon_recorded_gives_the_same_operations_in_a_backtest(tm
     assert next((pair for pair in zip(lived, ours, strict=False) if pair[0] != pair[1]), None) is None
     assert len(lived) == len(ours)
     assert [file.name for file in recorded(config).glob("*.parquet")] == ["2025-03-03.parquet"]
+
+
+def test_a_daemon_says_where_earlier_recordings_went_that_made_way(tmp_path):
+    config = write_recorded(tmp_path)
+    earlier = Recordings(recorded(config), ExchangeSessions())
+    earlier.write([Quote("NVDA|STK|||", 99.0, 99.1, 1.0, 1.0, UNTIL_NS + 86_400 * 10**9)])
+    earlier.close()
+    with start(config, "--speed", "max", "--until", "2025-03-03T09:31") as daemon:
+        _, errors = daemon.communicate(timeout=PATIENCE_S * 3)
+    assert daemon.returncode == 0, errors
+    (line,) = [line for line in errors.splitlines() if "earlier recordings set aside" in line]
+    assert str(recorded(config) / "before-1") in line
+    assert [file.name for file in recorded(config).glob("before-1/*")] == ["2025-03-04.parquet"]
 
 
 def quotes_in(folder: Path) -> int:

@@ -150,6 +150,35 @@ def test_time_that_begins_anew_sets_the_earlier_days_aside(recordings):
     assert read(again.folder / "before-1") == [quote(0), quote(86_400)]
 
 
+def test_recordings_that_make_way_go_to_a_place_that_is_free_and_is_told(recordings):
+    recordings.write([quote(0), quote(86_400)])
+    recordings.close()
+    (recordings.folder / "before-2").mkdir()
+    told = []
+    for mid in (50.0, 51.0):
+        again = Recordings(recordings.folder, SESSIONS, told.append)
+        again.write([quote(0, mid), quote(7200, mid)])
+        again.close()
+    assert told == [recordings.folder / "before-1", recordings.folder / "before-3"]
+    assert read(recordings.folder / "before-3") == [quote(0, 50.0), quote(7200, 50.0)]
+    assert read(recordings.folder / "before-1") == [quote(0), quote(86_400)]
+
+
+def test_a_folder_made_for_nothing_is_removed_and_any_other_is_kept(tmp_path):
+    (tmp_path / "there").mkdir()
+    for name in ("new", "there"):
+        Recordings(tmp_path / name, SESSIONS).close()
+    twice = Recordings(tmp_path / "twice", SESSIONS)
+    twice.close()
+    other = Recordings(tmp_path / "twice", SESSIONS)
+    twice.close()  # the folder is another's by now
+    assert (tmp_path / "twice" / "recording.lock").exists()
+    other.write([quote(0)])
+    other.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["there", "twice"]
+    assert read(tmp_path / "twice") == [quote(0)]
+
+
 def test_a_time_beyond_any_calendar_is_left_out_and_counted(recordings):
     recordings.write([quote(0)._replace(ts_ns=5), quote(1), quote(2)._replace(ts_ns=1 << 62)])
     assert (recordings.rows, recordings.strange) == (1, 2)
