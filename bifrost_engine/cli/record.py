@@ -34,7 +34,7 @@ def command(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
     the feed holds of the same symbols, and each --contract. The folder has a Parquet file for each
     trading day, and while a day is being recorded an Arrow stream; replays read both. A daemon
     records what it sees by itself with the setting record.quotes.
-    A further recording goes on where the folder's last one ends. One whose time begins before that,
+    A further recording goes on where the folder's last one ends. One that begins an hour or more before,
     as a simulated day does anew, moves all days of the folder into before-1, before-2, … within it,
     and says so. A folder with an import, or with what the feed itself reads, is refused.
     Ctrl-C ends it in good order; one that is killed loses the last second.
