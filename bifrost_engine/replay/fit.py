@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, define, frozen
 
+from bifrost_engine.calendar import ExchangeSessions
 from bifrost_engine.config.schema import Config
 from bifrost_engine.config.strategy import StrategyConfig
 from bifrost_engine.domain.contract import Contract, SecType, parse_contract_key, stock_key
 from bifrost_engine.errors import ConfigError
+from bifrost_engine.replay.census import SIDE_FAULTS, side_faults
 from bifrost_engine.replay.columns import Columns
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.parts import sessions_of
 from bifrost_engine.replay.sessiontable import EARLIEST_NS, LATEST_NS, NO_DAY, SessionTable
+from bifrost_engine.strategies.gamma.legs import NO_QUOTE, outside
 
 if TYPE_CHECKING:
-    from bifrost_engine.replay.columns import Integers
+    from bifrost_engine.replay.columns import Floats, Integers
 
 HEAD = 20_000
 """Quotes that are looked at in any case; further ones only while a symbol is still missing."""
@@ -53,19 +56,31 @@ class _Head:
     first_ns: int = 0
     quotes: int = 0
     keys: set[str] = Factory(set)
-    times: dict[str, list[Integers]] = Factory(dict)
+    rows: dict[str, list[Columns]] = Factory(dict)
 
     def see(self, rows: Columns) -> None:
         self.first_ns = self.first_ns or rows.ts_ns.item(0)
         self.quotes += len(rows)
         self.keys |= _quoted(rows)
         for index, key in enumerate(rows.keys):
-            self.times.setdefault(key, []).append(rows.ts_ns[rows.contract == index])
+            self.rows.setdefault(key, []).append(rows.where(rows.contract == index))
 
     def times_of(self, key: str) -> Integers:
         import numpy as np
 
-        return np.concatenate(self.times.get(key, [np.zeros(0, np.int64)]))
+        return np.concatenate([np.zeros(0, np.int64), *(rows.ts_ns for rows in self.rows.get(key, []))])
+
+    def spots_of(self, key: str) -> tuple[Integers, Floats]:
+        """Return the times and mids of a contract's quotes, NaN where one withdraws those before it."""
+        import numpy as np
+
+        times, mids = [np.zeros(0, np.int64)], [np.zeros(0)]
+        for rows in self.rows.get(key, []):
+            faults = side_faults(rows)
+            kept = faults != SIDE_FAULTS.index("crossed")
+            times.append(rows.ts_ns[kept])
+            mids.append(np.where(faults == 0, rows.mid, np.nan)[kept])
+        return np.concatenate(times), np.concatenate(mids)
 
     def gap_ns(self, key: str) -> float:
         """Return the median time between two quotes of a contract; 0.0 with fewer."""
@@ -91,7 +106,8 @@ def check_fit(data: DataSet, config: Config, positions: Iterable[str]) -> Fit:
     held = [parse_contract_key(key) for key in positions]
     day = datetime.fromtimestamp(head.first_ns // SECOND_NS, UTC).date()
     _check_expiries(data, held, day)
-    warnings = [text for strategy in config.strategies for text in _concerns(strategy, held, head, day)]
+    sessions = sessions_of(config)
+    warnings = [text for strategy in config.strategies for text in _concerns(strategy, held, head, sessions)]
     return Fit(first_ns=head.first_ns, warnings=(*_untraded(config, held), *warnings, *_closed(config, head)))
 
 
@@ -194,21 +210,20 @@ def _closed(config: Config, head: _Head) -> Iterator[str]:
             )
 
 
-def _concerns(strategy: StrategyConfig, held: list[Contract], head: _Head, day: date) -> Iterator[str]:
+def _concerns(
+    strategy: StrategyConfig, held: list[Contract], head: _Head, sessions: ExchangeSessions
+) -> Iterator[str]:
     """Yield what may keep a strategy from doing anything."""
     own = [c for c in held if c.symbol == strategy.symbol and c.sec_type is SecType.OPTION]
     if strategy.use == "gamma":
-        structure = strategy.gates.strategy.structure
         if not own:
             yield f"{strategy.id}: the account holds no option on {strategy.symbol}: nothing to hedge"
-        for contract in own:
-            assert contract.expiry is not None
-            days = (contract.expiry - day).days
-            if not structure.min_dte <= days <= structure.max_dte:
-                yield (
-                    f"{strategy.id}: {contract.key} is {days} days from its expiry at the first quote; "
-                    f"gates.strategy.structure takes {structure.min_dte} to {structure.max_dte}"
-                )
+        left = _unmanaged(strategy, own, head, sessions)
+        if left:
+            yield (
+                f"{strategy.id}: gates.strategy.structure leaves out at the first quote that it judges by: "
+                f"{'; '.join(left[:NAMED])}" + (f"; and {len(left) - NAMED} more" if left[NAMED:] else "")
+            )
     unquoted = [contract.key for contract in own if contract.key not in head.keys]
     if unquoted:
         yield (
@@ -222,3 +237,41 @@ def _concerns(strategy: StrategyConfig, held: list[Contract], head: _Head, day: 
             f"{strategy.id}: quotes of {strategy.symbol} come every {gap_ns / 1e9:g} s; "
             f"gates.state.market.stale_ts_threshold_ms calls them stale after {limit_ms / 1e3:g} s"
         )
+
+
+def _unmanaged(
+    strategy: StrategyConfig, own: list[Contract], head: _Head, sessions: ExchangeSessions
+) -> list[str]:
+    """Return the options that the strategy won't manage as it begins, each with the reason."""
+    structure = strategy.gates.strategy.structure
+    looks = [(sessions.trading_day(ts_ns), spot) for ts_ns, spot in _looks(strategy, head, sessions)]
+    left = []
+    for contract in own:
+        reasons = [outside(contract, day, spot, structure) for day, spot in looks]
+        if None not in reasons and reasons[0] != NO_QUOTE:
+            left.append(f"{contract.key}: {reasons[0]}")
+    return left
+
+
+def _looks(
+    strategy: StrategyConfig, head: _Head, sessions: ExchangeSessions
+) -> list[tuple[int, float | None]]:
+    """Return the times, with the spot then, at which the strategy first chooses what it manages.
+
+    It does as a session opens, by the newest quote of its stock if that is a good one, else by the
+    first good one in it; ``live`` by every one. Where it may hedge at all hours, also by its very
+    first. Without a quote to choose by, it is the time of the first row.
+    """
+    import numpy as np
+
+    gates = strategy.gates.strategy
+    ts_ns, spots = head.spots_of(stock_key(strategy.symbol))
+    inside = SessionTable(sessions).session_days(ts_ns) != NO_DAY
+    opening = ~inside & np.r_[inside[1:], False][: len(inside)]
+    good = ~np.isnan(spots)
+    in_session = np.flatnonzero(good & (inside | opening))
+    may = in_session if gates.trading_hours_only else np.flatnonzero(good)
+    if gates.structure.selection != "live":
+        may = np.union1d(may[:1], in_session[:1])
+    at_ns = np.where(opening, np.r_[ts_ns[1:], 0][: len(ts_ns)], ts_ns)
+    return list(zip(at_ns[may].tolist(), spots[may].tolist(), strict=True)) or [(head.first_ns, None)]

@@ -349,9 +349,57 @@ def test_what_may_keep_it_from_trading_is_told(tmp_path):
         configured(tmp_path), data, positions={"NVDA|OPT|20250307|120|C": 1, "SPY|OPT|20250328|500|C": 1}
     ).warnings
     told = "\n".join(warnings)
-    assert "20250307|120|C is 4 days from its expiry" in told
+    assert "20250307|120|C: 4 days to expiry, outside 21–35" in told
     assert "come every 60 s" in told
     assert "no quote of NVDA|OPT|20250307|120|C" in told
+
+
+FAR_OFF, NEAR = (116.0, 1_000.0), (120.0, 1_000.0)  # 120 is 3.4 % above the first
+
+
+@pytest.mark.parametrize(
+    ("settings", "stock", "managed"),
+    [
+        ([], {10: FAR_OFF, 70: NEAR}, False),
+        ([], {10: NEAR, 70: FAR_OFF}, True),
+        ([], {-9_000: FAR_OFF, -600: NEAR, 10: FAR_OFF}, True),
+        ([], {-600: NEAR, -5: (120.0, 0.0), 10: FAR_OFF}, False),
+        ([], {-600: FAR_OFF, 10: NEAR}, False),
+        ([], {10: (116.0, 0.0), 20: NEAR}, True),
+        (["selection=live"], {10: FAR_OFF, 70: NEAR}, True),
+        (["selection=live"], {10: FAR_OFF, 70: FAR_OFF}, False),
+        (["atm_band_pct=0.04"], {10: FAR_OFF, 70: NEAR}, True),
+        (["selection=live"], {-600: NEAR, 10: FAR_OFF}, True),
+        (["trading_hours_only=false"], {-600: FAR_OFF, -60: NEAR, 10: FAR_OFF}, True),
+        (["trading_hours_only=false"], {-600: NEAR, 10: FAR_OFF}, True),
+        (["trading_hours_only=false"], {-600: FAR_OFF, 10: FAR_OFF, 70: NEAR}, False),
+    ],
+    ids=str,
+)
+def test_options_too_far_from_the_spot_are_told_where_the_strategy_leaves_them_out(
+    tmp_path, settings, stock, managed
+):
+    keys = [f"gates.strategy.{'' if s.startswith('trading') else 'structure.'}{s}" for s in settings]
+    quotes = [quote(at_s, mid, size=size) for at_s, (mid, size) in stock.items()]
+    moves = [quotes[0]._replace(contract_key=key, bid=1, ask=1.1, bid_size=9, ask_size=9) for key in LEGS]
+    later = [leg._replace(bid=2, ask=2.1, ts_ns=quotes[-1].ts_ns + SECOND_NS) for leg in moves]
+    data = DataSet(
+        write_quotes(tmp_path / "q.csv", [*moves, *quotes, *later, quote(100, stock[max(stock)][0])])
+    )
+    result = run_backtest(configured(tmp_path, *keys), data)
+    told = [text for text in result.warnings if "structure leaves out" in text]
+    assert (result.as_json()["result"]["options"] != 0.0) is managed
+    assert len(told) == (not managed)
+    for text in told:
+        assert all(f"{key}: strike 3.4 % from the spot, beyond 3 %" in text for key in LEGS)
+
+
+def test_of_many_options_that_are_left_out_some_are_named(tmp_path, day):
+    held = {f"NVDA|OPT|20250328|{strike}|C": 1 for strike in range(200, 210)}
+    warnings = run_backtest(configured(tmp_path), DataSet(day), positions=held).warnings
+    [told] = [text for text in warnings if "structure leaves out" in text]
+    assert told.count("beyond 3 %") == 6
+    assert told.endswith("; and 4 more")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ jump, and the strategy would trade on nothing.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import NamedTuple
 
 from bifrost_engine.config.strategy import StructureConfig
@@ -66,11 +67,18 @@ def _why_not(
         return "expired"
     if view.claimed_elsewhere(contract.key):
         return "managed by another strategy"
-    if kept:
-        return None
+    return None if kept else outside(contract, view.trading_day(), spot, structure)
+
+
+def outside(contract: Contract, day: date, spot: float | None, structure: StructureConfig) -> str | None:
+    """Return why an option isn't one to manage, by its expiry and strike; None if it is.
+
+    day   the trading day
+    spot  mid of the underlying, None (with the reason ``NO_QUOTE``) while there is none to choose by
+    """
     assert contract.expiry is not None
     assert contract.strike is not None
-    days = (contract.expiry - view.trading_day()).days
+    days = (contract.expiry - day).days
     if not structure.min_dte <= days <= structure.max_dte:
         return f"{days} days to expiry, outside {structure.min_dte}–{structure.max_dte}"
     if spot is None:
