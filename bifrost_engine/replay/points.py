@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from math import prod
@@ -37,7 +38,7 @@ class Point:
 def parse_axes(texts: Iterable[str]) -> Axes:
     """Return the axes that ``KEY=VALUE,VALUE,…`` stand for.
 
-    Raises ConfigError for a text that isn't of that form, and a key that is given twice.
+    Raises ConfigError for a text that isn't of that form, and a key or a value that is given twice.
     """
     axes: dict[str, Sequence[Any]] = {}
     for text in texts:
@@ -47,8 +48,17 @@ def parse_axes(texts: Iterable[str]) -> Axes:
             raise ConfigError(f"--set {axis.path}: expected once, with all its values, was given twice")
         if not axis.value:
             raise ConfigError(f"--set {axis.path}: expected a value at least, found none")
+        twice = [value for value, count in Counter(map(_known_by, axis.value)).items() if count > 1]
+        if twice:
+            given = ", ".join(map(str, twice))
+            raise ConfigError(f"--set {axis.path}: expected each value once, {given} is given twice")
         axes[axis.path] = axis.value
     return axes
+
+
+def _known_by(value: Any) -> Any:
+    """Return what two values share that make the same point: 25 and 25.0 do, 1 and true don't."""
+    return value if type(value) in (int, float) else str(value)
 
 
 def grid(axes: Axes) -> Iterator[Point]:

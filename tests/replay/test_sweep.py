@@ -51,6 +51,10 @@ def test_a_grid_has_every_combination_the_last_key_fastest():
     ]
 
 
+def test_values_that_are_not_the_same_setting_are_values_of_one_key():
+    assert parse_axes(["a=1,true,yes,[1],'2',20"]) == {"a": [1, True, "yes", [1], "2", 20]}
+
+
 def test_a_sample_is_drawn_by_seed_from_the_grid_without_repetition():
     axes = parse_axes(["a=1,2,3", "b=1,2,3"])
     drawn = [point.settings for point in sample(axes, 5, 1)]
@@ -62,7 +66,14 @@ def test_a_sample_is_drawn_by_seed_from_the_grid_without_repetition():
 
 @pytest.mark.parametrize(
     ("texts", "why"),
-    [(["a=1", "a=2"], "expected once"), (["a="], "a value at least"), (["a"], "expected KEY=VALUE")],
+    [
+        (["a=1", "a=2"], "expected once"),
+        (["a=25,40,25.0"], "each value once, 25 is given twice"),
+        (["a=market,limit,market"], "each value once, market is given twice"),
+        (["a=[1],[1]"], "is given twice"),
+        (["a="], "a value at least"),
+        (["a"], "expected KEY=VALUE"),
+    ],
 )
 def test_axes_that_are_not_of_the_form_are_refused(texts: list[str], why: str):
     with pytest.raises(ConfigError, match=why):
