@@ -63,7 +63,7 @@ class Run:
         options = RunOptions(config_path=config_path, overrides=(*given, *on_paper, sinks))
         self.loaded = load_config(options, os.environ)
         self.zone = ZoneInfo(self.loaded.config.portfolio.roll_tz)
-        self.data = DataSet(path, time_given(start) or 0, time_given(end))
+        self.data = DataSet(path, time_given(start, "--start") or 0, time_given(end, "--end"))
         self.positions = beginning.read(self.loaded.config)
         self.capital = capital
         self.driver = exactly if exact else SEARCHES[search]

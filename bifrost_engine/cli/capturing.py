@@ -48,8 +48,8 @@ class Run:
         check_place(self.config, self.folder)
         self.contracts = wanted_contracts(self.config, contracts)
         self.account = not no_account
-        self.until_ns = time_given(until)
-        self.length_ns = None if length is None else parse_length(length)
+        self.until_ns = time_given(until, "--until")
+        self.length_ns = None if length is None else parse_length(length, option="--for")
 
     def execute(self, *, as_json: bool) -> int:
         """Record, tell how much; return the exit code."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bifrost_engine.cli.options import json_option
+from bifrost_engine.cli.options import FiniteRange, json_option
 
 
 @click.group(name="data")
@@ -29,7 +29,7 @@ def command() -> None:
     "gap_s",
     default=60.0,
     show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True, max=86_400),
     metavar="SECONDS",
     help="A longer time without a quote, within a session, is a gap.",
 )
@@ -43,7 +43,14 @@ def command() -> None:
     help="Draw prices, spreads, quotes a minute and gaps: one page that needs nothing else. It "
     "replaces an earlier one, and no other file.",
 )
-@click.option("--contracts", "most", default=20, show_default=True, help="Contracts to list; 0 for all.")
+@click.option(
+    "--contracts",
+    "most",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Contracts to list; 0 for all.",
+)
 @click.option("--progress/--no-progress", default=None, help="Show how far it is; else on a terminal only.")
 @json_option
 @click.pass_context

@@ -81,8 +81,8 @@ def show(
     problem: JournalError | None = None
     with JournalReader(file or instance.journals()[0]) as reader:
         day = moment(reader.last_ns, instance.zone).date() if reader.last_jseq else None
-        since_ns = 0 if since is None else parse_time(since, instance.zone, day)
-        until_ns = 1 << 63 if until is None else parse_time(until, instance.zone, day)
+        since_ns = 0 if since is None else parse_time(since, instance.zone, day, option="--since")
+        until_ns = 1 << 63 if until is None else parse_time(until, instance.zone, day, option="--until")
         try:
             for record in reader.records(kinds=kinds or None):
                 if since_ns <= record.ts_ns <= until_ns:

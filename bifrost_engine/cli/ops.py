@@ -50,8 +50,8 @@ def command(
         day = newest_day(instance)
     found = done(
         instance,
-        since=_seconds(since, instance.zone, day),
-        until=_seconds(until, instance.zone, day),
+        since=_seconds(since, instance.zone, day, "--since"),
+        until=_seconds(until, instance.zone, day, "--until"),
         type=kind,
         limit=limit,
         every=every,
@@ -73,10 +73,10 @@ def newest_day(instance: Any) -> Any:
     return moment(int(rows[0]["ts"] * 1e9), instance.zone).date() if rows else None
 
 
-def _seconds(text: str | None, zone: ZoneInfo, day: Any) -> float | None:
+def _seconds(text: str | None, zone: ZoneInfo, day: Any, option: str) -> float | None:
     from bifrost_engine.cli.times import NS, parse_time
 
-    return None if text is None else parse_time(text, zone, day) / NS
+    return None if text is None else parse_time(text, zone, day, option=option) / NS
 
 
 def _print(rows: list[dict[str, Any]], zone: ZoneInfo) -> None:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from bifrost_engine.cli.options import FiniteRange
 from bifrost_engine.cli.times import NEW_YORK, moment, parse_time
 from bifrost_engine.config.schema import Config
 from bifrost_engine.errors import ConfigError
@@ -34,7 +35,7 @@ _PART = (
     ),
     click.option(
         "--capital",
-        type=click.FloatRange(min=0, min_open=True),
+        type=FiniteRange(min=0.01),
         help="What returns are of; else the paper account's cash.",
     ),
 )
@@ -50,9 +51,9 @@ def recording_options(command: Command, *, required: bool = True) -> Command:
     return command
 
 
-def time_given(text: str | None) -> int | None:
-    """Return nanoseconds since the epoch, UTC, None for None. Raises ConfigError."""
-    return None if text is None else parse_time(text, NEW_YORK)
+def time_given(text: str | None, option: str) -> int | None:
+    """Return nanoseconds since the epoch, UTC, None for None. Raises BadParameter, naming the option."""
+    return None if text is None else parse_time(text, NEW_YORK, option=option)
 
 
 class Beginning:
@@ -75,7 +76,7 @@ class Beginning:
             return None
         if self.sink is None:
             return read_positions(Path(self._text))
-        at_ns = time_given(self._when or None)
+        at_ns = time_given(self._when or None, f"--positions {self.sink}@T")
         plugin = sink_plugin(config, self.sink)
         if not hasattr(plugin, "reader"):
             raise ConfigError(f"--positions {self.sink}: this sink's records can't be read; postgres' can")

@@ -70,7 +70,7 @@ class Run:
         )
         self.current = _load(config_path, on_paper)
         self.proposed = _load(proposed, (*map(parse_override, settings), *on_paper))
-        part = time_given(start) or 0, time_given(end)
+        part = time_given(start, "--start") or 0, time_given(end, "--end")
         if since is not None:
             folder = recordings_folder(self.current.config, instance_folder(self.current.config, os.environ))
             self.data = DataSet(folder, *part, files=newest_days(folder, _days(since)))

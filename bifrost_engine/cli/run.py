@@ -144,7 +144,7 @@ def run_options(
         config_path=config_path,
         overrides=tuple(overrides(broker, sinks, feed, settings, is_live=i_understand_live)),
         speed=speed,
-        until_ns=None if until is None else parse_time(until, NEW_YORK),
+        until_ns=None if until is None else parse_time(until, NEW_YORK, option="--until"),
         fresh=fresh,
         park_orphans=park_orphans,
         standby=standby,

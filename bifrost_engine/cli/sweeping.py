@@ -92,7 +92,8 @@ class Run:
         self.walk = None if walk is None else parse_walk(walk)
         self.axes = parse_axes(axes)
         self.points = self._points(count, seed)
-        self.data = DataSet(path.absolute(), time_given(start) or 0, time_given(end))
+        part = time_given(start, "--start") or 0, time_given(end, "--end")
+        self.data = DataSet(path.absolute(), *part)
         found = find_config(config_path, os.environ, Path.cwd())
         # Absolute: a worker elsewhere has a working directory of its own.
         self.load = Source(config_path=found and found.absolute(), data=path.absolute())

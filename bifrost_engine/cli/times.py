@@ -13,33 +13,36 @@ NEW_YORK = ZoneInfo("America/New_York")
 EXPECTED = "expected a time such as 2025-03-03T10:31, 10:31:05 or 2025-03-03T15:31Z"
 
 
-def parse_time(text: str, zone: ZoneInfo, day: date | None = None) -> int:
+def parse_time(text: str, zone: ZoneInfo, day: date | None = None, *, option: str | None = None) -> int:
     """Return nanoseconds since the epoch.
 
-    zone  of a time without an offset
-    day   of a time without a date; None: such a time is refused
+    zone    of a time without an offset
+    day     of a time without a date; None: such a time is refused
+    option  where it was given, as an error names it
 
     Raises click.BadParameter for what isn't a time.
     """
     try:
         return _ns(_read(text.strip(), day), zone)
     except ValueError as error:
-        raise click.BadParameter(f"{EXPECTED}, was '{text}'{_why(text, day)}") from error
+        told = f"{EXPECTED}, was '{text}'{_why(text, day)}"
+        raise click.BadParameter(told, param_hint=option and f"'{option}'") from error
 
 
 LENGTH = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 UNIT_S = (86_400, 3_600, 60, 1)
 
 
-def parse_length(text: str) -> int:
-    """Return the nanoseconds of a length such as ``90s``, ``6h30m`` or ``5d``.
+def parse_length(text: str, *, option: str) -> int:
+    """Return the nanoseconds of a length such as ``90s``, ``6h30m`` or ``5d``; an error names the option.
 
     Raises click.BadParameter for what is none.
     """
     found = LENGTH.fullmatch(text.strip())
     seconds = sum(int(n or 0) * s for n, s in zip(found.groups(), UNIT_S, strict=True)) if found else 0
     if not seconds:
-        raise click.BadParameter(f"expected a length such as 90s, 6h30m or 5d, was '{text}'")
+        told = f"expected a length such as 90s, 6h30m or 5d, was '{text}'"
+        raise click.BadParameter(told, param_hint=f"'{option}'")
     return seconds * NS
 
 

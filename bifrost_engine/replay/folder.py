@@ -130,6 +130,8 @@ def check_place(path: Path, names: set[str], own: frozenset[str], is_ours: bool)
     own      the names that a result of ours has
     is_ours  whether what is there is a result of ours
     """
+    if path.is_file():
+        raise ConfigError(f"{path}: expected a folder to make, is a file")
     others = names - own
     if names and (others or not is_ours):
         named = ", ".join(sorted(others or names)[:NAMED])

@@ -61,8 +61,9 @@ def _position(values: Mapping[str, Any], is_option: bool) -> dict[str, Decimal]:
 
 
 def _number(name: str, value: Any, is_option: bool) -> Decimal:
+    text = str(value).strip()
     try:
-        number = Decimal(str(value).strip())
+        number = Decimal("NaN" if "_" in text else text)  # of which Decimal takes any, anywhere
     except InvalidOperation:
         number = Decimal("NaN")
     wanted = None

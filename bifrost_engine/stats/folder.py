@@ -14,7 +14,7 @@ from bifrost_engine.domain.fill import EXTERNAL
 from bifrost_engine.domain.order import Purpose
 from bifrost_engine.errors import ConfigError
 from bifrost_engine.journal.story import codes_of
-from bifrost_engine.replay.folder import RESULT, table_rows
+from bifrost_engine.replay.folder import FORMAT, RESULT, table_rows
 from bifrost_engine.stats.facts import Charge, Fact, Sent, Stretch, Worth, trade
 
 Row = dict[str, Any]
@@ -22,7 +22,7 @@ NEEDED = ("decisions", "operations", "fills", "books")
 
 
 def result_of(folder: Path) -> dict[str, Any]:
-    """Return ``result.json`` of a folder with all tables that are needed. Raises ConfigError."""
+    """Return ``result.json`` of a folder. Raises ConfigError if it isn't a result with all that is needed."""
     missing = [name for name in NEEDED if not (folder / f"{name}.parquet").is_file()]
     if missing:
         raise ConfigError(
@@ -30,10 +30,14 @@ def result_of(folder: Path) -> dict[str, Any]:
             "releases lack them: run 'bifrost backtest --out' again"
         )
     try:
-        told: dict[str, Any] = json.loads((folder / RESULT).read_text("utf-8"))
-        return told
+        told: Any = json.loads((folder / RESULT).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder / RESULT}: can't be read: {error}") from error
+    if not isinstance(told, dict) or told.get("format") != FORMAT:
+        raise ConfigError(
+            f"{folder / RESULT}: isn't what 'bifrost backtest --out' writes: no format {FORMAT}"
+        )
+    return told
 
 
 def facts(folder: Path, strategies: frozenset[str]) -> Iterator[Fact]:

@@ -157,16 +157,22 @@ def of_journal(path: Path, sessions: Sessions) -> Source:
 
 def _of_result(path: Path) -> Source:
     told = folder.result_of(path)
-    made_by = told["provenance"]
-    named = made_by["config"]["portfolio"]
-    rolls = PortfolioConfig(roll_tz=named["roll_tz"], roll_time=named["roll_time"])
+    try:
+        name, strategies = told["provenance"]["journal_id"], frozenset(told["strategies"])
+        named = told["provenance"]["config"]["portfolio"]
+        rolls = PortfolioConfig(roll_tz=named["roll_tz"], roll_time=named["roll_time"])
+    except (KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path / RESULT}: isn't as it was written ({type(error).__name__}: {error}); "
+            "run 'bifrost backtest --out' again"
+        ) from error
     return Source(
-        name=made_by["journal_id"],
+        name=name,
         place=f"backtest {path}",
         sessions=sessions_of(rolls),
         is_backtest=True,
         rivals="backtest",
-        read=lambda _span, _days: folder.facts(path, frozenset(told["strategies"])),
+        read=lambda _span, _days: folder.facts(path, strategies),
     )
 
 

@@ -5,8 +5,16 @@ from datetime import date
 import click
 import pytest
 
+from bifrost_engine.cli.main import run
 from bifrost_engine.cli.times import NEW_YORK, NS, parse_time, show_length, show_precise, show_time
 
+CONFIG = "symbol: NVDA\nbroker: paper\nstatus: {{sink: []}}\ndaemon: {{state_dir: {}}}\n"
+DATA = ("--data", "{}/day.csv")
+BESIDE = {
+    "backtest": DATA,
+    "sweep": (*DATA, "--set", "gates.state.delta.epsilon_band=1,2", "--out", "{}/out"),
+    "config rehearse": (*DATA, "{}/b.yaml"),
+}
 OPEN = 1_741_012_200  # 2025-03-03 14:30:00 UTC, 09:30 in New York
 
 
@@ -38,6 +46,25 @@ def test_microseconds_are_kept_exactly():
 def test_what_is_no_time_is_refused_with_an_example(text: str):
     with pytest.raises(click.BadParameter, match="expected a time such as 2025-03-03T10:31"):
         parse_time(text, NEW_YORK)
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        *((command, option) for command in BESIDE for option in ("--start", "--end")),
+        ("record", "--for"),
+        ("record", "--until"),
+        ("run", "--until"),
+    ],
+)
+def test_a_time_that_is_none_is_refused_by_its_options_name(tmp_path, capfd, command, option):
+    (tmp_path / "b.yaml").write_text(CONFIG.format(tmp_path / "state"))
+    (tmp_path / "day.csv").touch()
+    given = [text.format(tmp_path) for text in BESIDE.get(command, ())]
+    config = "--config", str(tmp_path / "b.yaml")
+    assert run([*command.split(), *given, *config, option, "nonsense"]) == 2
+    assert f"Invalid value for '{option}': expected a " in capfd.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"b.yaml", "day.csv"}
 
 
 def test_times_are_shown_in_the_exchanges_zone():

@@ -279,6 +279,13 @@ def test_a_file_that_is_cut_short_is_told_with_its_line(tmp_path, day, capfd):
         describe(DataSet(tmp_path / "cut.csv.gz"))
 
 
+@pytest.mark.parametrize("wrong", ["--gap nan", "--gap inf", "--gap 1e300", "--gap 0", "--contracts -1"])
+def test_numbers_that_mean_nothing_are_refused_by_their_options_names(day, capfd, wrong):
+    option, value = wrong.split()
+    assert run(["data", "describe", str(day), option, value]) == 2
+    assert f"Invalid value for '{option}'" in capfd.readouterr().err
+
+
 def test_a_picture_is_one_page_that_fetches_nothing(tmp_path, day, capfd):
     pytest.importorskip("bokeh")
     page = tmp_path / "day.html"

@@ -24,6 +24,11 @@ REFUSED = {
         f"{HEAD}{CALL},1,000,5\n",
         ["2: expected 3 fields, as the header has, found 4"],
     ),
+    "a thousand's underscore": (
+        "p.csv",
+        f"{HEAD}{STOCK},1_000,5\n",
+        [f"2: position '{STOCK}': quantity: expected a number, was 1_000"],
+    ),
     "every line that is wrong": (
         "p.csv",
         f"{HEAD}{CALL},1.5,5\n\n{STOCK},ten\n{STOCK},\nNVDA|OPT|,1\n",

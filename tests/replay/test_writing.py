@@ -74,6 +74,32 @@ def test_a_place_that_cant_be_made_is_told_before_anything_runs(day, way, capfd)
     assert beside(day) == {"file"}
 
 
+@pytest.mark.parametrize("way", ["backtest", "sweep", "import"])
+def test_a_file_in_the_place_of_a_folder_is_told_as_that_and_kept(day, way, capfd):
+    assert run([*WAYS[way], "bifrost.yaml"]) == 2
+    said = capfd.readouterr().err
+    assert "bifrost.yaml" in said
+    assert "is a file" in said
+    assert beside(day) == set()
+    assert (day / "bifrost.yaml").is_file()
+
+
+@pytest.mark.parametrize("capital", ["inf", "nan", "0", "1e-320"])
+def test_a_capital_that_no_return_can_be_of_is_refused_before_anything_runs(day, capfd, capital):
+    assert run([*WAYS["backtest"], "made", "--capital", capital]) == 2
+    assert "Invalid value for '--capital'" in capfd.readouterr().err
+    assert beside(day) == set()
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"format": "bifrost-backtest-1"}', "{"])
+def test_a_result_that_is_none_is_told_by_its_name(day, capfd, text):
+    assert run([*WAYS["backtest"], "made"]) == 0
+    (day / "made/result.json").write_text(text)
+    capfd.readouterr()
+    assert run(["stats", "--data", "made"]) == 2
+    assert capfd.readouterr().err.startswith("ConfigError: made/result.json: ")
+
+
 def test_a_table_of_a_result_that_was_cut_short_or_lacks_a_column_is_named(day, capfd):
     assert run([*WAYS["backtest"], "made"]) == 0
     table = day / "made" / "fills.parquet"
