@@ -21,7 +21,8 @@ from bifrost_engine.stats.facts import Charge, Fact, Sent, Stretch, Trade, Worth
 class Blocked:
     """What a reason kept from becoming an order.
 
-    times      stretches of equal decisions; ``decisions`` how many there were in them
+    times      stretches of equal decisions that reach into a session; ``decisions`` how many there were
+               in them, within sessions or not
     length_us  how long they stood in sessions
     """
 
@@ -104,7 +105,7 @@ class Tally:
         return self._cells[key]
 
     def _stretch(self, fact: Stretch) -> None:
-        # Its decisions count where it begins; only how long it stood is known of each day.
+        # When each of its decisions was made isn't recorded: all count on its first day in a session.
         count, is_first = fact.count, True
         for day, length_us in self._days.in_sessions(fact.first_us, fact.until_us):
             cell = self._cell(fact.strategy_id, day)

@@ -11,9 +11,10 @@ import pytest
 
 from bifrost_engine.calendar import ExchangeSessions
 from bifrost_engine.errors import ConfigError
-from bifrost_engine.stats.days import Span
+from bifrost_engine.stats.days import Days, Span
 from bifrost_engine.stats.facts import Sent, Stretch
 from bifrost_engine.stats.sources import Source, cells_of, of_database
+from bifrost_engine.stats.tally import Tally
 
 
 def us(text: str) -> int:
@@ -82,3 +83,11 @@ def test_what_was_replayed_is_no_daemons_and_told_as_such():
         assert [one.is_backtest for one in found] == [False, True, True]
         assert ["(backtest, unfinished" in one.place for one in found] == [False, True, True]
         assert [one.rivals for one in found] == [None, "backtest", "backtest"]
+
+
+def test_equal_decisions_that_reach_into_a_session_count_whole_on_its_day():
+    weekend = Stretch("gamma", us("2025-03-07T16:02"), us("2025-03-10T09:30:01"), 24_565, "SAFE", ("O2 FAR",))
+    night = Stretch("gamma", us("2025-03-10T16:02"), us("2025-03-11T09:29"), 700, "SAFE", ("O2 FAR",))
+    (cell,) = Tally(Days(ExchangeSessions()), Span()).take_all([weekend, night])
+    assert (cell.day, cell.decisions, cell.states) == (date(2025, 3, 10), 24_565, {"SAFE": 1_000_000})
+    assert (cell.blocked["O2 FAR"].times, cell.blocked["O2 FAR"].decisions) == (1, 24_565)
