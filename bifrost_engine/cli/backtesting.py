@@ -145,6 +145,8 @@ def _facts(result: Result, told: Mapping[str, Any], zone: ZoneInfo) -> Iterator[
     for what, counts in (("rows left out", result.skipped), ("quotes rejected", result.rejected)):
         if counts:
             yield what, ", ".join(f"{why} {count:,}×" for why, count in counts.items())
+    if result.late:
+        yield "quotes late", f"{result.late:,}, by over half an hour"
     yield "result", f"{signed_money(told['result']['net'])} USD after commissions"
     if told["return_pct"] is not None:
         yield "return", f"{told['return_pct']:+.3f} % of {told['capital']:,.0f} USD"

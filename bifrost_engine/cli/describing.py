@@ -104,6 +104,8 @@ def _facts(found: Description) -> Iterator[tuple[str, str]]:
     yield "contracts", f"{len(found.contracts):,} of {symbols}{more}" if found.contracts else "none"
     yield "rows left out", _counts(found.skipped)
     yield "quotes rejected", _counts(found.rejected)
+    if found.late:
+        yield "quotes late", f"{found.late:,}, by over half an hour"
     yield (
         "trading days",
         f"{len(found.days):,}, {sum(bool(c.in_session) for _, c in found.days):,} with a session",

@@ -33,6 +33,7 @@ from bifrost_engine.replay.fast import FastDrive
 from bifrost_engine.replay.fit import check_fit
 from bifrost_engine.replay.gathering import Gathering
 from bifrost_engine.replay.identity import Identity, digest_of, effective, identity, versions
+from bifrost_engine.replay.late import Late, older_warning
 from bifrost_engine.replay.paper_run import PAPER, PaperRun, on_paper
 from bifrost_engine.replay.parts import check_greeks, section_value, seed_of
 from bifrost_engine.replay.pipeline import Pipeline
@@ -208,6 +209,7 @@ class Backtest:
         self.identity = identity(config, data)
         self.clock = EventClock()
         self._skipped: Counter[str] = Counter()
+        self.late = Late()
         self.gathering = Gathering([strategy.id for strategy in config.strategies], self.capital, tables)
         self.trail = Trail(self.identity.journal_id) if keep_trail else None
         kept = () if self.trail is None else (self.trail.take,)
@@ -257,7 +259,7 @@ class Backtest:
         """Return the quotes, the clock standing at the first one."""
         contracts = (contract.symbol for contract in self.engine.wanted_contracts())
         held = (key.partition("|")[0] for key in self.config.sections[PAPER].positions)
-        blocks = self.data.blocks(self._skipped, frozenset((*contracts, *held)))
+        blocks = self.late.watch(self.data.blocks(self._skipped, frozenset((*contracts, *held))))
         first = next(blocks, None)
         if first is None:
             raise ConfigError(f"{self.data.path}: has no quotes")
@@ -271,7 +273,9 @@ class Backtest:
         self.gathering.end(self.engine.core.now_ns)
 
     def _result(self, drive: Driver) -> Result:
-        gathering = self.gathering
+        gathering, rejected = self.gathering, dict(self.engine.core.quotes.rejected)
+        backward = None if self.fit.late else self.late.warning()
+        disorder = filter(None, (backward, older_warning(rejected, drive.quotes)))
         parts = {
             name: Part(
                 last=gathering.last.get(name), attribution=self.equity.attributions[name], trading=trading
@@ -284,8 +288,9 @@ class Backtest:
             last_ns=self.engine.core.now_ns,
             quotes=drive.quotes,
             skipped=dict(self._skipped),
-            rejected=dict(self.engine.core.quotes.rejected),
-            warnings=(*self.fit.warnings, *self.equity.warnings()),
+            rejected=rejected,
+            late=self.late.late,
+            warnings=(*self.fit.warnings, *disorder, *self.equity.warnings()),
             capital=self.capital,
             performance=gathering.performance,
             parts=parts,

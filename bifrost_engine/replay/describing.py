@@ -14,6 +14,7 @@ from bifrost_engine.replay.census import Census, ContractCount, DayCount, Gaps
 from bifrost_engine.replay.curves import Curves
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.fit import BEYOND, clock_fault
+from bifrost_engine.replay.late import Late, older_warning
 from bifrost_engine.replay.result import iso, rounded
 from bifrost_engine.replay.sessiontable import NO_DAY, SessionTable
 
@@ -30,6 +31,7 @@ class Description:
     first_ns, last_ns  earliest and latest quote, nanoseconds since the epoch, UTC; None without rows
     rows       quotes; rows that the reader left out not counted
     skipped    rows left out by the reader, ``rejected`` those that a replay's market refuses, by reason
+    late       rows that go back in time by over half an hour
     contracts  by key
     days       trading days, in order
     missing    sessions between the first and the last quote without a good one in them
@@ -44,6 +46,7 @@ class Description:
     rows: int
     skipped: Counter[str]
     rejected: Counter[str]
+    late: int
     contracts: tuple[ContractCount, ...]
     days: tuple[tuple[date, DayCount], ...]
     missing: tuple[date, ...]
@@ -67,6 +70,7 @@ class Description:
             "rows": self.rows,
             "rows_left_out": dict(sorted(self.skipped.items())),
             "quotes_rejected": dict(sorted(self.rejected.items())),
+            "quotes_late": self.late,
             "symbols": list(self.symbols),
             "gap_s": self.gap_s,
             "warnings": list(self.warnings),
@@ -140,7 +144,8 @@ def describe(
     skipped: Counter[str] = Counter()
     rows = 0
     first_row_ns = None
-    for block in data.blocks(skipped):
+    late = Late()
+    for block in late.watch(data.blocks(skipped)):
         census.take(block)
         rows += len(block)
         first_row_ns = int(block.ts_ns[0]) if first_row_ns is None else first_row_ns
@@ -151,13 +156,15 @@ def describe(
     span = table.between(days[0][0].toordinal(), days[-1][0].toordinal()) if days else []
     first_ns = min((count.first_ns for count in contracts), default=0)
     last_ns = max((count.last_ns for count in contracts), default=0)
-    faults = (
-        None if first_row_ns is None else clock_fault(first_row_ns),
-        BEYOND if skipped["time"] and not rows else None,
-    )
     rejected: Counter[str] = Counter()
     for count in contracts:
         rejected.update(count.rejected)
+    faults = (
+        None if first_row_ns is None else clock_fault(first_row_ns),
+        BEYOND if skipped["time"] and not rows else None,
+        late.warning(),
+        older_warning(rejected, rows),
+    )
     return Description(
         data=data,
         gap_s=gap_s,
@@ -166,6 +173,7 @@ def describe(
         rows=rows,
         skipped=skipped,
         rejected=rejected,
+        late=late.late,
         contracts=contracts,
         days=days,
         missing=tuple(

@@ -20,6 +20,7 @@ from bifrost_engine.errors import ConfigError
 from bifrost_engine.replay.census import SIDE_FAULTS, side_faults
 from bifrost_engine.replay.columns import Columns
 from bifrost_engine.replay.dataset import DataSet
+from bifrost_engine.replay.late import Late
 from bifrost_engine.replay.parts import sessions_of
 from bifrost_engine.replay.sessiontable import EARLIEST_NS, LATEST_NS, NO_DAY, SessionTable
 from bifrost_engine.strategies.gamma.legs import NO_QUOTE, outside
@@ -42,10 +43,12 @@ class Fit:
     """A recording that fits.
 
     first_ns  time of its first quote
+    late      whether it has rows that go back in time, as far as it was looked at
     warnings  what should be looked at, one sentence each
     """
 
     first_ns: int
+    late: bool
     warnings: tuple[str, ...]
 
 
@@ -57,6 +60,7 @@ class _Head:
     quotes: int = 0
     keys: set[str] = Factory(set)
     rows: dict[str, list[Columns]] = Factory(dict)
+    late: Late = Factory(Late)
 
     def see(self, rows: Columns) -> None:
         self.first_ns = self.first_ns or rows.ts_ns.item(0)
@@ -98,17 +102,24 @@ def check_fit(data: DataSet, config: Config, positions: Iterable[str]) -> Fit:
     Raises ConfigError if it can come to nothing, DataError as ``read_quotes``.
     """
     skipped: Counter[str] = Counter()
-    head = _look(data, {stock_key(s.symbol) for s in config.strategies}, skipped)
+    held = [parse_contract_key(key) for key in positions]
+    head = _look(data, config, held, skipped)
     if not head.quotes:
         raise ConfigError(f"{data.path}: expected quotes{_window(data)}, found none{left_out(skipped)}")
     _check_clock(data, head.first_ns)
     _check_symbols(data, config, head)
-    held = [parse_contract_key(key) for key in positions]
     day = datetime.fromtimestamp(head.first_ns // SECOND_NS, UTC).date()
     _check_expiries(data, held, day)
     sessions = sessions_of(config)
     warnings = [text for strategy in config.strategies for text in _concerns(strategy, held, head, sessions)]
-    return Fit(first_ns=head.first_ns, warnings=(*_untraded(config, held), *warnings, *_closed(config, head)))
+    backward = head.late.warning("the first")
+    if backward is not None:
+        warnings.append(backward)
+    return Fit(
+        first_ns=head.first_ns,
+        late=backward is not None,
+        warnings=(*_untraded(config, held), *warnings, *_closed(config, head)),
+    )
 
 
 def left_out(skipped: Counter[str]) -> str:
@@ -117,9 +128,12 @@ def left_out(skipped: Counter[str]) -> str:
     return (f"; rows left out: {why}" if why else "") + (f"; {BEYOND}" if skipped["time"] else "")
 
 
-def _look(data: DataSet, wanted: set[str], skipped: Counter[str]) -> _Head:
+def _look(data: DataSet, config: Config, held: list[Contract], skipped: Counter[str]) -> _Head:
     head = _Head()
+    wanted = {stock_key(strategy.symbol) for strategy in config.strategies}
+    taken = {strategy.symbol for strategy in config.strategies} | {contract.symbol for contract in held}
     for block in data.blocks(skipped):
+        head.late.see(_rows_of(block, taken))
         if head.quotes < HEAD:
             head.see(block.where(slice(0, HEAD - head.quotes)))
         if not wanted <= head.keys:
@@ -127,6 +141,14 @@ def _look(data: DataSet, wanted: set[str], skipped: Counter[str]) -> _Head:
         if head.quotes >= HEAD and wanted <= head.keys:
             break
     return head
+
+
+def _rows_of(rows: Columns, symbols: set[str]) -> Columns:
+    """Return the rows of some symbols, as a run takes no others."""
+    import numpy as np
+
+    wanted = np.array([key.partition("|")[0] in symbols for key in rows.keys])
+    return rows if wanted.all() else rows.where(wanted[rows.contract])
 
 
 def _quoted(rows: Columns) -> set[str]:

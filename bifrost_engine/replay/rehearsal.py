@@ -133,7 +133,8 @@ def rehearse(
 
     positions    what the account begins with, as in ``run_backtest``; None: what ``current`` begins
                  with, in both runs
-    on_warning   told, before anything runs, ``current`` or ``proposed``, and what should be looked at
+    on_warning   told ``current`` or ``proposed``, and what should be looked at: before anything runs,
+                 and what only a run shows after it
     on_progress  told ``current`` or ``proposed``, and how far it is
 
     Raises ConfigError, saying which of the two, or PluginError before anything runs; DataError if
@@ -141,8 +142,10 @@ def rehearse(
     """
     ours = as_backtested(current, data, positions)
     theirs = _beginning_with(ours.sections[PAPER].positions, as_backtested(proposed, data))
+    told = {}
     for name, config in ((CURRENT, ours), (PROPOSED, theirs)):
-        for warning in check_fit(data, config, config.sections[PAPER].positions).warnings:
+        told[name] = check_fit(data, config, config.sections[PAPER].positions).warnings
+        for warning in told[name]:
             on_warning(name, warning)
     with tempfile.TemporaryDirectory(prefix="bifrost-rehearsal-") as folder:
         sides, watches = [], []
@@ -158,6 +161,8 @@ def rehearse(
                     driver=driver,
                     on_progress=_named(name, on_progress),
                 )
+            for warning in result.warnings[len(told[name]) :]:
+                on_warning(name, warning)
             watches.append(watch)
             sides.append(Side(result=result, told=result.as_json(), widest=watch.widest))
         return Rehearsal(

@@ -38,6 +38,7 @@ class Result:
     first_ns, last_ns  event time of the first quote and of the end
     quotes       how many were taken
     skipped      rows left out by the reader, by reason; ``rejected`` quotes refused by the market
+    late         rows taken that go back in time by over half an hour
     capital      quote currency, what returns are of
     parts        by strategy
     ended        why it ended
@@ -50,6 +51,7 @@ class Result:
     quotes: int
     skipped: Mapping[str, int]
     rejected: Mapping[str, int]
+    late: int
     warnings: tuple[str, ...]
     capital: float
     performance: Performance
@@ -69,6 +71,7 @@ class Result:
                 "quotes": self.quotes,
                 "rows_left_out": dict(sorted(self.skipped.items())),
                 "quotes_rejected": dict(sorted(self.rejected.items())),
+                "quotes_late": self.late,
             },
             "warnings": list(self.warnings),
             "capital": rounded(self.capital),
