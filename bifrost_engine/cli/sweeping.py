@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from itertools import islice
@@ -27,7 +28,8 @@ from bifrost_engine.replay.figures import FIGURES
 from bifrost_engine.replay.fit import check_fit
 from bifrost_engine.replay.folder import check_place, names_in
 from bifrost_engine.replay.lanes import Lanes
-from bifrost_engine.replay.mapped import mapped_in
+from bifrost_engine.replay.late import Late
+from bifrost_engine.replay.mapped import Mapped, mapped_in
 from bifrost_engine.replay.paper_run import PAPER
 from bifrost_engine.replay.parts import sessions_of
 from bifrost_engine.replay.points import Point, grid, parse_axes, sample
@@ -125,6 +127,7 @@ class Run:
         with ExitStack() as stack:
             data = stack.enter_context(mapped_in(self.out, self.data))
             task = Task(load=self.load, data=data, positions=self.positions, capital=self.capital)
+            self._tell_order(data, base)
             runner = stack.enter_context(self._runner())
             if self.walk is not None:
                 return self._walk(task, base, self.walk, finished, runner, as_json, show_progress)
@@ -184,12 +187,25 @@ class Run:
         loaded = self.load.loaded(())
         base = loaded.config
         held = as_backtested(base, self.data, self.positions).sections[PAPER].positions
-        for warning in (*loaded.warnings, *check_fit(self.data, base, held).warnings):
+        fit = check_fit(self.data, base, held)
+        self.is_order_told = fit.late
+        for warning in (*loaded.warnings, *fit.warnings):
             warn(warning)
         for key, values in self.axes.items():
             for value in values:
                 self._check_value(key, value)
         return base
+
+    def _tell_order(self, mapped: Mapped, base: Config) -> None:
+        """Warn of quotes that go back in time further on than the fit was looked at."""
+        late, symbols = Late(), frozenset(strategy.symbol for strategy in base.strategies)
+        if self.is_order_told:
+            return
+        for block in mapped.data().blocks(Counter(), symbols):
+            late.see(block)
+        warning = late.warning()
+        if warning is not None:
+            warn(warning)
 
     def _check_value(self, key: str, value: Any) -> None:
         try:

@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from generated_day import LEGS, market, write_config, write_quotes
+from generated_day import LEGS, OPEN_NS, market, write_config, write_quotes
+
+from bifrost_engine.domain import Quote
+from bifrost_engine.replay.fit import HEAD
 
 THRESHOLD = "gates.state.delta.threshold_hedge_shares"
 SPY = "SPY|OPT|20250328|500|C"
@@ -38,6 +41,20 @@ def test_a_position_that_nobody_hedges_is_told_beside_the_answer(bifrost, tmp_pa
     assert told == [mark + UNTRADED for mark in marks]
     assert answer.code == 0
     json.loads(answer.out)
+
+
+@pytest.mark.parametrize("quotes_first", [10, HEAD])
+def test_a_sweep_tells_once_of_quotes_that_go_back_in_time_wherever_they_are(bifrost, tmp_path, quotes_first):
+    write_config(tmp_path / "bifrost.yaml")
+    (tmp_path / "day").mkdir()
+    for name, count, step_ns in (("1.csv", quotes_first, 10**8), ("2.csv", 10, 10**9)):
+        first_ns = OPEN_NS if name == "2.csv" else OPEN_NS + 3_600 * 10**9
+        quotes = [Quote("NVDA|STK|||", 120.0, 120.02, 9.0, 9.0, first_ns + n * step_ns) for n in range(count)]
+        write_quotes(tmp_path / "day" / name, quotes)
+    answer = bifrost("sweep", f"--set={THRESHOLD}=20", "--jobs=1", "--data=day", "--config=bifrost.yaml")
+    assert answer.code == 0
+    [told] = [line for line in answer.err.splitlines() if "import --sort" in line]
+    assert told.startswith("warning: 10 of ")
 
 
 def test_a_sweep_looks_at_the_positions_that_it_was_given(bifrost, tmp_path, day):
