@@ -280,16 +280,16 @@ def _looks(
 ) -> list[tuple[int, float | None]]:
     """Return the times, with the spot then, at which the strategy first chooses what it manages.
 
-    It does as a session opens, by the newest quote of its stock if that is a good one, else by the
-    first good one in it; ``live`` by every one. Where it may hedge at all hours, also by its very
-    first. Without a quote to choose by, it is the time of the first row.
+    It does by the first good quote of its stock in a session; ``live`` by every one. Where it may
+    hedge at all hours, by its very first, and as a session opens by the newest one, if it is good.
+    Without a quote to choose by, it is the time of the first row.
     """
     import numpy as np
 
     gates = strategy.gates.strategy
     ts_ns, spots = head.spots_of(stock_key(strategy.symbol))
     inside = SessionTable(sessions).session_days(ts_ns) != NO_DAY
-    opening = ~inside & np.r_[inside[1:], False][: len(inside)]
+    opening = ~inside & np.r_[inside[1:], False][: len(inside)] & (not gates.trading_hours_only)
     good = ~np.isnan(spots)
     in_session = np.flatnonzero(good & (inside | opening))
     may = in_session if gates.trading_hours_only else np.flatnonzero(good)

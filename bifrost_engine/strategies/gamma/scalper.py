@@ -240,7 +240,10 @@ class GammaStrategy:
 
     def _may_select(self, underlying: Quote | None) -> bool:
         """Return whether there is a spot by which legs may be chosen: one of the regular session."""
-        return underlying is not None and (self._now_session is not None or not self._rth_only)
+        return underlying is not None and self._may_select_now() and self._counts(underlying)
+
+    def _may_select_now(self) -> bool:
+        return self._now_session is not None or not self._rth_only
 
     def _choose_legs(self, view: StrategyView, underlying: Quote | None) -> None:
         structure = self.config.gates.strategy.structure
@@ -478,8 +481,8 @@ class GammaStrategy:
     ) -> Hold | None:
         if dims.system != "S0" or self._live_selection:
             return None
-        if self._select_due and self._may_select(underlying):
-            return None
+        if self._select_due and self._may_select_now():
+            return None  # the next quote may choose
         if underlying is None or self.net_delta is None or view.stopping:
             return None
         now_ns, mid = view.now_ns, underlying.mid

@@ -82,6 +82,15 @@ def test_before_the_session_nothing_is_chosen() -> None:
     assert managed(run) == (CALL.key, PUT.key)
 
 
+def test_a_beat_at_the_opening_doesnt_choose_by_a_quote_of_before() -> None:
+    run = EngineUnderTest(at_ns=OPEN_NS - 10**9)
+    run.mid(110)  # 9 % off the strike, and newer than any of the session
+    run.advance(1).beat()
+    assert managed(run) == ()
+    run.advance(1).mid(100)
+    assert managed(run) == (CALL.key, PUT.key)
+
+
 def test_a_leg_stays_when_the_spot_runs_away() -> None:
     run = EngineUnderTest()
     run.mid(100)
