@@ -23,7 +23,7 @@ from peers.workload import KINDS, generated, make
 from replay import ENGINES, run
 
 SETTING = "gates.state.delta.threshold_hedge_shares"
-FIRST = 20
+FIRST = 25
 """Shares; each point's threshold is one more than that of the point before."""
 
 
