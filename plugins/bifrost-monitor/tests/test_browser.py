@@ -159,6 +159,11 @@ def test_curves_are_read_with_the_arrow_keys(desk, client, browser):
     assert browser.text("#reading").startswith("10:16:00 · 123.00 · Δ +16.6")
     browser.key("ArrowLeft")
     assert browser.text("#reading").startswith("10:12:00 · 122.00")
+    rows.write_snapshot(desk, 1, snapshot(ts=1741015200.0, spot=124.0), True)
+    browser.wait("document.querySelector('figure.curves').dataset.points.includes('|10:20:00|124.00|')")
+    assert browser.text("#reading").startswith("10:12:00 · 122.00")
+    browser.key("ArrowLeft")
+    assert browser.text("#reading").startswith("10:08:00 · 121.00")
 
 
 @pytest.mark.parametrize("width", [360, 640, 1000, 1440])

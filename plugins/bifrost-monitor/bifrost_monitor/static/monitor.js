@@ -41,6 +41,7 @@ function show(name, html) {
   const holder = document.createElement("template");
   holder.innerHTML = html;
   patch(at(name), holder.content.firstElementChild);
+  if (name === "chart") readAgain();
 }
 
 // Rows that the newest push off the end join the older ones, if those are shown: no gap opens between them.
@@ -266,14 +267,15 @@ addEventListener("submit", async event => {
 
 // --- reading the curves, by pointer or by arrow keys
 
-let place = -1;
+let mark = ""; // time of the point that is read
 const figure = () => document.querySelector("figure.curves");
 const pointsOf = drawn => drawn.dataset.points.split(";").map(point => point.split("|"));
+const placeIn = points => points.findIndex(point => point[1] === mark);
 
 function read(i) {
   const points = pointsOf(figure());
-  place = Math.max(0, Math.min(points.length - 1, i));
-  const [x, time, spot, delta, result] = points[place];
+  const [x, time, spot, delta, result] = points[Math.max(0, Math.min(points.length - 1, i))];
+  mark = time;
   document.querySelectorAll(".cross").forEach(line => {
     line.setAttribute("x1", `${x}%`);
     line.setAttribute("x2", `${x}%`);
@@ -282,8 +284,16 @@ function read(i) {
   at("reading").textContent = `${time} · ${spot} · Δ ${delta} · P&L ${result}`;
 }
 
+// A newer drawing has neither the cross nor the text.
+function readAgain() {
+  if (!mark) return;
+  const place = figure() ? placeIn(pointsOf(figure())) : -1;
+  if (place < 0) rest();
+  else read(place);
+}
+
 function rest() {
-  place = -1;
+  mark = "";
   document.querySelectorAll(".cross").forEach(line => line.setAttribute("visibility", "hidden"));
   at("reading").textContent = at("reading").dataset.rest;
 }
@@ -301,7 +311,8 @@ at("chart").addEventListener("keydown", event => {
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!step || !figure()) return;
   event.preventDefault();
-  read(place < 0 ? pointsOf(figure()).length - 1 : place + step);
+  const points = pointsOf(figure()), place = placeIn(points);
+  read(place < 0 ? points.length - 1 : place + step);
 });
 
 dress();
