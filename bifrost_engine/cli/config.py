@@ -41,7 +41,7 @@ def check(ctx: click.Context, /, file: Path | None, as_json: bool) -> None:
     \b
         bifrost config check hedge.yaml
     """
-    from bifrost_engine.cli.output import print_json
+    from bifrost_engine.cli.output import print_json, warn
     from bifrost_engine.config.loader import live_warnings
     from bifrost_engine.daemon.assemble import RunOptions, load_config
     from bifrost_engine.errors import ConfigError
@@ -58,7 +58,7 @@ def check(ctx: click.Context, /, file: Path | None, as_json: bool) -> None:
         print_json({"ok": True, "problems": [], "warnings": warnings})
         return
     for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
+        warn(warning)
     config = loaded.config
     names = ", ".join(f"{strategy.id} on {strategy.symbol}" for strategy in config.strategies)
     sinks = ", ".join(config.sinks) or "none"

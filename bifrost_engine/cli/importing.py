@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bifrost_engine.cli.describing import progress, silent
-from bifrost_engine.cli.output import print_json
+from bifrost_engine.cli.output import print_json, warn
 from bifrost_engine.replay.importing import Imported, import_quotes
 from bifrost_engine.replay.layout import parse_layout
 
@@ -53,8 +53,7 @@ class Run:
             why = ", ".join(f"{why} {count:,}×" for why, count in sorted(found.skipped.items()))
             click.echo(f"rows left out: {why}")
         if found.backward and not self.sort:
-            click.echo(
-                f"warning: time goes back {found.backward:,}×; a replay drops a quote that is older than the "
-                "one before; --sort puts each day in order",
-                err=True,
+            warn(
+                f"time goes back {found.backward:,}×; a replay drops a quote that is older than the one "
+                "before; --sort puts each day in order"
             )

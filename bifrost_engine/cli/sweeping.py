@@ -25,7 +25,7 @@ from bifrost_engine.replay.backtest import as_backtested
 from bifrost_engine.replay.cluster import on_cluster
 from bifrost_engine.replay.dataset import DataSet
 from bifrost_engine.replay.figures import FIGURES
-from bifrost_engine.replay.fit import check_fit
+from bifrost_engine.replay.fit import Fit, check_fit
 from bifrost_engine.replay.folder import check_place, names_in
 from bifrost_engine.replay.lanes import Lanes
 from bifrost_engine.replay.late import Late
@@ -118,7 +118,7 @@ class Run:
 
     def execute(self, *, as_json: bool, show_progress: bool) -> int:
         """Run, keep and rank; return the exit code."""
-        base = self._check_each_value()
+        base, fit = self._check_each_value()
         require_pyarrow()
         # What begins with a dot or ends so was being written when a sweep was killed.
         names = {name for name in names_in(self.out) if name[0] != "." and not name.endswith(".partial")}
@@ -127,7 +127,8 @@ class Run:
         with ExitStack() as stack:
             data = stack.enter_context(mapped_in(self.out, self.data))
             task = Task(load=self.load, data=data, positions=self.positions, capital=self.capital)
-            self._tell_order(data, base)
+            if not fit.late:
+                _tell_order(data, base)
             runner = stack.enter_context(self._runner())
             if self.walk is not None:
                 return self._walk(task, base, self.walk, finished, runner, as_json, show_progress)
@@ -179,8 +180,8 @@ class Run:
         failures = [outcome for step in steps for outcome in step.tried if outcome.error]
         return 1 if failures or any(step.error for step in steps) else 0
 
-    def _check_each_value(self) -> Config:
-        """Return the configuration without further settings, after telling what should be looked at.
+    def _check_each_value(self) -> tuple[Config, Fit]:
+        """Return the configuration without further settings and how the data fit, after telling warnings.
 
         Raises ConfigError for data that don't fit, and for any value that no point could use.
         """
@@ -188,24 +189,12 @@ class Run:
         base = loaded.config
         held = as_backtested(base, self.data, self.positions).sections[PAPER].positions
         fit = check_fit(self.data, base, held)
-        self.is_order_told = fit.late
         for warning in (*loaded.warnings, *fit.warnings):
             warn(warning)
         for key, values in self.axes.items():
             for value in values:
                 self._check_value(key, value)
-        return base
-
-    def _tell_order(self, mapped: Mapped, base: Config) -> None:
-        """Warn of quotes that go back in time further on than the fit was looked at."""
-        late, symbols = Late(), frozenset(strategy.symbol for strategy in base.strategies)
-        if self.is_order_told:
-            return
-        for block in mapped.data().blocks(Counter(), symbols):
-            late.see(block)
-        warning = late.warning()
-        if warning is not None:
-            warn(warning)
+        return base, fit
 
     def _check_value(self, key: str, value: Any) -> None:
         try:
@@ -246,3 +235,13 @@ class Run:
 
 def _show_nothing(_outcome: Outcome, _is_new: bool) -> None:
     pass
+
+
+def _tell_order(mapped: Mapped, base: Config) -> None:
+    """Warn of quotes that go back in time further on than the fit was looked at."""
+    late, symbols = Late(), frozenset(strategy.symbol for strategy in base.strategies)
+    for block in mapped.data().blocks(Counter(), symbols):
+        late.see(block)
+    warning = late.warning()
+    if warning is not None:
+        warn(warning)

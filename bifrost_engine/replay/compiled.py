@@ -20,6 +20,9 @@ from bifrost_engine.replay.columns import Columns
 if TYPE_CHECKING:
     from bifrost_engine.replay.columns import Floats, Integers
 
+    Rows = tuple[Integers, Integers, Floats, Floats, Floats, Floats]
+    """As ``Columns.read_only`` has them."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 UNKNOWN = -1
 
@@ -36,7 +39,7 @@ def _compiled(function: F) -> F:
 def first_outside(block: Columns, row: int, end: int, held: Held) -> int:
     """See ``search.first_outside``."""
     bounds = held.twice_low, held.twice_high, held.min_spread, held.max_spread
-    found: int = _first_outside(*block.read_only, row, end, *bounds)
+    found: int = _first_outside(block.read_only, row, end, *bounds)
     return found
 
 
@@ -44,32 +47,20 @@ def stretches_in(block: Columns, row: int, end: int, cells: Cells) -> tuple[int,
     """See ``search.stretches_in``."""
     codes = np.array([UNKNOWN if code is None else code for code in cells.codes])
     map_ = np.array(cells.edges, np.float64), codes, np.array(cells.spreads_pct, np.float64)
-    row, changes, found = _stretches_in(*block.read_only, row, end, *map_)
+    row, changes, found = _stretches_in(block.read_only, row, end, *map_)
     return row, changes.tolist(), found.tolist()
 
 
 @_compiled
-def _follows(
-    contract: Integers,
-    ts_ns: Integers,
-    bids: Floats,
-    asks: Floats,
-    bid_sizes: Floats,
-    ask_sizes: Floats,
-    at: int,
-) -> bool:
+def _follows(rows: Rows, at: int) -> bool:
+    contract, ts_ns, bids, asks, bid_sizes, ask_sizes = rows
     is_good = 0.0 < bids[at] <= asks[at] < inf and 0.0 < bid_sizes[at] < inf and 0.0 < ask_sizes[at] < inf
     return is_good and at > 0 and contract[at] == contract[at - 1] and ts_ns[at] > ts_ns[at - 1]
 
 
 @_compiled
 def _first_outside(
-    contract: Integers,
-    ts_ns: Integers,
-    bids: Floats,
-    asks: Floats,
-    bid_sizes: Floats,
-    ask_sizes: Floats,
+    rows: Rows,
     row: int,
     end: int,
     low: float,
@@ -77,34 +68,31 @@ def _first_outside(
     least: float,
     most: float,
 ) -> int:
+    _, _, bids, asks, _, _ = rows
     for at in range(row, end):
         bid, ask = bids[at], asks[at]
         if not (low <= bid + ask <= high and least <= ask - bid <= most):
             return at
-        if not _follows(contract, ts_ns, bids, asks, bid_sizes, ask_sizes, at):
+        if not _follows(rows, at):
             return at
     return end
 
 
 @_compiled
 def _stretches_in(
-    contract: Integers,
-    ts_ns: Integers,
-    bids: Floats,
-    asks: Floats,
-    bid_sizes: Floats,
-    ask_sizes: Floats,
+    rows: Rows,
     row: int,
     end: int,
     edges: Floats,
     codes: Integers,
     spreads: Floats,
 ) -> tuple[int, Integers, Integers]:
+    _, _, bids, asks, _, _ = rows
     changes, found = np.empty(end - row, np.int64), np.empty(end - row, np.int64)
     count, last_code, last_width = 0, UNKNOWN, UNKNOWN
     low = high = least = most = 0.0
     for at in range(row, end):
-        if not _follows(contract, ts_ns, bids, asks, bid_sizes, ask_sizes, at):
+        if not _follows(rows, at):
             return at, changes[:count], found[:count]
         bid, ask = bids[at], asks[at]
         mid = (bid + ask) / 2.0
