@@ -10,12 +10,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import structlog
 from attrs import evolve, frozen
 
 from bifrost_engine.errors import BifrostError, ConfigError
@@ -31,6 +32,8 @@ ANSWER_S, JOIN_S, LOOK_S, ALONE_S = 5, 10, 5, 60
 AT_ONCE = 1_000
 """Points that the scheduler knows at a time."""
 NAMED = 5
+
+_log = structlog.get_logger("bifrost")
 
 
 class Unfit(ConfigError):
@@ -48,12 +51,11 @@ def on_cluster(address: str) -> Iterator[Cluster]:
         client = Client(address, timeout=f"{ANSWER_S}s")
     except (OSError, ValueError) as error:
         raise ConfigError(f"--dask {address}: no scheduler answers there: {error}") from error
-    with client:
-        try:
-            yield Cluster(client, address)
-        finally:
-            with suppress(Exception):  # the scheduler may be what failed
-                client.run(_forget, on_error="ignore")
+    cluster = Cluster(client, address)
+    try:
+        yield cluster
+    finally:
+        cluster.leave()
 
 
 class Cluster:
@@ -61,6 +63,7 @@ class Cluster:
 
     def __init__(self, client: Any, address: str) -> None:
         self._client, self._address = client, address
+        self._is_lost = False
 
     def __call__(self, task: Task, points: Sequence[Point]) -> Outcomes:
         """Yield what came of each point as it comes.
@@ -83,10 +86,28 @@ class Cluster:
                         busy[self._submit(shared, following)] = following
                     yield _outcome(future, point)
         except (CancelledError, OSError) as error:
-            raise self._lost(f"the scheduler was lost: {error}") from error
+            self._is_lost = True
+            raise self._lost(f"the scheduler was lost, or gave the points up: {error}") from error
         finally:
-            with suppress(Exception):  # the scheduler may be what failed
-                self._client.cancel(list(busy))
+            self._tell(lambda: self._client.cancel(list(busy)))
+
+    def leave(self) -> None:
+        """Have the workers remove what they were given, and disconnect."""
+        self._tell(lambda: self._client.run(_forget, on_error="ignore"))
+        try:
+            self._client.close()
+        except RuntimeError as error:  # Dask's client was closing by itself, for want of a scheduler
+            _log.warning("dask_client_not_closed", address=self._address, error=str(error))
+
+    def _tell(self, call: Callable[[], object]) -> None:
+        """Tell a scheduler something that changes no result; one that was lost isn't waited for."""
+        if self._is_lost:
+            return
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the results are there, or an error told
+            self._is_lost = True
+            _log.warning("dask_scheduler_lost", address=self._address, error=str(error))
 
     def _submit(self, shared: Shared, point: Point) -> Any:
         return self._client.submit(run_there, shared, point, pure=False)
@@ -150,15 +171,13 @@ class Cluster:
 
 
 def _outcome(future: Any, point: Point) -> Outcome:
-    if future.status == "finished":
-        outcome: Outcome = future.result()
-        return outcome
-    if future.status == "cancelled":
-        return failed(point, "the scheduler gave it up, or was lost")
-    error = future.exception()
-    if isinstance(error, Unfit):
-        raise error
-    return failed(point, f"its worker ended: {error}")
+    if future.status == "error":
+        error = future.exception()
+        if isinstance(error, Unfit):
+            raise error
+        return failed(point, f"its worker ended: {error}")
+    outcome: Outcome = future.result()
+    return outcome
 
 
 # --- versions --------------------------------------------------------------------------------

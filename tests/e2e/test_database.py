@@ -78,7 +78,7 @@ def test_killed_in_mid_run_and_back_trading_doesnt_notice_and_rows_are_complete_
         sent = process.text.count("order_sent")
         wait_for(lambda sent=sent: process.text.count("order_sent") > sent + 10, "for orders meanwhile")
         server.start()
-        wait_for(lambda: _is_up_to_date(server, database, here), "for the rows to catch up")
+        _wait_for_rows(server, database, here)
     stop(process)
     check_rows(server, database, here)
     here.check()
@@ -118,10 +118,15 @@ def _holds(here: Desk) -> list[Any]:
     return [record for record in found if record.payload["reason"] == "audit_sink"]
 
 
-def _is_up_to_date(server: Server, database: str, here: Desk) -> bool:
-    known = rows(server, database, "SELECT coalesce(max(jseq), 0) FROM operations")[0][0]
-    numbers = [record.jseq for record in here.records() if record.kind == "operation"]
-    return bool(known >= numbers[max(0, len(numbers) - 20)])
+def _wait_for_rows(server: Server, database: str, here: Desk) -> None:
+    """Wait until the database has every operation that is in the journal now."""
+    newest = max(record.jseq for record in here.records() if record.kind == "operation")
+
+    def has_them() -> bool:
+        ((known,),) = rows(server, database, "SELECT coalesce(max(jseq), 0) FROM operations")
+        return bool(known >= newest)
+
+    wait_for(has_them, "for the rows to catch up", LONGEST_WAIT_S)
 
 
 def test_over_kills_of_the_daemon_each_operation_is_there_once(server, database, desk, repeats):
@@ -269,7 +274,7 @@ def test_killed_again_and_again_all_operations_are_there_once_in_order(server, d
         kills += 1
         assert process.code is None, process.text[-2000:]
     here.command("suspend", suspended=True)
-    wait_for(lambda: _is_up_to_date(server, database, here), "for the rows to catch up", LONGEST_WAIT_S)
+    _wait_for_rows(server, database, here)
     stop(process)
     check_rows(server, database, here)
     here.check()
