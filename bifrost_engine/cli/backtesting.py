@@ -76,32 +76,30 @@ class Run:
             warn(warning)
         # A statement of its own: an interrupt before a stack had taken it would leave it there.
         with nullcontext() if self.out is None else ResultFolder(self.out) as folder, ExitStack() as stack:
-            show = stack.enter_context(_progress(self.zone)) if show_progress else None
             archive = None if self.sink is None else stack.enter_context(self._archive(self.sink))
-            result = run_backtest(
-                self.loaded.config,
-                self.data,
-                positions=self.positions,
-                capital=self.capital,
-                tables=folder,
-                archive=archive,
-                keep_trail=False,
-                driver=self.driver,
-                on_warning=warn,
-                on_progress=show,
-            )
+            with _progress(self.zone) if show_progress else nullcontext() as show:
+                result = run_backtest(
+                    self.loaded.config,
+                    self.data,
+                    positions=self.positions,
+                    capital=self.capital,
+                    tables=folder,
+                    archive=archive,
+                    keep_trail=False,
+                    driver=self.driver,
+                    on_warning=warn,
+                    on_progress=show,
+                )
             told = result.as_json()
+            if not as_json:
+                print_result(result, told, self.zone)  # before the page, which may take as long as the run
             if folder is not None:
                 folder.complete(told)
         if as_json:
             click.echo(json.dumps(told, indent=2, ensure_ascii=False))
-        else:
-            print_result(result, told, self.zone)
-            if self.out is not None:
-                click.echo(f"\nkept in {self.out}: result.json, and in Parquet {', '.join(TABLES)}")
-                click.echo(
-                    f"page: {self.out / REPORT}" if is_possible() else f"for a page as well: {INSTALL}"
-                )
+        elif self.out is not None:
+            click.echo(f"\nkept in {self.out}: result.json, and in Parquet {', '.join(TABLES)}")
+            click.echo(f"page: {self.out / REPORT}" if is_possible() else f"for a page as well: {INSTALL}")
         return 0
 
     def _archive(self, sink: str) -> Archiving:

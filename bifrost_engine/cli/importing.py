@@ -54,6 +54,6 @@ class Run:
             click.echo(f"rows left out: {why}")
         if found.backward and not self.sort:
             warn(
-                f"time goes back {found.backward:,}×; a replay drops a quote that is older than the one "
-                "before; --sort puts each day in order"
+                f"time goes back {found.backward:,}×; a replay drops a quote that is older than its "
+                "contract's one before; --sort puts each day in order"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -18,6 +19,8 @@ from bifrost_engine.replay.writing import whole_file
 
 MOST_BYTES = 3_000
 """What a file may come to where a disk is made full; less than any table of these runs."""
+LESS_THAN_A_PAGE = 500_000
+"""More than any of the tables."""
 SET = "--set=gates.state.delta.threshold_hedge_shares=20,40"
 WAYS = {
     "backtest": ("backtest", "--config", "bifrost.yaml", "--data", "day.csv", "--out"),
@@ -62,6 +65,22 @@ def test_a_full_disk_is_told_with_the_place_and_leaves_nothing_that_looks_whole(
         assert [path.name for path in (day / "made").iterdir()] == ["points"]
     else:
         assert beside(day) == set()
+
+
+@pytest.mark.skipif(find_spec("bokeh") is None, reason="without bokeh there is no page")
+def test_a_backtest_shows_its_result_before_it_draws_the_page(day):
+    """The page is what the disk has no room for."""
+    without_page = subprocess.run(
+        [sys.executable, "-m", "bifrost_engine.cli", *WAYS["backtest"], "made"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LESS_THAN_A_PAGE, LESS_THAN_A_PAGE)),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert without_page.returncode == 1
+    assert "USD after commissions" in without_page.stdout
+    assert "kept in" not in without_page.stdout
+    assert beside(day) == set()
 
 
 @pytest.mark.parametrize("way", [name for name in WAYS if name != "picture"])
