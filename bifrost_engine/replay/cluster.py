@@ -7,6 +7,7 @@ see it. One that joins later, or comes back after its death, makes sure before i
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
@@ -85,19 +86,26 @@ class Cluster:
                     if following is not None:
                         busy[self._submit(shared, following)] = following
                     yield _outcome(future, point)
-        except (CancelledError, OSError) as error:
+        except CancelledError as error:  # which names each of its points
             self._is_lost = True
-            raise self._lost(f"the scheduler was lost, or gave the points up: {error}") from error
+            raise self._lost("the scheduler was lost, or gave the points up") from error
+        except OSError as error:
+            self._is_lost = True
+            raise self._lost(f"the scheduler was lost: {error}") from error
         finally:
             self._tell(lambda: self._client.cancel(list(busy)))
 
     def leave(self) -> None:
         """Have the workers remove what they were given, and disconnect."""
         self._tell(lambda: self._client.run(_forget, on_error="ignore"))
+        dask = logging.getLogger("distributed.client")
+        dask.disabled = self._is_lost  # what its own end says of it is in our words already
         try:
             self._client.close()
-        except RuntimeError as error:  # Dask's client was closing by itself, for want of a scheduler
+        except (RuntimeError, OSError) as error:  # it was closing by itself, for want of a scheduler
             _log.warning("dask_client_not_closed", address=self._address, error=str(error))
+        finally:
+            dask.disabled = False
 
     def _tell(self, call: Callable[[], object]) -> None:
         """Tell a scheduler something that changes no result; one that was lost isn't waited for."""

@@ -21,7 +21,7 @@ from bifrost_engine.errors import LockHeld, SinkRejected, SinkUnavailable
 from bifrost_engine.guard import Guard
 from bifrost_engine.journal import Journal
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def daemon(
 
 
 def wait_for(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20.0
+    deadline = time.monotonic() + 60.0
     while not holds():
         assert time.monotonic() < deadline, "waited 20 s in vain"
         time.sleep(0.02)
@@ -358,7 +358,7 @@ def in_terminal(
 
 def read_until(screen: int, text: str) -> str:
     seen = b""
-    deadline = time.monotonic() + 20.0
+    deadline = time.monotonic() + 60.0
     while text.encode() not in seen:
         assert time.monotonic() < deadline, seen.decode(errors="replace")[-2000:]
         if select.select([screen], [], [], 0.1)[0]:

@@ -87,7 +87,7 @@ class Browser:
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
-    def wait(self, expression: str, patience_s: float = 20.0) -> float:
+    def wait(self, expression: str, patience_s: float = 60.0) -> float:
         """Wait until an expression holds and return the seconds it took."""
         started = time.monotonic()
         while True:

@@ -17,7 +17,7 @@ from bifrost_engine.daemon.host import Daemon
 from bifrost_engine.daemon.local_control import LocalControl
 from bifrost_engine.journal import JournalReader
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 OPEN_GATES = {
     "strategy": {"trading_hours_only": False},
     "intent": {"hedge": {"cooldown_seconds": 0, "min_price_move_pct": 0}},

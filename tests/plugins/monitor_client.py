@@ -17,7 +17,7 @@ from bifrost_monitor.app import Monitor, application
 from bifrost_monitor.line import Line
 from bifrost_monitor.server import Server
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 def wait_for(holds: Callable[[], Any], what: str = "", patience_s: float = PATIENCE_S) -> Any:

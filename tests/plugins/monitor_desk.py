@@ -25,7 +25,7 @@ status_server: {{port: 0}}
 greeks: {{volatility: 0.45}}
 gates: {{state: {{system: {{data_lag_threshold_ms: 3000}}}}}}
 """
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 def new_database(server_uri: str, name: str) -> str:

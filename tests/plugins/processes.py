@@ -25,7 +25,7 @@ from bifrost_engine.engine.state import State
 from bifrost_engine.errors import BifrostError
 from bifrost_engine.journal import JournalReader
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 ENDED = {"FILLED", "CANCELED", "REJECTED", "EXPIRED", "DENIED"}
 
 
@@ -141,8 +141,10 @@ class Desk:
         words = ["--listen", "./broker.sock", "--state", str(self.broker_folder), *arguments]
         pid = self._spawner.start(["paper-broker", *words], self.home, self.environ, output)
         self.started.append(Process(pid, output))
-        wait_for(lambda: "listening" in self.started[-1].text, "for the broker")
-        return self.started[-1]
+        broker = self.started[-1]
+        wait_for(lambda: "listening" in broker.text or broker.code is not None, "for the broker")
+        assert broker.code is None, broker.text
+        return broker
 
     def running(self, *arguments: str, until: str = "order_sent") -> Process:
         """Start it and return once it has told of an operation."""

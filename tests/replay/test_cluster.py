@@ -249,9 +249,21 @@ def test_a_scheduler_that_is_lost_ends_the_sweep_and_keeps_what_had_finished(
             wait_for(lambda: client.status != "running", "for Dask to notice")
 
     points = list(grid({THRESHOLD: list(range(15, 45))}))
-    with pytest.raises(BifrostError, match="the scheduler was lost"), on_cluster(address) as runner:
+    with pytest.raises(BifrostError, match="the scheduler was lost") as lost, on_cluster(address) as runner:
         sweep(task, points, Finished(tmp_path), runner, lose)
+    assert "run_there" not in str(lost.value), "a thousand names would hide what to do"
     kept = list((tmp_path / "points").iterdir())
     assert len(kept) == len(told) == 2
     assert [outcome.error for outcome in told] == [None, None], "what is lost hasn't failed"
     assert "Failed to reconnect" not in caplog.text, "nobody waits for what was lost"
+
+
+def test_a_scheduler_that_is_lost_after_the_last_point_costs_nothing(
+    hosts: Hosts, here: Source, tmp_path: Path
+):
+    address = hosts.start(tmp_path)
+    points = list(grid(AXES))
+    with on_cluster(address) as runner:
+        there = sweep(task_with(here, tmp_path / "mapped"), points, Finished(tmp_path), runner)
+        hosts.processes[0].kill()
+    assert [outcome.error for outcome in there] == [None] * len(points)

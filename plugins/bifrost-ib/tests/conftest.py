@@ -17,7 +17,7 @@ from bifrost_ib.simgateway import SimGateway
 from bifrost_engine.domain import BrokerEventKind
 from bifrost_engine.testing import make_config, make_context
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(params=["ib_insync", "ib_async"])

@@ -30,7 +30,7 @@ from bifrost_engine.errors import NotSent
 from bifrost_engine.testing import make_config, make_context
 from bifrost_engine.testing.build import START_NS
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 NVDA, SPY = Contract.stock("NVDA"), Contract.stock("SPY")
 CALL = Contract.option("NVDA", date(2013, 10, 11), Decimal(130), Right.CALL)
 HELD = {

@@ -18,7 +18,7 @@ from bifrost_engine.testing import SinkConformance, make_config, make_context, m
 
 NOBODY = "json://127.0.0.1:1"
 """Where nothing listens."""
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from bifrost_engine.testing.conformance import Subject
 SECOND = 1_000_000_000
 SPY = STOCK.key
 Kind = BrokerEventKind
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def config(folder: Path, **settings) -> PaperConfig:

@@ -13,7 +13,7 @@ from bifrost_pg.connection import open_connection
 from bifrost_pg.control import send_command
 from bifrost_pg.listening import Listening
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

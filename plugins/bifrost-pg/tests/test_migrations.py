@@ -136,7 +136,7 @@ def test_two_processes_at_once_both_succeed(connect, database_uri):
         for _ in range(2)
     ]
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    deadline = monotonic() + 30
+    deadline = monotonic() + 60
     while conn.execute(waiting).fetchone() != (2,) and monotonic() < deadline:
         assert [process.poll() for process in both] == [None, None]
     conn.execute("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))

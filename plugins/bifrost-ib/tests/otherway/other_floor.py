@@ -22,7 +22,7 @@ from bifrost_engine.testing.trading import Trading
 
 STOCK = Contract.stock("SPY")
 STEP_S = 2.0
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 CALM_TURNS = 8
 MOST_TURNS = 20_000
 SPEED = 10.0

@@ -207,7 +207,7 @@ class OtherGateway:
             self._writer.transport.abort()
         self._writer.close()
 
-    async def until(self, holds: Any, patience_s: float = 30.0) -> None:
+    async def until(self, holds: Any, patience_s: float = 60.0) -> None:
         """Wait until something came that makes ``holds`` true."""
         async with asyncio.timeout(patience_s):
             while not holds():

@@ -18,7 +18,7 @@ CASES = [(library, version) for library, versions in VERSIONS.items() for versio
 HELD = {"account": {"positions": {"NVDA": {"quantity": 100, "average_cost": 120}}}}
 
 
-async def until(holds, timeout: float = 8.0) -> None:
+async def until(holds, timeout: float = 60.0) -> None:
     async with asyncio.timeout(timeout):
         while not holds():
             await asyncio.sleep(0.01)
