@@ -9,7 +9,10 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import websocket
@@ -26,6 +29,17 @@ FLAGS = (
 def executable() -> str | None:
     """Return the browser that is installed, None without one."""
     return next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """A browser with a profile of its own, which its helpers may write to a moment longer than it lives."""
+    with TemporaryDirectory(prefix="bifrost-browser-", ignore_cleanup_errors=True) as folder:
+        browser = Browser(Path(folder))
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 class Browser:
@@ -139,4 +153,4 @@ class Browser:
         """End it."""
         self._line.close()
         self._process.terminate()
-        self._process.wait(15)
+        self._process.wait(60)

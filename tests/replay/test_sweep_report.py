@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
-from browser import Browser, executable
+from browser import Browser, executable, open_browser
 
 from bifrost_engine.replay.dataset import DataFile
 from bifrost_engine.replay.figures import FIGURES
@@ -124,10 +123,8 @@ def test_a_walk_shows_both_sides_of_each_window(outcomes, tmp_path):
 def browser() -> Iterator[Browser]:
     if executable() is None:
         pytest.skip("needs Chromium")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        made = Browser(Path(folder))
+    with open_browser() as made:
         yield made
-        made.close()
 
 
 def test_it_opens_from_disk_sorts_and_shows_what_a_box_chooses(outcomes, tmp_path, browser):

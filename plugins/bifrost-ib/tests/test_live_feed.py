@@ -55,7 +55,7 @@ def desk(tmp_path, monkeypatch, library, market_is_known):
 
 
 def run(work):
-    asyncio.run(asyncio.wait_for(work(), 60.0))
+    asyncio.run(asyncio.wait_for(work(), 180.0))
 
 
 def received(gw):
@@ -70,10 +70,17 @@ async def compared(daemon):
     await until(lambda: daemon.engine.core.reconciled)
 
 
+async def traded(gw, daemon, home):
+    """Wait for a fill. The strategy looks at quotes alone, and the first may come before the comparison."""
+    await compared(daemon)
+    gw.market.pin(NVDA, 99.99, 100.01, size=7)
+    await until(lambda: home.operations("fill"))
+
+
 def test_a_rehearsal_on_live_quotes_trades_on_paper_and_nothing_reaches_the_wire(desk):
     async def work():
         async with desk(broker="paper", strategies=[eager(target=130)]) as (gw, daemon, home):
-            await until(lambda: home.operations("fill"))
+            await traded(gw, daemon, home)
             # Its own book bought all that it wanted; the copy's 120 shares are nobody's.
             assert home.operations("fill")[0]["side"] == "BUY"
             assert Decimal(home.operations("fill")[0]["price"]) == Decimal("100.01")
@@ -173,7 +180,7 @@ def test_broker_and_feed_share_one_connection_and_trade_on_its_quotes(desk):
     async def work():
         one = {"strategies": [eager(target=10)], "status": {"sink": ["plain"]}}
         async with desk(broker="ib", **one) as (gw, daemon, home):
-            await until(lambda: home.operations("fill"))
+            await traded(gw, daemon, home)
             assert gw.clients() == [1]
             assert len(gw.orders) == 1
             await until(lambda: daemon.connections.client_id == 1)

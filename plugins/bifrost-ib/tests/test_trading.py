@@ -66,7 +66,7 @@ class Floor:
         return self.engine.state.portfolio.account_quantities().get(KEY, Decimal(0))
 
     async def until(self, holds):
-        await until(holds, 30.0)
+        await until(holds)
 
     async def order_is(self, state, number=1):
         await self.until(lambda: len(self.orders) >= number and self.orders[number - 1].state == state)

@@ -58,15 +58,14 @@ def by_http(client: Client) -> None:
 def by_browser(client: Client) -> None:
     """Print how long a browser takes from being asked for the page, the files not yet known to it."""
     try:
-        from browser import Browser, executable
+        from browser import executable, open_browser
     except ModuleNotFoundError as error:
         print(f"no browser: {error}")
         return
     if executable() is None:
         print("no browser: apt-get install chromium")
         return
-    with TemporaryDirectory() as folder:
-        browser = Browser(Path(folder))
+    with open_browser() as browser:
         browser.size(1440, 1000)
         browser.do("Network.setCacheDisabled", cacheDisabled=True)
         browser.do("Page.addScriptToEvaluateOnNewDocument", source=LIVE_AT)
@@ -77,7 +76,6 @@ def by_browser(client: Client) -> None:
             told.append(json.loads(browser.js(TIMES)))
         for name in told[0]:
             print(f"{name:32} {median(one[name] for one in told):8.1f} ms")
-        browser.close()
 
 
 def main() -> None:

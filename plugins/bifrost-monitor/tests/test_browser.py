@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from bifrost_pg import rows
@@ -13,7 +11,7 @@ from monitor_rows import ACCOUNT, heartbeat, snapshot
 
 pytest.importorskip("websocket", reason="needs websocket-client")
 from axe import faults
-from browser import Browser, executable
+from browser import Browser, executable, open_browser
 
 if executable() is None:
     pytest.skip("needs a browser: apt-get install chromium", allow_module_level=True)
@@ -26,10 +24,8 @@ LIVE = "document.getElementById('page-state').textContent === 'Page live'"
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Browser]:
-    with TemporaryDirectory(prefix="bifrost-browser-") as folder:
-        made = Browser(Path(folder))
+    with open_browser() as made:
         yield made
-        made.close()
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from live_desk import LiveDesk
@@ -16,7 +14,7 @@ from private_server import server_folder
 
 pytest.importorskip("websocket", reason="needs websocket-client")
 from axe import faults
-from browser import Browser, executable
+from browser import Browser, executable, open_browser
 
 if executable() is None:
     pytest.skip("needs a browser: apt-get install chromium", allow_module_level=True)
@@ -43,11 +41,9 @@ def desk() -> Iterator[LiveDesk]:
 
 @pytest.fixture(scope="module")
 def opened(desk: LiveDesk) -> Iterator[Browser]:
-    with TemporaryDirectory(prefix="bifrost-browser-") as folder:
-        made = Browser(Path(folder))
+    with open_browser() as made:
         made.size(1440, 1000)
         yield made
-        made.close()
 
 
 @pytest.fixture
