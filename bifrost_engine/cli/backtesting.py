@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -74,9 +74,10 @@ class Run:
         """Run, keep what is to be kept, tell what came of it; return the exit code."""
         for warning in self.loaded.warnings:
             warn(warning)
-        # A statement of its own: an interrupt before a stack had taken it would leave it there.
-        with nullcontext() if self.out is None else ResultFolder(self.out) as folder, ExitStack() as stack:
-            archive = None if self.sink is None else stack.enter_context(self._archive(self.sink))
+        with (
+            nullcontext() if self.out is None else ResultFolder(self.out) as folder,
+            nullcontext() if self.sink is None else self._archive(self.sink) as archive,
+        ):
             with _progress(self.zone) if show_progress else nullcontext() as show:
                 result = run_backtest(
                     self.loaded.config,

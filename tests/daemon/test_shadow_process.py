@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 import yaml
-from processes import wait_for
+from patience import wait_for
 
 from bifrost_engine.daemon.assemble import RunOptions, load_config
 from bifrost_engine.daemon.shadow.config import load_shadows

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 from attrs import evolve
+from patience import PATIENCE_S
 
 from bifrost_engine.daemon import sinks
 from bifrost_engine.daemon.sinks import RestartRequest, SinkThread
@@ -20,8 +21,6 @@ from bifrost_engine.domain.record import Record
 from bifrost_engine.errors import LockHeld, SinkRejected, SinkUnavailable
 from bifrost_engine.guard import Guard
 from bifrost_engine.journal import Journal
-
-PATIENCE_S = 60.0
 
 
 @pytest.fixture

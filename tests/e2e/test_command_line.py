@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from patience import wait_for
 
 from bifrost_engine.errors import JournalError
 from bifrost_engine.journal import JournalReader
@@ -87,13 +88,6 @@ def daemon(
     for process in started:
         process.kill()
         process.communicate()
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60.0
-    while not holds():
-        assert time.monotonic() < deadline, "waited 20 s in vain"
-        time.sleep(0.02)
 
 
 def records(folder: Path) -> list:

@@ -10,7 +10,8 @@ from contextlib import closing
 
 import pytest
 from daemon_under_test import eager
-from processes import Desk, wait_for
+from patience import wait_for
+from processes import Desk
 
 PAPER = {"latency_ms": 150, "latency_jitter_ms": 100}
 """Of the market's time: at speed 30 orders and reports are on their way for milliseconds of the wall's."""

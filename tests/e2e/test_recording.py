@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from generated_day import LEGS, write_config
-from processes import wait_for
+from patience import PATIENCE_S, wait_for
 
 from bifrost_engine.calendar import ExchangeSessions
 from bifrost_engine.daemon.assemble import RunOptions, load_config
@@ -29,7 +29,6 @@ from bifrost_engine.replay.recordings import Recordings
 
 UNTIL = "2025-03-03T10:10"
 UNTIL_NS = int(datetime(2025, 3, 3, 15, 10, tzinfo=UTC).timestamp()) * 10**9
-PATIENCE_S = 60
 
 
 def write_recorded(folder: Path) -> Path:

@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from daemon_under_test import QUICK, eager
-from processes import Desk, wait_for
+from patience import wait_for
+from processes import Desk
 
 LIMIT_S = 0.6
 WAVE = {"seconds": 86_400, "step_ms": 200}

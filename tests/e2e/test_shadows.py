@@ -13,7 +13,8 @@ import pytest
 import yaml
 from daemon_under_test import OPEN_ACCOUNT, OPEN_GATES, beside_broker, eager, until
 from generated_day import market, write_config, write_quotes
-from processes import Desk, Process, wait_for
+from patience import wait_for
+from processes import Desk, Process
 from same_records import first_difference
 
 from bifrost_engine.calendar import ExchangeSessions

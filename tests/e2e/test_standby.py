@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from cable import Cable
 from daemon_under_test import eager
-from processes import Desk, Process, wait_for
+from patience import wait_for
+from processes import Desk, Process
 
 from bifrost_engine.engine.state import State
 

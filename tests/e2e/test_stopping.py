@@ -7,7 +7,8 @@ import time
 
 import pytest
 from daemon_under_test import eager
-from processes import Desk, Process, wait_for
+from patience import wait_for
+from processes import Desk, Process
 
 SLOWLY = {"latency_ms": 20, "latency_jitter_ms": 10}
 WAVE = {"seconds": 86_400, "step_ms": 200, "size": 1}

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 from browser import Browser
+from patience import PATIENCE_S
 
 PACKAGE = "axe-core@4.10.3"
 INTEGRITY = "Xm7bpRXnDSX2YE2YFfBk2FnF0ep6tmG7xPh8iHee8MIcrgq762Nkce856dYtJYLkuIoYZvGfTs/PbZhideTcEg=="
-PATIENCE_S = 60.0
 GRAVE = ("serious", "critical")
 UNDECIDABLE = ("color-contrast",)
 """Text over a drawing: axe can't tell what is behind it, and says so of each."""

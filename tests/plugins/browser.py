@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import websocket
-from monitor_client import wait_for
+from patience import wait_for
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (

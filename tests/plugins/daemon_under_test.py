@@ -11,13 +11,13 @@ from typing import Any
 
 import structlog
 import yaml
+from patience import PATIENCE_S
 
 from bifrost_engine.daemon.assemble import RunOptions, load_config
 from bifrost_engine.daemon.host import Daemon
 from bifrost_engine.daemon.local_control import LocalControl
 from bifrost_engine.journal import JournalReader
 
-PATIENCE_S = 60.0
 OPEN_GATES = {
     "strategy": {"trading_hours_only": False},
     "intent": {"hedge": {"cooldown_seconds": 0, "min_price_move_pct": 0}},

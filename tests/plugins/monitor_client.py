@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -16,17 +15,7 @@ from attrs import define, field
 from bifrost_monitor.app import Monitor, application
 from bifrost_monitor.line import Line
 from bifrost_monitor.server import Server
-
-PATIENCE_S = 60.0
-
-
-def wait_for(holds: Callable[[], Any], what: str = "", patience_s: float = PATIENCE_S) -> Any:
-    """Return what a condition gives as soon as it holds."""
-    deadline_s = time.monotonic() + patience_s
-    while not (found := holds()):
-        assert time.monotonic() < deadline_s, f"waited in vain {what}"
-        time.sleep(0.01)
-    return found
+from patience import PATIENCE_S, wait_for
 
 
 @define

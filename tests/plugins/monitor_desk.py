@@ -13,6 +13,7 @@ from typing import IO
 import psycopg
 from attrs import define, field
 from monitor_client import Client
+from patience import PATIENCE_S
 
 SETTINGS = """
 symbol: NVDA
@@ -25,7 +26,6 @@ status_server: {{port: 0}}
 greeks: {{volatility: 0.45}}
 gates: {{state: {{system: {{data_lag_threshold_ms: 3000}}}}}}
 """
-PATIENCE_S = 60.0
 
 
 def new_database(server_uri: str, name: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 import psycopg
 from bifrost_pg.embedded import EmbeddedServer
-from processes import Desk, wait_for
+from patience import wait_for
+from processes import Desk
 
 
 class Server:

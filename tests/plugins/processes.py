@@ -8,8 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 
 import yaml
 from daemon_under_test import settings
+from patience import PATIENCE_S, wait_for
 
 from bifrost_engine.daemon.local_control import LocalControl
 from bifrost_engine.domain.fill import EXTERNAL
@@ -25,16 +24,7 @@ from bifrost_engine.engine.state import State
 from bifrost_engine.errors import BifrostError
 from bifrost_engine.journal import JournalReader
 
-PATIENCE_S = 60.0
 ENDED = {"FILLED", "CANCELED", "REJECTED", "EXPIRED", "DENIED"}
-
-
-def wait_for(holds: Callable[[], Any], what: str = "", patience_s: float = PATIENCE_S) -> None:
-    """Return as soon as a condition holds."""
-    deadline_s = time.monotonic() + patience_s
-    while not holds():
-        assert time.monotonic() < deadline_s, f"waited {patience_s:g} s in vain {what}"
-        time.sleep(0.01)
 
 
 class Spawner:

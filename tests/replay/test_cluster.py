@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from deadly import Deadly, DeadlyIn
 from generated_day import market, write_config, write_quotes
-from processes import wait_for
+from patience import wait_for
 
 from bifrost_engine.cli.main import run
 from bifrost_engine.cli.sweeping import Source

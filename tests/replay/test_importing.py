@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from generated_day import HEADER, LEGS, OPEN_NS, market, write_config, write_quotes
-from processes import wait_for
+from patience import wait_for
 
 from bifrost_engine.cli.main import run
 from bifrost_engine.daemon.assemble import RunOptions, load_config

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from generated_day import market, write_config, write_quotes
-from processes import wait_for
+from patience import wait_for
 
 from bifrost_engine.cli.main import run
 

@@ -13,11 +13,10 @@ from bifrost_ib.broker import IBBroker
 from bifrost_ib.config import IBConfig
 from bifrost_ib.session import Session, State
 from bifrost_ib.simgateway import SimGateway
+from patience import PATIENCE_S
 
 from bifrost_engine.domain import BrokerEventKind
 from bifrost_engine.testing import make_config, make_context
-
-PATIENCE_S = 60.0
 
 
 @pytest.fixture(params=["ib_insync", "ib_async"])

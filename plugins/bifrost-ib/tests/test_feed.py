@@ -15,6 +15,7 @@ from bifrost_ib.compat import TRADING
 from bifrost_ib.config import IBConfig
 from bifrost_ib.feed import IBFeed
 from bifrost_ib.simgateway import SimGateway
+from patience import PATIENCE_S
 
 from bifrost_engine.clock import EventClock
 from bifrost_engine.domain import (
@@ -30,7 +31,6 @@ from bifrost_engine.errors import NotSent
 from bifrost_engine.testing import make_config, make_context
 from bifrost_engine.testing.build import START_NS
 
-PATIENCE_S = 60.0
 NVDA, SPY = Contract.stock("NVDA"), Contract.stock("SPY")
 CALL = Contract.option("NVDA", date(2013, 10, 11), Decimal(130), Right.CALL)
 HELD = {

@@ -26,8 +26,9 @@ from bifrost_pg.embedded import EmbeddedServer
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests" / "plugins"))
 
-from monitor_client import Client, wait_for
+from monitor_client import Client
 from monitor_desk import Desk, new_database
+from patience import wait_for
 
 RATE_HZ = 200
 CROWDS = (1, 500, 1000, 2000)

@@ -18,8 +18,9 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "plugins"))
 
-from monitor_client import Client, wait_for  # noqa: E402
+from monitor_client import Client  # noqa: E402
 from monitor_desk import Desk, new_database  # noqa: E402
+from patience import wait_for  # noqa: E402
 from private_server import quick_server  # noqa: E402
 
 FILES = ("/", "/static/monitor.css", "/static/monitor.js", "/static/lamp-stopped.svg")

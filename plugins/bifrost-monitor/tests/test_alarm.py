@@ -15,8 +15,9 @@ from bifrost_monitor.standing import unreadable
 from bifrost_pg import rows
 from bifrost_pg.config import Config
 from bifrost_pg.control import write_flags
-from monitor_client import PATIENCE_S, Served, wait_for
+from monitor_client import Served
 from monitor_rows import heartbeat, snapshot
+from patience import PATIENCE_S, wait_for
 
 NOBODY = "json://127.0.0.1:1"
 """Where nothing listens, so that what is told stays in the mailbox."""

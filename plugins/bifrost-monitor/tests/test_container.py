@@ -20,7 +20,8 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
-from monitor_client import Client, wait_for
+from monitor_client import Client
+from patience import wait_for
 from psycopg.conninfo import conninfo_to_dict
 
 ROOT = Path(__file__).parents[3]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from bifrost_pg import rows
 from bifrost_pg.control import Poller
-from monitor_client import wait_for
 from monitor_rows import snapshot
+from patience import wait_for
 from prometheus_client.parser import text_string_to_metric_families
 
 

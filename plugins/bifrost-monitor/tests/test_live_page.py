@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from live_desk import LiveDesk
-from monitor_client import wait_for
+from patience import wait_for
 from private_server import server_folder
 
 pytest.importorskip("websocket", reason="needs websocket-client")

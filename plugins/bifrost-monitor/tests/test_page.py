@@ -11,8 +11,9 @@ from bifrost_monitor import queries
 from bifrost_monitor.pages import REGIONS
 from bifrost_pg import rows
 from bifrost_pg.control import write_flags
-from monitor_client import Client, wait_for
+from monitor_client import Client
 from monitor_rows import ACCOUNT, heartbeat, snapshot
+from patience import wait_for
 
 FORM = "application/x-www-form-urlencoded"
 

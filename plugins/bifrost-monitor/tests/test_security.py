@@ -16,7 +16,8 @@ from bifrost_monitor.streams import check_room
 from bifrost_monitor.tokens import BadTokenFile, Tokens
 from bifrost_monitor.visitors import place_of
 from click.testing import CliRunner
-from monitor_client import PATIENCE_S, Client, wait_for
+from monitor_client import Client
+from patience import PATIENCE_S, wait_for
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ import psycopg
 import pytest
 from bifrost_monitor.line import Line
 from bifrost_pg import rows
-from monitor_client import PATIENCE_S, Client, Served, wait_for
+from monitor_client import Client, Served
 from monitor_desk import Desk
+from patience import PATIENCE_S, wait_for
 
 SLOW = 50
 LISTENERS = 1000

@@ -7,8 +7,8 @@ import time
 import pytest
 from bifrost_pg import rows
 from bifrost_pg.control import write_flags
-from monitor_client import wait_for
 from monitor_rows import ACCOUNT, CALL, NVDA, PUT, heartbeat, snapshot
+from patience import wait_for
 
 NS = 1_000_000_000
 

@@ -26,8 +26,9 @@ from bifrost_monitor.openapi import describe
 from bifrost_monitor.routes import ROUTES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from monitor_client import PATIENCE_S, Client
+from monitor_client import Client
 from monitor_desk import Desk, new_database
+from patience import PATIENCE_S
 
 REPEATS = int(os.environ.get("BIFROST_TEST_REPEATS", "10"))
 DOCUMENT = json.loads(json.dumps(describe(ROUTES)))

@@ -19,7 +19,8 @@ from bifrost_monitor.page_routes import page_routes
 from bifrost_monitor.routes import ROUTES
 from bifrost_monitor.tokens import Tokens
 from bifrost_pg.config import Config
-from monitor_client import PATIENCE_S, Client, Served
+from monitor_client import Client, Served
+from patience import PATIENCE_S
 
 EXPECTED = """
                            | on loopback                  | beyond                       | anywhere

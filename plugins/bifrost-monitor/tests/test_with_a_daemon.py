@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from monitor_client import Client, wait_for
+from monitor_client import Client
 from monitor_desk import Desk, new_database
+from patience import wait_for
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from bifrost_notify.outbox import Mailbox
+from patience import PATIENCE_S
 
-PATIENCE_S = 60.0
 """A process of its own first loads apprise, which takes seconds on a busy machine."""
 
 

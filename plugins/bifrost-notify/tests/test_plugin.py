@@ -13,12 +13,12 @@ from attrs import evolve
 from bifrost_notify.alert import KINDS
 from bifrost_notify.outbox import MOST_WAITING
 from bifrost_notify.plugin import NotifySink
+from patience import PATIENCE_S
 
 from bifrost_engine.testing import SinkConformance, make_config, make_context, make_operation, make_snapshot
 
 NOBODY = "json://127.0.0.1:1"
 """Where nothing listens."""
-PATIENCE_S = 60.0
 
 
 @pytest.fixture

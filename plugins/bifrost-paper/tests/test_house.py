@@ -19,6 +19,7 @@ from bifrost_paper.house import House
 from bifrost_paper.houseclock import HouseClock
 from bifrost_paper.line import PaperLine
 from bifrost_paper.wire import from_line, to_line
+from patience import PATIENCE_S
 
 from bifrost_engine.domain import BrokerEventKind, BrokerStateRequest
 from bifrost_engine.errors import DuplicateRequest, GatewayLost, LockHeld, NotSent
@@ -36,7 +37,6 @@ from bifrost_engine.testing.conformance import Subject
 SECOND = 1_000_000_000
 SPY = STOCK.key
 Kind = BrokerEventKind
-PATIENCE_S = 60.0
 
 
 def config(folder: Path, **settings) -> PaperConfig:

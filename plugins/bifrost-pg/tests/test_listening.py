@@ -12,8 +12,7 @@ from bifrost_pg import migrations
 from bifrost_pg.connection import open_connection
 from bifrost_pg.control import send_command
 from bifrost_pg.listening import Listening
-
-PATIENCE_S = 60.0
+from patience import PATIENCE_S
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from bifrost_ib.config import IBConfig
 from bifrost_ib.session import State
 from fast_loop import FastLoop
 from other_gateway import Habits, OtherGateway
+from patience import PATIENCE_S
 
 from bifrost_engine.domain import BrokerEventKind, Contract
 from bifrost_engine.testing import make_config, make_context
@@ -22,7 +23,6 @@ from bifrost_engine.testing.trading import Trading
 
 STOCK = Contract.stock("SPY")
 STEP_S = 2.0
-PATIENCE_S = 60.0
 CALM_TURNS = 8
 MOST_TURNS = 20_000
 SPEED = 10.0

@@ -13,8 +13,8 @@ from bifrost_ib.simgateway import ManualClock, SimGateway, answers, requests
 from bifrost_ib.simgateway.framing import PREFIX, frame, split
 from bifrost_ib.simgateway.layout import decode, encode
 from bifrost_ib.simgateway.market import path_start_ns
+from patience import PATIENCE_S
 
-PATIENCE_S = 60.0
 START_NS = 1_740_150_000 * 1_000_000_000
 """2025-02-21 10:00 in New York."""
 STOCK = {"symbol": "NVDA", "secType": "STK", "exchange": "SMART", "currency": "USD"}
